@@ -1,0 +1,196 @@
+"""Label sets, tag schemes, and the one place where tags become entities.
+
+In come tags as corpora write them (IOB1, IOB2, BIOES/BILOU, or plain tags such as POS); out go IOB2 tags, label ids and
+spans. This module knows nothing of files, word pieces or tensors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
+
+from tfner.errors import UserError
+
+IGNORED_LABEL = -100
+"""Label id of a position that is neither learned nor counted (the value PyTorch and transformers use as well)."""
+
+OUTSIDE = "O"
+CONLL_TYPES = ("PER", "ORG", "LOC", "MISC")
+
+_STARTS = {"B", "S", "U"}  # a new entity starts here, whatever came before
+_CLOSES = {"E", "L", "S", "U"}  # the entity ends with this word, whatever comes after
+_PREFIXES = {"B", "I"} | _STARTS | _CLOSES
+
+
+class Span(NamedTuple):
+    """An entity as tags say it: its type and its words ``start`` to ``end``, half-open, counted from 0."""
+
+    type: str
+    start: int
+    end: int
+
+
+@dataclass(frozen=True)
+class Entity:
+    """An entity found in a text.
+
+    ``start`` and ``end`` are character offsets into the text and ``first_word`` and ``end_word`` offsets into its words;
+    both pairs are half-open. ``score`` is the mean probability of the predicted labels over the entity's words.
+    """
+
+    type: str
+    text: str
+    start: int
+    end: int
+    score: float
+    first_word: int
+    end_word: int
+
+
+def split_tag(tag: str) -> tuple[str, str]:
+    """Splits ``"B-PER"`` into ``("B", "PER")`` and ``"O"`` into ``("O", "")``.
+
+    Raises UserError for anything that is neither ``O`` nor one of B, I, E, S, L, U, a hyphen and a type.
+    """
+    if tag == OUTSIDE:
+        return OUTSIDE, ""
+    prefix, hyphen, entity_type = tag.partition("-")
+    if prefix not in _PREFIXES or not hyphen or not entity_type:
+        raise UserError(
+            f"tag {tag!r} fits no known scheme: expected O, or B-, I- (IOB1, IOB2), with E-, S- (BIOES) or L-, U- (BILOU), "
+            "before a type, as in B-PER; for tags without prefixes use --task pos"
+        )
+    return prefix, entity_type
+
+
+def spans(tags: Sequence[str], strict: bool = False) -> list[Span]:
+    """The entities of one sentence, in order, from tags of any known scheme.
+
+    As in conlleval, an ``I-X`` that continues nothing (at the start, after ``O`` or after another type) starts an entity. With
+    ``strict``, only ``B-X`` does and such an ``I-X`` is not part of any (seqeval's strict IOB2 mode).
+
+    Raises UserError for a tag that ``split_tag`` refuses.
+    """
+    found: list[Span] = []
+    open_type, open_start = "", 0
+    for position, tag in enumerate(tags):
+        prefix, entity_type = split_tag(tag)
+        continues = prefix not in _STARTS and entity_type == open_type
+        if open_type and not continues:
+            found.append(Span(open_type, open_start, position))
+            open_type = ""
+        if not open_type and (prefix in _STARTS or (prefix != OUTSIDE and not strict)):
+            open_type, open_start = entity_type, position
+        if open_type and prefix in _CLOSES:
+            found.append(Span(open_type, open_start, position + 1))
+            open_type = ""
+    if open_type:
+        found.append(Span(open_type, open_start, len(tags)))
+    return found
+
+
+def iob2(tags: Sequence[str]) -> list[str]:
+    """The same entities as IOB2 tags: every entity starts with ``B-``, everything outside is ``O``."""
+    result = [OUTSIDE] * len(tags)
+    for entity_type, start, end in spans(tags):
+        result[start:end] = [f"B-{entity_type}"] + [f"I-{entity_type}"] * (end - start - 1)
+    return result
+
+
+def scheme(sentences: Iterable[Sequence[str]]) -> str:
+    """Names the tag scheme of sentences: ``IOB1``, ``IOB2``, ``BIOES``, ``BILOU``, or ``IOB`` where IOB1 and IOB2 are mixed.
+
+    Where every reading fits (no entity needs a ``B-`` to be told from a neighbour), a ``B-`` anywhere means IOB2.
+
+    Raises UserError for an unknown tag, and where the end marks of BIOES and BILOU are mixed.
+    """
+    prefixes: set[str] = set()
+    orphans = needless = False  # an I- that continues nothing; a B- that need not be one
+    for tags in sentences:
+        previous_type = ""
+        for tag in tags:
+            prefix, entity_type = split_tag(tag)
+            prefixes.add(prefix)
+            orphans |= prefix == "I" and entity_type != previous_type
+            needless |= prefix == "B" and entity_type != previous_type
+            previous_type = entity_type
+    bioes, bilou = prefixes & {"E", "S"}, prefixes & {"L", "U"}
+    if bioes and bilou:
+        raise UserError(f"prefixes {sorted(bioes | bilou)} stand in one corpus: BIOES uses E and S, BILOU uses L and U")
+    if bioes or bilou:
+        return "BIOES" if bioes else "BILOU"
+    if orphans:
+        return "IOB" if needless else "IOB1"
+    return "IOB2"
+
+
+@dataclass(frozen=True)
+class LabelSet:
+    """The labels of a task in the order of their ids, 0 to n - 1.
+
+    ``plain`` labels (POS) are used as they are; otherwise the names are IOB2 tags.
+
+    Raises UserError for no names, a name that stands twice, or one that is not IOB2 where it has to be.
+    """
+
+    names: tuple[str, ...]
+    plain: bool = False
+
+    def __post_init__(self):
+        if not self.names:
+            raise UserError("a label set needs at least one label")
+        if len(set(self.names)) != len(self.names):
+            raise UserError(f"a label stands twice in {self.names}")
+        if not self.plain:
+            for name in self.names:
+                if split_tag(name)[0] not in ("O", "B", "I"):
+                    raise UserError(f"label {name!r} is not IOB2: expected O, B-TYPE or I-TYPE")
+
+    @classmethod
+    def from_types(cls, types: Iterable[str]) -> LabelSet:
+        """IOB2 labels: ``O``, then ``B-`` and ``I-`` of each type; CoNLL's types first and in the study's order
+        (PER, ORG, LOC, MISC), others sorted after them."""
+        types = set(types)
+        ordered = [t for t in CONLL_TYPES if t in types] + sorted(types.difference(CONLL_TYPES))
+        return cls((OUTSIDE, *(f"{prefix}-{t}" for t in ordered for prefix in "BI")))
+
+    @classmethod
+    def from_tags(cls, sentences: Iterable[Sequence[str]], plain: bool = False) -> LabelSet:
+        """The labels that sentences need: of every type both ``B-`` and ``I-``; plain labels sorted."""
+        tags = {tag for sentence in sentences for tag in sentence}
+        if plain:
+            return cls(tuple(sorted(tags)), plain=True)
+        return cls.from_types({split_tag(tag)[1] for tag in tags} - {""})
+
+    @cached_property
+    def ids(self) -> dict[str, int]:
+        """The id of each label by its name."""
+        return {name: i for i, name in enumerate(self.names)}
+
+    @cached_property
+    def types(self) -> tuple[str, ...]:
+        """The entity types in the order of their first label; of plain labels, the labels themselves."""
+        if self.plain:
+            return self.names
+        return tuple(dict.fromkeys(t for t in (split_tag(name)[1] for name in self.names) if t))
+
+    @property
+    def default(self) -> str:
+        """What a word gets that the model cannot see: ``O``, or ``X``/the first label of a plain set."""
+        return next((name for name in (OUTSIDE, "X") if name in self.ids), self.names[0])
+
+    def inside(self, label_id: int) -> int:
+        """The label of a word's later pieces: ``I-X`` for ``B-X``, otherwise the label itself."""
+        name = self.names[label_id]
+        if self.plain or not name.startswith("B-"):
+            return label_id
+        return self.ids["I-" + name[2:]]
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+
+CONLL_LABELS = LabelSet.from_types(CONLL_TYPES)
+"""``O B-PER I-PER B-ORG I-ORG B-LOC I-LOC B-MISC I-MISC`` = 0..8, the study's ids."""
