@@ -5,13 +5,17 @@ Exit code 0: done; 2: the user's mistake, told in one line; 1: ours, with its tr
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 import os
 import sys
-from collections.abc import Callable, Sequence
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
 
 from tfner.errors import UserError
+
+_COMMAND_RUNS = False
 
 
 def command(main: Callable[[Sequence[str] | None], None]) -> Callable[[Sequence[str] | None], int]:
@@ -43,9 +47,11 @@ def command(main: Callable[[Sequence[str] | None], None]) -> Callable[[Sequence[
 def quieten() -> None:
     """Keeps TensorFlow's and transformers' start-up lines off the terminal; variables that are set already win.
 
-    Has to run before TensorFlow is imported. Also asks for oneDNN's kernels, which TensorFlow leaves off on processors
+    Has to run before TensorFlow is imported, so commands call it first and importing tfner never does. Also asks for oneDNN's kernels, which TensorFlow leaves off on processors
     without AVX-512 though they are faster there as well.
     """
+    global _COMMAND_RUNS
+    _COMMAND_RUNS = True
     for name, value in {
         "TF_CPP_MIN_LOG_LEVEL": "3",
         "TF_ENABLE_ONEDNN_OPTS": "1",
@@ -56,6 +62,28 @@ def quieten() -> None:
         "TOKENIZERS_PARALLELISM": "true",
     }.items():
         os.environ.setdefault(name, value)
+
+
+@contextlib.contextmanager
+def quiet_imports() -> Iterator[None]:
+    """Holds back what libraries write to standard error while they are imported (TensorFlow's C++ start-up lines obey no
+    setting); it is shown after all if the import fails. Does nothing unless a command runs: importing tfner has no effects."""
+    if not _COMMAND_RUNS:
+        yield
+        return
+    sys.stderr.flush()
+    keep = os.dup(2)
+    with tempfile.TemporaryFile() as held:
+        os.dup2(held.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            held.seek(0)
+            os.write(keep, held.read())
+            raise
+        finally:
+            os.dup2(keep, 2)
+            os.close(keep)
 
 
 def table(rows: Sequence[Sequence[object]], left: int = 1) -> str:

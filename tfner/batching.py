@@ -1,0 +1,93 @@
+"""Batches: rows of pieces to padded tensors, grouped by length; the only place where ``tf.data`` pipelines are built.
+
+In go encoded rows, out come ``({"input_ids", "attention_mask"}, labels)`` of int32, shape (batch, length), both dimensions
+dynamic, so that one trace of a step serves every batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+import numpy as np
+import tensorflow as tf
+
+from tfner.encoding import Row
+from tfner.labels import IGNORED_LABEL
+
+POOL = 50
+"""Batches that are sorted by length together in training: larger pools pad less, smaller ones shuffle better."""
+
+
+def plan(lengths: Sequence[int], batch_size: int, seed: int | None = None) -> list[np.ndarray]:
+    """Which rows form which batch; rows of about the same length stand together.
+
+    Args:
+        lengths: the length of every row in pieces.
+        batch_size: rows per batch; the last one may hold fewer.
+        seed: shuffles rows and batches; None keeps all rows sorted, longest first (so that memory runs short at once or never).
+
+    Returns:
+        For every batch the numbers of its rows; every row is in exactly one.
+    """
+    lengths = np.asarray(lengths)
+    if seed is None:
+        order = np.argsort(-lengths, kind="stable")
+        return [order[i : i + batch_size] for i in range(0, len(order), batch_size)]
+    generator = np.random.default_rng(seed)
+    order = generator.permutation(len(lengths))
+    batches = []
+    for start in range(0, len(order), POOL * batch_size):
+        pool = order[start : start + POOL * batch_size]
+        pool = pool[np.argsort(lengths[pool], kind="stable")]
+        batches += [pool[i : i + batch_size] for i in range(0, len(pool), batch_size)]
+    return [batches[i] for i in generator.permutation(len(batches))]
+
+
+def pad(rows: Sequence[Row], pad_id: int) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """Rows as arrays of int32, shape (rows, longest row): ids filled up with ``pad_id``, mask with 0, labels with -100."""
+    shape = (len(rows), max(map(len, rows)))
+    ids, mask = np.full(shape, pad_id, np.int32), np.zeros(shape, np.int32)
+    labels = np.full(shape, IGNORED_LABEL, np.int32)
+    for i, row in enumerate(rows):
+        ids[i, : len(row)], mask[i, : len(row)], labels[i, : len(row)] = row.ids, 1, row.labels
+    return {"input_ids": ids, "attention_mask": mask}, labels
+
+
+def training_batches(rows: Sequence[Row], batch_size: int, pad_id: int, seed: int) -> tf.data.Dataset:
+    """An endless dataset of shuffled batches, each pass over the rows in an order of its own drawn from ``seed``.
+
+    One pass has ``ceil(len(rows) / batch_size)`` batches.
+    """
+    lengths = [len(row) for row in rows]
+
+    def batches() -> Iterator:
+        epoch = 0
+        while True:
+            for numbers in plan(lengths, batch_size, seed=seed * 1000 + epoch):
+                yield pad([rows[i] for i in numbers], pad_id)
+            epoch += 1
+
+    array = tf.TensorSpec((None, None), tf.int32)
+    signature = ({"input_ids": array, "attention_mask": array}, array)
+    return tf.data.Dataset.from_generator(batches, output_signature=signature).prefetch(2)
+
+
+def run_rows(
+    function: Callable[[np.ndarray, np.ndarray], np.ndarray],
+    rows: Sequence[Row],
+    batch_size: int,
+    pad_id: int,
+    progress: Callable[[Iterable], Iterable] = iter,
+) -> list[np.ndarray]:
+    """Runs ``function(input_ids, attention_mask)`` over rows, sorted by length, and returns its values in the rows' order.
+
+    Returns:
+        For every row an array of shape (the row's length, ...).
+    """
+    results: list[np.ndarray] = [np.empty(0)] * len(rows)
+    for numbers in progress(plan([len(row) for row in rows], batch_size)):
+        inputs, _ = pad([rows[i] for i in numbers], pad_id)
+        values = np.asarray(function(inputs["input_ids"], inputs["attention_mask"]))
+        for i, value in zip(numbers, values, strict=True):
+            results[i] = value[: len(rows[i])]
+    return results

@@ -1,0 +1,378 @@
+"""Words to word pieces and back: tokenizer alignment, windows for long sentences, optional document context.
+
+In go sentences, out come ``Row``s of piece ids and label ids in which every piece knows its sentence and word; ``decode`` takes
+one value per piece back to one value per word. Rows are not padded or batched here, and no tensors are made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import numpy as np
+
+from tfner.corpus import Sentence
+from tfner.errors import UserError
+from tfner.labels import IGNORED_LABEL, LabelSet
+
+LABEL_PIECES = ("first", "all")
+CONTEXTS = ("sentence", "document")
+DOCUMENT_PIECES = 128
+"""Pieces in a row when ``--context document`` is asked for without a length: the fastest per word of those tried."""
+
+SPECIAL = -1  # sentence and word number of a piece that belongs to none ([CLS], [SEP])
+
+
+@dataclass(frozen=True)
+class Row:
+    """One input of the model; every array is of shape (length,), length in pieces, special pieces included.
+
+    ``ids`` int32 piece ids; ``labels`` int32 label ids or ``IGNORED_LABEL``; ``sentences`` and ``words`` int32, which
+    sentence of the encoded sequence and which of its words a piece belongs to, -1 for special pieces; ``speaks`` bool, whether this
+    piece's prediction is its word's: true for exactly one piece of every word that has pieces.
+    """
+
+    ids: np.ndarray
+    labels: np.ndarray
+    sentences: np.ndarray
+    words: np.ndarray
+    speaks: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What encoding kept and what it could not keep, in numbers."""
+
+    sentences: int = 0
+    words: int = 0
+    rows: int = 0
+    pieces: int = 0
+    """Pieces of all rows, special ones and the overlap of windows included."""
+    windowed_sentences: int = 0
+    """Sentences longer than a row, spread over overlapping windows; every word of theirs still counts once."""
+    words_without_pieces: int = 0
+    """Words without any piece (empty, or characters the tokenizer drops): not learned, always predicted as outside."""
+    entity_words_without_pieces: int = 0
+    """Those of them whose tag is not ``O``: they count as missed."""
+    cut_words: int = 0
+    """Words of more pieces than a row holds: their first pieces stay and speak for them."""
+
+    def __add__(self, other: Kept) -> Kept:
+        return Kept(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)))
+
+    def warnings(self) -> list[str]:
+        """One line for each kind of loss, none where nothing was lost."""
+        lines = []
+        if self.windowed_sentences:
+            lines.append(
+                f"{self.windowed_sentences} sentences are longer than a row and became overlapping windows; no word is lost"
+            )
+        if self.words_without_pieces:
+            lines.append(
+                f"{self.words_without_pieces} words yield no word piece and are always predicted as outside "
+                f"({self.entity_words_without_pieces} of them belong to entities and count as missed)"
+            )
+        if self.cut_words:
+            lines.append(f"{self.cut_words} words have more pieces than a row holds; only their first pieces are seen")
+        return lines
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """Rows of a sequence of sentences, the number of words of each sentence, and what was kept."""
+
+    rows: tuple[Row, ...]
+    lengths: tuple[int, ...]
+    kept: Kept
+
+
+@dataclass(frozen=True)
+class _Window:
+    """Words ``start`` to ``end`` of a sentence as one stretch of pieces; it speaks for words ``first`` to ``last`` (half-open)."""
+
+    ids: list[int]
+    words: list[int]
+    first: int
+    last: int
+
+
+class Encoder:
+    """Encodes sentences for one tokenizer, label set and row length.
+
+    Args:
+        tokenizer: a fast transformers tokenizer.
+        labels: the label set; ``Sentence.tags`` have to be in it, except for sentences without tags.
+        label_pieces: ``first`` labels a word's first piece only; ``all`` labels every piece, ``B-X`` going on as ``I-X``
+            inside the word (the study's alignment).
+        max_pieces: the longest row, special pieces included.
+        context: ``sentence``, or ``document`` for as many consecutive sentences of a document as fit into a row.
+
+    Raises:
+        UserError: for a slow tokenizer, an unknown setting, or rows too short to hold anything.
+    """
+
+    def __init__(
+        self, tokenizer, labels: LabelSet, label_pieces: str = "first", max_pieces: int = 512, context: str = "sentence"
+    ):
+        require_fast(tokenizer)
+        if label_pieces not in LABEL_PIECES or context not in CONTEXTS:
+            raise UserError(
+                f"expected label_pieces one of {LABEL_PIECES} and context one of {CONTEXTS}, got {label_pieces!r} and {context!r}"
+            )
+        self.tokenizer, self.labels, self.label_pieces = tokenizer, labels, label_pieces
+        self.max_pieces, self.context = max_pieces, context
+        self._inside = np.array([labels.inside(i) for i in range(len(labels))], np.int32)
+        self._opening, self._closing = _special_pieces(tokenizer)
+        self._room = max_pieces - len(self._opening) - len(self._closing)
+        if self._room < 2:
+            raise UserError(
+                f"max_pieces {max_pieces} leaves no room for words: expected at least {max_pieces - self._room + 2}"
+            )
+
+    @property
+    def pad_id(self) -> int:
+        """The id that fills a row up in a batch; it is masked wherever it stands."""
+        return self.tokenizer.pad_token_id or 0
+
+    def encode(self, sentences: Sequence[Sentence]) -> Encoded:
+        """Rows of sentences, in order. Sentences with empty ``tags`` are encoded without labels (all ignored).
+
+        Raises UserError where a sentence has more or fewer tags than words, or a tag is not in the label set.
+        """
+        for number, sentence in enumerate(sentences):
+            if sentence.tags and len(sentence.tags) != len(sentence.words):
+                raise UserError(
+                    f"sentence {number + 1} has {len(sentence.words)} words and {len(sentence.tags)} tags: expected one tag a word"
+                )
+        kept = Kept(sentences=len(sentences), words=sum(len(s.words) for s in sentences))
+        pieces = self._pieces([s.words for s in sentences])
+        rows: list[Row] = []
+        open_parts: list[tuple[int, Sentence, _Window]] = []  # the sentences of the row under construction
+        room = 0
+
+        def close():
+            if open_parts:
+                rows.append(self._row(open_parts))
+                open_parts.clear()
+
+        for number, (sentence, (ids, words)) in enumerate(zip(sentences, pieces, strict=True)):
+            windows, cut = _windows(ids, words, self._room)
+            missing = set(range(len(sentence.words))).difference(words)
+            tagged = sum(1 for w in missing if sentence.tags and sentence.tags[w] != self.labels.default)
+            kept += Kept(
+                windowed_sentences=len(windows) > 1,
+                words_without_pieces=len(missing),
+                entity_words_without_pieces=tagged,
+                cut_words=cut,
+            )
+            joins = (
+                self.context == "document"
+                and open_parts
+                and sentence.document is not None
+                and sentence.document == open_parts[-1][1].document
+                and len(windows) == 1
+                and len(windows[0].ids) + len(self._closing) <= room
+            )
+            if not joins:
+                close()
+                room = self._room + len(self._closing)
+            for window in windows:
+                if len(windows) > 1:
+                    close()
+                open_parts.append((number, sentence, window))
+                room -= len(window.ids) + len(self._closing)
+            if len(windows) > 1:
+                close()
+        close()
+        kept += Kept(rows=len(rows), pieces=sum(map(len, rows)))
+        return Encoded(tuple(rows), tuple(len(s.words) for s in sentences), kept)
+
+    def decode(self, encoded: Encoded, values: Sequence[np.ndarray], fill) -> list[np.ndarray]:
+        """One value per word from one value per piece.
+
+        Args:
+            values: for every row an array of shape (at least the row's length, ...).
+            fill: the value of words without pieces.
+
+        Returns:
+            For every sentence an array of shape (words, ...).
+        """
+        shape, dtype = (np.shape(values[0])[1:], np.asarray(values[0]).dtype) if len(values) else ((), np.int32)
+        result = [np.full((length, *shape), fill, dtype) for length in encoded.lengths]
+        for row, row_values in zip(encoded.rows, values, strict=True):
+            for position in np.flatnonzero(row.speaks):
+                result[row.sentences[position]][row.words[position]] = row_values[position]
+        return result
+
+    def decode_tags(self, encoded: Encoded, label_ids: Sequence[np.ndarray]) -> list[list[str]]:
+        """Tags of every sentence from label ids of every piece; words without pieces get the default (``O``)."""
+        names = self.labels.names
+        default = self.labels.ids[self.labels.default]
+        return [[names[i] for i in sentence] for sentence in self.decode(encoded, label_ids, default)]
+
+    def _pieces(self, sentences: Sequence[Sequence[str]]) -> Iterator[tuple[list[int], list[int]]]:
+        """For every sentence its piece ids and the word of each piece."""
+        block = 2000  # sentences tokenized at once: enough for the tokenizer's threads, little memory
+        for start in range(0, len(sentences), block):
+            part = [list(words) for words in sentences[start : start + block]]
+            encodings = self.tokenizer(part, is_split_into_words=True, add_special_tokens=False, verbose=False)
+            for i in range(len(part)):
+                yield encodings["input_ids"][i], encodings.word_ids(i)
+
+    def _row(self, parts: Sequence[tuple[int, Sentence, _Window]]) -> Row:
+        ids, labels = list(self._opening), [IGNORED_LABEL] * len(self._opening)
+        sentences, words, speaks = [SPECIAL] * len(ids), [SPECIAL] * len(ids), [False] * len(ids)
+        for number, sentence, window in parts:
+            label_of = [self._label_id(number, tag) for tag in sentence.tags]
+            previous = None
+            for word in window.words:
+                own = window.first <= word < window.last
+                first = word != previous
+                label = IGNORED_LABEL
+                if own and label_of and (first or self.label_pieces == "all"):
+                    label = label_of[word] if first else self._inside[label_of[word]]
+                labels.append(label)
+                speaks.append(own and first)
+                previous = word
+            ids += window.ids + self._closing
+            words += window.words + [SPECIAL] * len(self._closing)
+            sentences += [number] * len(window.ids) + [SPECIAL] * len(self._closing)
+            labels += [IGNORED_LABEL] * len(self._closing)
+            speaks += [False] * len(self._closing)
+        return Row(*(np.array(a, np.int32) for a in (ids, labels, sentences, words)), np.array(speaks, bool))
+
+    def _label_id(self, number: int, tag: str) -> int:
+        try:
+            return self.labels.ids[tag]
+        except KeyError:
+            raise UserError(
+                f"sentence {number + 1}: tag {tag!r} is not in the label set {' '.join(self.labels.names)}"
+            ) from None
+
+
+def _windows(ids: list[int], words: list[int], room: int) -> tuple[list[_Window], int]:
+    """Cuts the pieces of a sentence into windows of at most ``room`` pieces that overlap by about a quarter, at word borders.
+
+    A word in two windows belongs to the one in which it stands further from the cut. Returns the windows (none for a sentence
+    without pieces) and the number of words cut because they alone have more pieces than ``room``.
+    """
+    if not ids:
+        return [], 0
+    if len(ids) <= room:
+        return [_Window(ids, words, words[0], words[-1] + 1)], 0
+    starts = [i for i, word in enumerate(words) if i == 0 or word != words[i - 1]]  # first piece of each word that has pieces
+    ends = [*starts[1:], len(ids)]
+    cut = sum(end - start > room for start, end in zip(starts, ends, strict=True))
+    ends = [min(end, start + room) for start, end in zip(starts, ends, strict=True)]
+    stretches: list[tuple[int, int]] = []  # half-open, in numbers of words that have pieces
+    first = 0
+    while True:
+        last = first + 1
+        while last < len(starts) and ends[last] - starts[first] <= room:
+            last += 1
+        stretches.append((first, last))
+        if last == len(starts):
+            break
+        back = last
+        while back - 1 > first and starts[last] - starts[back - 1] <= room // 4:
+            back -= 1
+        first = back
+    windows = []
+    for k, (first, last) in enumerate(stretches):
+        own_first = 0 if k == 0 else (first + stretches[k - 1][1] + 1) // 2
+        own_last = len(starts) if k == len(stretches) - 1 else (stretches[k + 1][0] + last + 1) // 2
+        low, high = starts[first], ends[last - 1]
+        owned = (words[starts[own_first]], words[starts[own_last - 1]] + 1)
+        windows.append(_Window(ids[low:high], words[low:high], *owned))
+    return windows, cut
+
+
+def _special_pieces(tokenizer) -> tuple[list[int], list[int]]:
+    """The ids a tokenizer puts before and after a text, such as [CLS] and [SEP]."""
+    bare = tokenizer(["a"], is_split_into_words=True, add_special_tokens=False)["input_ids"]
+    full = tokenizer(["a"], is_split_into_words=True)["input_ids"]
+    at = next(i for i in range(len(full)) if full[i : i + len(bare)] == bare)
+    return full[:at], full[at + len(bare) :]
+
+
+def require_fast(tokenizer) -> None:
+    """Raises UserError for a slow tokenizer: only fast ones say which word a piece comes from."""
+    if not getattr(tokenizer, "is_fast", False):
+        raise UserError(
+            f"{type(tokenizer).__name__} is a slow tokenizer, which cannot say which word a piece comes from: expected a fast one; "
+            "save its folder again with AutoTokenizer.from_pretrained(..., use_fast=True).save_pretrained(...) or choose another encoder"
+        )
+
+
+def encoder_source(name: str | Path) -> str:
+    """The folder or hub name to load an encoder from; ``demo`` is the embedded one, made in the cache when first needed.
+
+    Raises UserError for a path that is no model folder.
+    """
+    name = str(name)
+    if name == "demo":
+        from tfner.demo import demo_encoder  # builds a model, so it stays out of the commands that need none
+
+        return str(demo_encoder())
+    path = Path(name).expanduser()
+    if path.is_dir():
+        if not (path / "config.json").is_file():
+            raise UserError(
+                f"{name}: expected a model folder with config.json, tokenizer files and weights; config.json is missing"
+            )
+        return str(path)
+    if path.exists() or name.startswith((".", "/", "~")) or name.count("/") > 1:
+        raise UserError(
+            f"{name}: no such model folder; give a folder with config.json, a name on the Hugging Face hub, or demo"
+        )
+    return name
+
+
+def from_hub_or_folder(name: str, what: str, load: Callable):
+    """Calls ``load(name)``, one of transformers' ``from_pretrained``, and tells a failure in one line.
+
+    Raises UserError when the hub is out of reach, the name is unknown, or files are missing or damaged.
+    """
+    try:
+        return load(name)
+    except (OSError, ValueError, KeyError) as error:  # what transformers raises for all of these
+        reason = " ".join(str(error).split())
+        if Path(name).is_dir():
+            raise UserError(f"{name}: its {what} cannot be loaded: {reason[:300]}") from error
+        raise UserError(
+            f"the {what} of {name!r} cannot be loaded from the Hugging Face hub (out of reach, or no such model): give a local folder "
+            f"with --encoder FOLDER, or use the embedded encoder with --encoder demo ({reason[:120]})"
+        ) from error
+
+
+def load_tokenizer(source: str):
+    """The fast tokenizer of a model folder or hub name, ready for words (``add_prefix_space`` set where a tokenizer needs it).
+
+    Raises UserError for a slow tokenizer or one that cannot be loaded.
+    """
+    from transformers import AutoTokenizer
+
+    tokenizer = from_hub_or_folder(source, "tokenizer", AutoTokenizer.from_pretrained)
+    require_fast(tokenizer)
+    if getattr(tokenizer, "add_prefix_space", True) is False:  # byte-level BPE: words come without their leading space
+        tokenizer = AutoTokenizer.from_pretrained(source, add_prefix_space=True)
+    return tokenizer
+
+
+def load_encoder_config(source: str):
+    """The transformers config of a model folder or hub name. Raises UserError where it cannot be loaded."""
+    from transformers import AutoConfig
+
+    return from_hub_or_folder(source, "config", AutoConfig.from_pretrained)
+
+
+def piece_limit(config, tokenizer) -> int:
+    """The longest row, in pieces, that an encoder's position embeddings allow (512 where it has none)."""
+    positions = getattr(config, "max_position_embeddings", None) or 512
+    if config.model_type in ("roberta", "xlm-roberta", "camembert"):
+        positions -= config.pad_token_id + 1  # their positions start behind the padding index
+    return min(positions, tokenizer.model_max_length)

@@ -1,0 +1,139 @@
+"""What happens at the end of every epoch: validation scores per word, a row for the eye and for ``history.csv``, a warning.
+
+A Keras callback goes in, rows come out. Choosing the best epoch is Keras's own EarlyStopping's, which reads what this one adds
+to the logs.
+"""
+
+from __future__ import annotations
+
+import csv
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+import tf_keras as keras
+from tqdm import tqdm
+
+from tfner.batching import run_rows
+from tfner.corpus import Sentence
+from tfner.encoding import Encoder
+from tfner.labels import IGNORED_LABEL
+from tfner.scores import all_one_class, score
+
+COLUMNS = ("epoch", "loss", "val_loss", "precision", "recall", "f1", "accuracy", "seconds", "words_per_second")
+_WIDTHS = (5, 9, 9, 9, 9, 9, 9, 9, 9)
+
+
+def header() -> str:
+    """The line above the rows."""
+    names = ("epoch", "loss", "val loss", "precision", "recall", "F1", "accuracy", "seconds", "words/s")
+    return " ".join(name.rjust(width) for name, width in zip(names, _WIDTHS, strict=True))
+
+
+def format_row(row: dict[str, float]) -> str:
+    """A row of the table, aligned under ``header``."""
+    cells = [
+        str(row["epoch"]),
+        *(f"{row[c]:.4f}" for c in COLUMNS[1:7]),
+        f"{row['seconds']:.1f}",
+        f"{row['words_per_second']:.0f}",
+    ]
+    return " ".join(cell.rjust(width) for cell, width in zip(cells, _WIDTHS, strict=True))
+
+
+def logits_function(model: keras.Model) -> Callable[[np.ndarray, np.ndarray], tf.Tensor]:
+    """The model without dropout, traced once for every shape: int32 (batch, length) twice, to float32 logits."""
+    array = tf.TensorSpec((None, None), tf.int32)
+
+    @tf.function(input_signature=[array, array])
+    def logits(input_ids, attention_mask):
+        return model({"input_ids": input_ids, "attention_mask": attention_mask}, training=False)
+
+    return logits
+
+
+class EpochReport(keras.callbacks.Callback):
+    """Scores the validation sentences after each epoch.
+
+    Adds ``val_loss`` (mean crossentropy over labelled pieces, nats), ``val_masked_accuracy`` (over the same pieces) and the
+    scores per word ``precision``, ``recall``, ``f1``, ``accuracy`` to the epoch's logs; prints a row through ``say`` and appends it to
+    ``path``.
+
+    Args:
+        encoder, sentences: what to score; sentences are encoded once.
+        words: the number of words of the training split, for words per second.
+        path: the ``history.csv`` to write.
+        say: prints a line.
+    """
+
+    def __init__(
+        self, encoder: Encoder, sentences: Sequence[Sentence], words: int, path: Path, say: Callable[[str], None] = print
+    ):
+        super().__init__()
+        self.encoder, self.sentences, self.words, self.path, self.say = encoder, sentences, words, path, say
+        self.encoded = encoder.encode(sentences)
+        self.rows: list[dict[str, float]] = []
+        self._logits = self._bar = None
+
+    def on_train_begin(self, logs=None):
+        self._logits = logits_function(self.model)
+        self.say(header())
+        with self.path.open("w", newline="", encoding="utf-8") as file:
+            csv.writer(file).writerow(COLUMNS)
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self._bar = tqdm(total=self.params["steps"], desc=f"epoch {epoch + 1}", unit="step", leave=False, file=sys.stderr)
+        self._start = time.perf_counter()
+
+    def on_train_batch_end(self, batch, logs=None):
+        self._bar.update()
+        if batch % 10 == 0:
+            self._bar.set_postfix_str(f"loss {logs['masked_loss']:.3f}", refresh=False)
+
+    def on_epoch_end(self, epoch, logs=None):
+        seconds = time.perf_counter() - self._start
+        self._bar.close()
+        values = run_rows(self._logits, self.encoded.rows, 64, self.encoder.pad_id)
+        losses, right = [], []
+        for row, logits in zip(self.encoded.rows, values, strict=True):
+            counted = row.labels != IGNORED_LABEL
+            labels, logits = row.labels[counted], logits[counted].astype(np.float64)
+            highest = logits.max(-1)
+            total = highest + np.log(np.exp(logits - highest[:, None]).sum(-1))
+            losses.append(total - logits[np.arange(len(labels)), labels])
+            right.append(logits.argmax(-1) == labels)
+        predicted = self.encoder.decode_tags(self.encoded, [row.argmax(-1) for row in values])
+        scores = score([s.tags for s in self.sentences], predicted, self.encoder.labels)
+        row = {
+            "epoch": epoch + 1,
+            "loss": float(logs["masked_loss"]),
+            "val_loss": float(np.concatenate(losses).mean()),
+            "precision": scores.overall.precision,
+            "recall": scores.overall.recall,
+            "f1": scores.overall.f1,
+            "accuracy": scores.accuracy,
+            "seconds": seconds,
+            "words_per_second": self.words / seconds,
+        }
+        self.rows.append(row)
+        self.say(format_row(row))
+        with self.path.open("a", newline="", encoding="utf-8") as file:
+            csv.writer(file).writerow([f"{row[c]:.6g}" for c in COLUMNS])
+        logs.update({c: row[c] for c in ("val_loss", "precision", "recall", "f1", "accuracy")})
+        logs["val_masked_accuracy"] = float(np.concatenate(right).mean())
+        only = all_one_class(predicted)
+        if only is not None:
+            self.say(one_class_warning(only))
+
+
+def one_class_warning(label: str) -> str:
+    """The failure of the study's models 2 and 3, said aloud."""
+    return (
+        f"WARNING: every validation word is predicted as {label!r}. The model has learned only the most frequent label. Likely causes: "
+        "a learning rate too high for a pretrained encoder (try --learning-rate 2e-5) or no warmup (--warmup 0.1); new layers "
+        "too slow (--head-learning-rate 1e-3) or with dead units (--head-activation gelu, wider --head-units); too few steps "
+        "(--epochs, --batch-size). Accuracy can look high all the same, as most words are outside entities: look at F1."
+    )

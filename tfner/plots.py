@@ -1,0 +1,209 @@
+"""Pictures of a training and of its scores: learning curves, confusion matrix, bars per type.
+
+In come history rows (columns of ``history.csv``) and ``Scores``; out come matplotlib ``Figure``s, which a notebook shows by
+itself and ``save`` writes as PNG. No pyplot: no window system, no global state.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import PowerNorm
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from tfner.scores import Scores
+
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+"""Okabe and Ito's palette ("Color Universal Design", 2008), told apart with any colour vision; yellow is left out, as it
+vanishes on white."""
+
+_MARKERS = "osD^vPX"
+_CELL_TEXT_LABELS = 24  # a confusion matrix of more labels has no room for counts in its cells
+_DPI = 120
+
+History = Sequence[Mapping[str, object]]
+
+
+def learning_curves(history: History, title: str = "Learning curves", best: str = "f1") -> Figure:
+    """Losses on the left; validation precision, recall, F1 and accuracy on the right; over the epochs.
+
+    ``history``: rows with at least epoch, loss, val_loss, precision, recall, f1, accuracy; values may be the strings that
+    ``csv`` reads, and an empty one is left out. A dotted line marks the first epoch with the best ``best`` (a column; the
+    lowest if it is a loss, else the highest).
+
+    Raises ValueError for a history without rows.
+    """
+    figure, (losses, shares) = _panels(title)
+    for axes, columns in (
+        (losses, {"loss": "training", "val_loss": "validation"}),
+        (shares, {"precision": "precision", "recall": "recall", "f1": "F1", "accuracy": "accuracy"}),
+    ):
+        for i, (column, label) in enumerate(columns.items()):
+            _curve(axes, history, column, i, label)
+    values = _column(history, best)
+    if not np.isnan(values).all():
+        at = np.nanargmin(values) if "loss" in best else np.nanargmax(values)
+        epoch = _column(history, "epoch")[at]
+        for axes in (losses, shares):
+            axes.axvline(epoch, color="0.45", linestyle=":", zorder=1, label=f"best epoch ({epoch:g})")
+    _finish(losses, "loss per label")
+    _finish(shares, "score (validation)")
+    return figure
+
+
+def compare_curves(histories: Mapping[str, History], title: str = "Learning curves") -> Figure:
+    """Several models' curves: losses on the left (training dashed, validation solid), validation F1 on the right.
+
+    ``histories``: rows as for ``learning_curves`` by model name; the models may have different numbers of epochs.
+
+    Raises ValueError for no model, or a model without rows.
+    """
+    if not histories:
+        raise ValueError("no histories to compare")
+    figure, (losses, shares) = _panels(title)
+    for i, (name, history) in enumerate(histories.items()):
+        _curve(losses, history, "loss", i, f"{name}, training", linestyle="--", markerfacecolor="white")
+        _curve(losses, history, "val_loss", i, f"{name}, validation")
+        _curve(shares, history, "f1", i, name)
+    _finish(losses, "loss per label")
+    _finish(shares, "F1 (validation)")
+    return figure
+
+
+def confusion_matrix(scores: Scores, title: str = "Words by gold and predicted tag") -> Figure:
+    """The word-level confusion matrix: colours are shares of a gold tag's words, the numbers in the cells are words.
+
+    Each row adds up to 1, so that ``O`` does not drown the rest; the colours' square-root scale leaves a share of 1 %
+    visible. With more than 24 labels the cells stay without numbers.
+    """
+    n = len(scores.labels)
+    counts = scores.confusion
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    side = 3.0 + 0.62 * n if n <= _CELL_TEXT_LABELS else 3.0 + 0.2 * n
+    figure = Figure(figsize=(side + 1.2, side - 0.2), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    image = axes.imshow(shares, cmap="Blues", norm=PowerNorm(0.5, 0, 1))
+    size = 9 if n <= _CELL_TEXT_LABELS else 7
+    axes.set_xticks(range(n), scores.labels, rotation=90 if n > 6 else 0, fontsize=size, parse_math=False)
+    axes.set_yticks(range(n), scores.labels, fontsize=size, parse_math=False)  # PRP$ is no formula
+    axes.set(xlabel="predicted tag", ylabel="gold tag")
+    axes.set_title(title, fontsize=12)
+    axes.set_xticks(np.arange(n + 1) - 0.5, minor=True)
+    axes.set_yticks(np.arange(n + 1) - 0.5, minor=True)
+    axes.grid(which="minor", color="0.9", linewidth=0.5)
+    axes.tick_params(which="minor", length=0)
+    if n <= _CELL_TEXT_LABELS:
+        for row, column in np.argwhere(counts):
+            text = f"{counts[row, column]}"
+            colour = "white" if shares[row, column] > 0.3 else "black"
+            axes.text(
+                column, row, text, ha="center", va="center", color=colour, fontsize=8 if len(text) < 6 else 40 / len(text)
+            )
+    figure.colorbar(
+        image,
+        ax=axes,
+        label="share of the gold tag's words",
+        fraction=0.04,
+        pad=0.02,
+        ticks=[0, 0.01, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1],
+    )
+    return figure
+
+
+def type_bars(scores_by_model: Mapping[str, Scores], title: str = "F1 per type") -> Figure:
+    """F1 of every type that occurs, several models side by side, with the overall F1 at the right end.
+
+    ``overall`` carries the model's 95 % interval where its scores hold one.
+
+    Raises ValueError for no model.
+    """
+    if not scores_by_model:
+        raise ValueError("no scores to draw")
+    types = dict.fromkeys(
+        name for scores in scores_by_model.values() for name, s in scores.per_type.items() if s.number or s.predicted
+    )
+    groups, models = [*types, "overall"], len(scores_by_model)
+    width = 0.8 / models
+    written = len(groups) * models <= 24  # the value over each bar, where there is room
+    figure = Figure(figsize=(min(16, 2.5 + max(0.9, 0.42 * models if written else 0.16 * models) * len(groups)), 4.5))
+    figure.set_layout_engine("constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    for i, (model, scores) in enumerate(scores_by_model.items()):
+        values = [scores.per_type[t].f1 if t in scores.per_type else 0.0 for t in types] + [scores.overall.f1]
+        places = np.arange(len(groups)) + (i - (models - 1) / 2) * width
+        axes.bar(places, values, width * 0.94, label=model, color=COLOURS[i % len(COLOURS)], zorder=2)
+        top = values[-1]
+        if scores.interval:
+            low, top = scores.interval
+            ends = [[max(0.0, values[-1] - low)], [max(0.0, top - values[-1])]]
+            axes.errorbar(places[-1:], values[-1:], ends, color="black", capsize=3, linewidth=1, zorder=3)
+        if written:
+            for place, value, height in zip(places, values, [*values[:-1], max(top, values[-1])], strict=True):
+                axes.annotate(f"{value:.3f}", (place, height), (0, 3), textcoords="offset points", ha="center", fontsize=8)
+    axes.axvline(len(groups) - 1.5, color="0.6", linewidth=1)
+    axes.set_xlim(-0.6, len(groups) - 0.4)
+    axes.set_xticks(
+        range(len(groups)), groups, rotation=90 if max(map(len, groups)) > 9 or len(groups) > 12 else 0, parse_math=False
+    )
+    axes.set_ylim(0, 1.06)
+    axes.set_ylabel("F1")
+    axes.set_title(title, fontsize=12)
+    axes.grid(axis="y", color="0.9", zorder=0)
+    axes.spines[["top", "right"]].set_visible(False)
+    if models > 1:
+        figure.legend(loc="outside lower center", ncols=min(models, 5), frameon=False)
+    return figure
+
+
+def save(figure: Figure, path: str | Path) -> Path:
+    """Writes a figure as PNG, beside its place and then renamed into it; the same figure gives the same bytes.
+
+    Raises OSError where ``path`` cannot be written.
+    """
+    path = Path(path)
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        # without Software (matplotlib's version) nothing in the file depends on when and with what it was made
+        figure.savefig(beside, format="png", dpi=_DPI, facecolor="white", metadata={"Software": None})
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
+    return path
+
+
+def _panels(title: str) -> tuple[Figure, tuple[Axes, Axes]]:
+    figure = Figure(figsize=(11, 4.4), layout="constrained")
+    FigureCanvasAgg(figure)
+    figure.suptitle(title, fontsize=12)
+    left, right = figure.subplots(1, 2)
+    return figure, (left, right)
+
+
+def _column(history: History, name: str) -> np.ndarray:
+    """A column as float64, shape (epochs,), NaN where a row has nothing there."""
+    if not history:
+        raise ValueError("the history has no rows")
+    return np.array([float(row[name]) if row.get(name) not in (None, "") else np.nan for row in history])
+
+
+def _curve(axes: Axes, history: History, column: str, i: int, label: str, **style) -> None:
+    values = _column(history, column)
+    look = {"color": COLOURS[i % len(COLOURS)], "marker": _MARKERS[i % len(_MARKERS)], "markersize": 5, **style}
+    if not np.isnan(values).all():
+        axes.plot(_column(history, "epoch"), values, label=label, zorder=2, **look)
+
+
+def _finish(axes: Axes, ylabel: str) -> None:
+    axes.set(xlabel="epoch", ylabel=ylabel)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    axes.grid(color="0.9", zorder=0)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=True, framealpha=0.9, edgecolor="0.85", fontsize=9)

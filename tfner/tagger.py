@@ -1,0 +1,154 @@
+"""Tagging: texts or words in, entities out, with a model in memory or a SavedModel.
+
+A ``Tagger`` holds a function from piece ids to probabilities, and the encoder that makes the one and reads the other. Training and
+scoring are elsewhere.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+
+from tfner.config import Config
+from tfner.corpus import Sentence
+from tfner.encoding import DOCUMENT_PIECES, Encoder, Kept, load_tokenizer
+from tfner.errors import UserError
+from tfner.labels import Entity, LabelSet, spans
+from tfner.versions import resolve
+from tfner.words import split_words
+
+EXTRA = "assets.extra"
+"""Folder of a SavedModel for files that travel along; TF Serving reserves the name."""
+
+BATCH_ROWS = 64
+CHUNK_SENTENCES = 4096  # tagged at once: enough to group rows by length, little enough to bound memory
+
+
+@dataclass(frozen=True)
+class Tagged:
+    """A tagged sentence: a tag for every word, and the probabilities of the predicted labels, float32, shape (words,)."""
+
+    tags: list[str]
+    probabilities: np.ndarray
+
+
+class Tagger:
+    """Tags texts and words.
+
+    Args:
+        probabilities: from ``input_ids`` and ``attention_mask``, int32, shape (batch, length), to the probabilities of the labels,
+            float32, shape (batch, length, labels).
+        encoder: alignment, label set and row length.
+        config: the settings of the training.
+    """
+
+    def __init__(self, probabilities: Callable[[np.ndarray, np.ndarray], np.ndarray], encoder: Encoder, config: Config):
+        self.probabilities, self.encoder, self.config = probabilities, encoder, config
+        self.kept = Kept()
+        """What could not be kept of all sentences tagged so far."""
+
+    @classmethod
+    def load(cls, path: str | Path) -> Tagger:
+        """Loads an exported model: a version's folder, or a folder of versions, of which the highest is taken.
+
+        Raises UserError where there is no model, or its files are incomplete or damaged.
+        """
+        folder = resolve(path)
+        extra = folder / EXTRA
+        try:
+            config = Config.from_json((extra / "config.json").read_text("utf-8"))
+            labels = LabelSet(tuple(json.loads((extra / "labels.json").read_text("utf-8"))), plain=config.task == "pos")
+            limit = json.loads((extra / "limits.json").read_text("utf-8"))["max_pieces"]
+        except (OSError, ValueError, KeyError) as error:
+            raise UserError(
+                f"{folder}: not a whole tfner model ({error}): export it again with python -m tfner.export"
+            ) from error
+        encoder = make_encoder(load_tokenizer(str(extra / "tokenizer")), labels, config, limit)
+        return cls(_saved_function(folder), encoder, config)
+
+    def predict(self, sentences: Sequence[Sentence], progress: Callable[[Iterable], Iterable] = iter) -> list[Tagged]:
+        """Tags sentences, all of them at once; their own tags play no part. One result per sentence, in order."""
+        from tfner.batching import run_rows
+
+        encoded = self.encoder.encode([Sentence(s.words, (), s.document) for s in sentences])
+        self.kept += encoded.kept
+        rows = run_rows(self.probabilities, encoded.rows, BATCH_ROWS, self.encoder.pad_id, progress)
+        tags = self.encoder.decode_tags(encoded, [row.argmax(-1) for row in rows])
+        values = self.encoder.decode(encoded, [row.max(-1) for row in rows], fill=1.0)
+        return [Tagged(*pair) for pair in zip(tags, values, strict=True)]
+
+    def stream(self, sentences: Iterable[Sentence]) -> Iterator[Tagged]:
+        """Tags any number of sentences in bounded memory, in order. ``--context document`` sees no further than a chunk."""
+        sentences = iter(sentences)
+        while chunk := list(islice(sentences, CHUNK_SENTENCES)):
+            yield from self.predict(chunk)
+
+    def tag(self, text: str) -> list[Entity]:
+        """The entities of a text; offsets count its characters. For plain labels, every word is one."""
+        return next(self.tag_texts([text]))
+
+    def tag_words(self, words: Sequence[str]) -> list[Entity]:
+        """The entities of a sentence that is split already; offsets count the characters of the words joined by spaces."""
+        offsets, position = [], 0
+        for word in words:
+            offsets.append((position, position + len(word)))
+            position += len(word) + 1
+        tagged = self.predict([Sentence(tuple(words), ())])[0] if words else Tagged([], np.empty(0))
+        return self._entities(" ".join(words), offsets, tagged)
+
+    def tag_texts(self, texts: Iterable[str]) -> Iterator[list[Entity]]:
+        """The entities of each of any number of texts, in order and in bounded memory."""
+        texts = iter(texts)
+        while chunk := list(islice(texts, CHUNK_SENTENCES)):
+            offsets = [split_words(text) for text in chunk]
+            sentences = [Sentence(tuple(t[a:b] for a, b in o), ()) for t, o in zip(chunk, offsets, strict=True)]
+            for text, word_offsets, tagged in zip(chunk, offsets, self.predict(sentences), strict=True):
+                yield self._entities(text, word_offsets, tagged)
+
+    def _entities(self, text: str, offsets: Sequence[tuple[int, int]], tagged: Tagged) -> list[Entity]:
+        if self.encoder.labels.plain:
+            found = [(tag, i, i + 1) for i, tag in enumerate(tagged.tags)]
+        else:
+            found = spans(tagged.tags)
+        entities = []
+        for kind, first, end in found:
+            start, stop = offsets[first][0], offsets[end - 1][1]
+            score = float(np.mean(tagged.probabilities[first:end]))
+            entities.append(Entity(kind, text[start:stop], start, stop, score, first, end))
+        return entities
+
+
+def make_encoder(tokenizer, labels: LabelSet, config: Config, limit: int) -> Encoder:
+    """The encoder that a config asks for; ``limit`` is the longest row, in pieces, that the model can take.
+
+    Raises UserError where ``max_pieces`` is above the limit.
+    """
+    if config.max_pieces and config.max_pieces > limit:
+        raise UserError(f"--max-pieces {config.max_pieces}: the encoder takes rows of at most {limit} word pieces")
+    most = config.max_pieces or (min(DOCUMENT_PIECES, limit) if config.context == "document" else limit)
+    return Encoder(tokenizer, labels, config.label_pieces, most, config.context)
+
+
+def _saved_function(folder: Path) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
+    import tensorflow as tf
+
+    try:
+        model = tf.saved_model.load(str(folder))
+    except (OSError, ValueError, tf.errors.OpError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise UserError(
+            f"{folder}: the SavedModel cannot be loaded ({reason}): export it again with python -m tfner.export"
+        ) from error
+    pieces = model.signatures["pieces"]
+
+    def probabilities(input_ids: np.ndarray, attention_mask: np.ndarray) -> np.ndarray:
+        outputs = pieces(input_ids=tf.constant(input_ids), attention_mask=tf.constant(attention_mask))
+        return outputs["probabilities"].numpy()
+
+    probabilities.model = model  # its variables live as long as it does
+    return probabilities

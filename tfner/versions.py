@@ -1,0 +1,88 @@
+"""The folder of a model: numbered versions, written beside and renamed into place.
+
+``NAME/1``, ``NAME/2`` … are complete SavedModels (the layout TF Serving watches), ``NAME/training/1`` … the training states they
+came from, ``NAME/evaluations/`` what evaluations saved. A reader never sees half of a version, and none is ever overwritten.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from tfner.errors import UserError
+
+TRAINING, EVALUATIONS = "training", "evaluations"
+
+
+def numbers(folder: Path) -> list[int]:
+    """The version numbers in a folder, ascending; none where there is no folder."""
+    return sorted(int(p.name) for p in folder.iterdir() if p.is_dir() and p.name.isdigit()) if folder.is_dir() else []
+
+
+def check_output(folder: Path) -> None:
+    """Makes sure that versions can be written into a folder, and creates it.
+
+    Raises UserError where it is a file, holds something else than versions, or cannot be written.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise UserError(f"--output {folder}: expected a folder for numbered versions, found a file")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        other = sorted(p.name for p in folder.iterdir() if not (p.name.isdigit() or p.name.startswith(".")))
+        other = [name for name in other if name not in (TRAINING, EVALUATIONS)]
+        probe = folder / f".writable-{os.getpid()}"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise UserError(f"--output {folder}: cannot be written ({error.strerror}): choose another folder") from error
+    if other:
+        raise UserError(
+            f"--output {folder}: expected an empty folder or one with numbered versions, found {', '.join(other[:5])}: choose another"
+        )
+
+
+def next_number(folder: Path) -> int:
+    """The number that the next version gets: one more than any version or training state has."""
+    return max([0, *numbers(folder), *numbers(folder / TRAINING)]) + 1
+
+
+def publish(target: Path, write: Callable[[Path], None]) -> Path:
+    """Lets ``write`` fill a new folder beside ``target`` and renames it into place, replacing nothing.
+
+    Whatever interrupts it, ``target`` either does not exist or is whole. Raises FileExistsError where it exists already.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    draft = target.parent / f".{target.name}-{os.getpid()}"
+    shutil.rmtree(draft, ignore_errors=True)
+    draft.mkdir()
+    try:
+        write(draft)
+        if target.exists():
+            raise FileExistsError(f"{target} exists already")
+        draft.rename(target)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+    return target
+
+
+def resolve(path: str | Path) -> Path:
+    """The folder of one exported version: ``path`` itself, or the highest version in it.
+
+    Raises UserError where there is none.
+    """
+    path = Path(path).expanduser()
+    if (path / "saved_model.pb").is_file():
+        return path
+    if not path.is_dir():
+        raise UserError(
+            f"{path}: no such folder; expected a trained model such as saved_models/head (python -m tfner.train makes one)"
+        )
+    complete = [n for n in numbers(path) if (path / str(n) / "saved_model.pb").is_file()]
+    if not complete:
+        found = ", ".join(sorted(p.name for p in path.iterdir())[:5]) or "nothing"
+        raise UserError(
+            f"{path}: expected a version such as {path}/1 with a saved_model.pb, found {found}; python -m tfner.train makes one"
+        )
+    return path / str(complete[-1])
