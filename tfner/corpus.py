@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from tfner.columns import read_columns
+from tfner.config import Config
 from tfner.errors import UserError
 from tfner.jsonl import read_jsonl
 from tfner.labels import LabelSet, iob2, scheme, split_tag
@@ -107,6 +108,18 @@ def load_corpus(
             for s, t in zip(sentences, tags, strict=True)
         )
     return with_labels(Corpus(str(spec), task, splits, LabelSet(("O",)), tuple(notes)), unseen_labels)
+
+
+def corpus_of(config: Config) -> Corpus:
+    """The corpus that settings name. Raises UserError as ``load_corpus`` does."""
+    return load_corpus(
+        config.corpus,
+        config.task,
+        config.tag_column,
+        config.text_encoding,
+        config.one_document,
+        unseen_labels=config.unseen_labels,
+    )
 
 
 def with_labels(corpus: Corpus, unseen_labels: str = "error") -> Corpus:

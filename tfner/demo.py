@@ -15,14 +15,14 @@ import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 from tfner import demo_grammar as grammar
 from tfner.corpus import TASKS, Corpus, Sentence
 from tfner.errors import UserError
 from tfner.labels import CONLL_LABELS, OUTSIDE, LabelSet
 
-SIZES = {"train": 2600, "validation": 400, "test": 400}  # sentences
+SIZES = {"train": 4000, "validation": 400, "test": 400}  # sentences
 HELD_OUT = 0.25  # of each list of names: never in train
 TAIL_RATE = 0.4  # of the plain sentences that go on with a second part
 HELD_OUT_RATE = 0.33  # of the names drawn for validation and test
@@ -98,7 +98,7 @@ class _Names:
 class _Document:
     """Writes one document: remembers whom its slots ``{p1}``, ``{t2}`` ... stand for and names them in short later on."""
 
-    _KINDS = {"p": "person", "t": "team", "o": "company", "c": "city", "k": "country"}
+    _KINDS: ClassVar = {"p": "person", "t": "team", "o": "company", "c": "city", "k": "country"}
 
     def __init__(self, rng: random.Random, names: _Names):
         self.rng, self.names = rng, names
@@ -124,7 +124,7 @@ class _Document:
         if len(full) == 1 or first or self.rng.random() < 0.2:
             return full
         kind = full[0].ner
-        short = full[-1] if name[0] == "p" or full[-1].word in grammar.MASCOTS and self.rng.random() < 0.5 else full[0]
+        short = full[-1] if name[0] == "p" or (full[-1].word in grammar.MASCOTS and self.rng.random() < 0.5) else full[0]
         return [short._replace(ner=kind)] if len(short.word) > 2 else full
 
     def sentence(self, template: str, upper: bool = False) -> list[Token]:
@@ -358,7 +358,7 @@ def demo_corpus(task: str = "ner", seed: int = 0) -> Corpus:
 # ---- the encoder
 
 ENCODER_SEED = 0
-OFTEN = 10  # times in train: a word becomes one piece
+OFTEN, OFTEN_CAPITALISED = 3, 60  # times in train: a word becomes one piece
 SHARED_BY = 5  # words with a beginning or ending in common: it becomes a piece
 ENCODER = {
     "hidden_size": 128,
@@ -371,7 +371,8 @@ ENCODER = {
 POSITION_UNITS = 32  # of a hidden vector: kept for the position at the start; a head's size
 POSITION_SCALE = 0.04
 LOOK_AT = (-1, 1, -2, None)  # places from a word at which each head starts to look; None: anywhere
-SHARPNESS = 1.0
+SHARPNESS = 1.2
+KERNEL_SCALE = 0.5
 _FILES = ("config.json", "vocab.txt", "tokenizer.json", "tokenizer_config.json", "tf_model.h5")
 _SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 
@@ -420,7 +421,7 @@ def _complete(folder: Path) -> bool:
 
 def _fingerprint() -> str:
     """Changes with whatever decides the encoder's contents."""
-    settings = repr((sorted(ENCODER.items()), ENCODER_SEED, POSITION_UNITS, POSITION_SCALE, LOOK_AT, SHARPNESS))
+    settings = repr((sorted(ENCODER.items()), ENCODER_SEED, POSITION_UNITS, POSITION_SCALE, LOOK_AT, SHARPNESS, KERNEL_SCALE))
     return hashlib.sha256("\n".join([settings, *_vocabulary()]).encode()).hexdigest()[:12]
 
 
@@ -432,7 +433,7 @@ def _vocabulary() -> list[str]:
     come in pieces, so that the model learns to read names it has not seen.
     """
     words = Counter(word for sentence in demo_corpus().splits["train"] for word in sentence.words)
-    pieces = [word for word, count in words.items() if count >= OFTEN]
+    pieces = [word for word, count in words.items() if count >= (OFTEN if word.islower() else OFTEN_CAPITALISED)]
     shared: Counter[str] = Counter()
     for word in words:
         if word.isalpha():
@@ -494,7 +495,7 @@ def _initial_weights(model, np):
             value[:, :units] = 0
             yield value
         else:
-            value = rng.normal(scale=shape[0] ** -0.5, size=shape)
+            value = rng.normal(scale=KERNEL_SCALE * shape[0] ** -0.5, size=shape)
             if "query/kernel" in name or "key/kernel" in name:
                 for head, places in enumerate(LOOK_AT):
                     if places is not None:

@@ -29,8 +29,8 @@ class Row:
     """One input of the model; every array is of shape (length,), length in pieces, special pieces included.
 
     ``ids`` int32 piece ids; ``labels`` int32 label ids or ``IGNORED_LABEL``; ``sentences`` and ``words`` int32, which
-    sentence of the encoded sequence and which of its words a piece belongs to, -1 for special pieces; ``speaks`` bool, whether this
-    piece's prediction is its word's: true for exactly one piece of every word that has pieces.
+    sentence of the encoded sequence and which of its words a piece belongs to, -1 for special pieces; ``speaks`` bool,
+    whether this piece's prediction is its word's: true for exactly one piece of every word that has pieces.
     """
 
     ids: np.ndarray

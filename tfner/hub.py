@@ -36,7 +36,8 @@ def read_hub(name: str, task: str) -> tuple[dict[str, tuple[str, list[Written]]]
         HfApi().dataset_info(repository, timeout=_TIMEOUT)
     except (RepositoryNotFoundError, HFValidationError):
         raise UserError(
-            f"{name}: neither a file or folder here nor a public data set on the Hugging Face hub; mend the name, or {_ALTERNATIVES}"
+            f"{name}: neither a file or folder here nor a public data set on the Hugging Face hub; mend the name, "
+            f"or {_ALTERNATIVES}"
         ) from None
     except OSError:  # what requests and huggingface_hub raise for every kind of failed connection
         datasets.config.HF_HUB_OFFLINE = True  # or load_dataset would try for 23 s before it looks into its cache

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import accumulate, islice
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +19,7 @@ from tfner.corpus import Sentence
 from tfner.encoding import DOCUMENT_PIECES, Encoder, Kept, load_tokenizer
 from tfner.errors import UserError
 from tfner.labels import Entity, LabelSet, spans
+from tfner.terminal import quiet_imports
 from tfner.versions import resolve
 from tfner.words import split_words
 
@@ -26,7 +27,7 @@ EXTRA = "assets.extra"
 """Folder of a SavedModel for files that travel along; TF Serving reserves the name."""
 
 BATCH_ROWS = 64
-CHUNK_SENTENCES = 4096  # tagged at once: enough to group rows by length, little enough to bound memory
+CHUNK = 4096  # texts tagged at once: enough to group rows by length, little enough to bound memory
 
 
 @dataclass(frozen=True)
@@ -82,32 +83,27 @@ class Tagger:
         values = self.encoder.decode(encoded, [row.max(-1) for row in rows], fill=1.0)
         return [Tagged(*pair) for pair in zip(tags, values, strict=True)]
 
-    def stream(self, sentences: Iterable[Sentence]) -> Iterator[Tagged]:
-        """Tags any number of sentences in bounded memory, in order. ``--context document`` sees no further than a chunk."""
-        sentences = iter(sentences)
-        while chunk := list(islice(sentences, CHUNK_SENTENCES)):
-            yield from self.predict(chunk)
-
     def tag(self, text: str) -> list[Entity]:
         """The entities of a text; offsets count its characters. For plain labels, every word is one."""
-        return next(self.tag_texts([text]))
+        return next(self.tag_many([text]))
 
     def tag_words(self, words: Sequence[str]) -> list[Entity]:
         """The entities of a sentence that is split already; offsets count the characters of the words joined by spaces."""
-        offsets, position = [], 0
-        for word in words:
-            offsets.append((position, position + len(word)))
-            position += len(word) + 1
-        tagged = self.predict([Sentence(tuple(words), ())])[0] if words else Tagged([], np.empty(0))
-        return self._entities(" ".join(words), offsets, tagged)
+        if isinstance(words, str):
+            raise UserError("tag_words expects a sequence of words, got one string: use tag for text that is not split")
+        return next(self.tag_many([words]))
 
-    def tag_texts(self, texts: Iterable[str]) -> Iterator[list[Entity]]:
-        """The entities of each of any number of texts, in order and in bounded memory."""
-        texts = iter(texts)
-        while chunk := list(islice(texts, CHUNK_SENTENCES)):
-            offsets = [split_words(text) for text in chunk]
-            sentences = [Sentence(tuple(t[a:b] for a, b in o), ()) for t, o in zip(chunk, offsets, strict=True)]
-            for text, word_offsets, tagged in zip(chunk, offsets, self.predict(sentences), strict=True):
+    def tag_many(self, inputs: Iterable[str | Sequence[str]], chunk: int = CHUNK) -> Iterator[list[Entity]]:
+        """The entities of any number of texts (strings) and split sentences (sequences of words), in order.
+
+        ``chunk`` of them are tagged at once, which bounds the memory; rows of about the same length stand together.
+        """
+        inputs = iter(inputs)
+        while some := list(islice(inputs, chunk)):
+            texts = [item if isinstance(item, str) else " ".join(item) for item in some]
+            offsets = [split_words(item) if isinstance(item, str) else _joined_offsets(item) for item in some]
+            sentences = [Sentence(tuple(t[a:b] for a, b in o), ()) for t, o in zip(texts, offsets, strict=True)]
+            for text, word_offsets, tagged in zip(texts, offsets, self.predict(sentences), strict=True):
                 yield self._entities(text, word_offsets, tagged)
 
     def _entities(self, text: str, offsets: Sequence[tuple[int, int]], tagged: Tagged) -> list[Entity]:
@@ -123,6 +119,12 @@ class Tagger:
         return entities
 
 
+def _joined_offsets(words: Sequence[str]) -> list[tuple[int, int]]:
+    """Where words stand in their text joined by single spaces, half-open, in characters."""
+    ends = list(accumulate((len(word) + 1 for word in words), initial=0))[1:]
+    return [(end - 1 - len(word), end - 1) for word, end in zip(words, ends, strict=True)]
+
+
 def make_encoder(tokenizer, labels: LabelSet, config: Config, limit: int) -> Encoder:
     """The encoder that a config asks for; ``limit`` is the longest row, in pieces, that the model can take.
 
@@ -135,7 +137,8 @@ def make_encoder(tokenizer, labels: LabelSet, config: Config, limit: int) -> Enc
 
 
 def _saved_function(folder: Path) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
-    import tensorflow as tf
+    with quiet_imports():
+        import tensorflow as tf
 
     try:
         model = tf.saved_model.load(str(folder))

@@ -29,13 +29,13 @@ def command(main: Callable[[Sequence[str] | None], None]) -> Callable[[Sequence[
         except UserError as error:
             print(f"error: {error}", file=sys.stderr)
             return 2
+        except BrokenPipeError:  # the reader of our output (head, less) went away
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         except OSError as error:
             if error.filename is None:  # no file of the user's: ours to explain
                 raise
             print(f"error: {error.filename}: {error.strerror}", file=sys.stderr)
             return 2
-        except BrokenPipeError:  # the reader of our output (head, less) went away
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         except KeyboardInterrupt:
             print("interrupted", file=sys.stderr)
             return 130

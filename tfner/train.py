@@ -11,8 +11,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from tfner.config import CORPUS_SETTINGS, PRESETS, Config, add_flags, make_config
-from tfner.corpus import Corpus, load_corpus
+from tfner.config import PRESETS, Config, add_flags, make_config
+from tfner.corpus import Corpus, corpus_of
 from tfner.errors import UserError
 from tfner.scores import INTERVAL_SAMPLES, Scores, format_scores, score
 from tfner.terminal import command, print_json, quiet_imports
@@ -40,7 +40,7 @@ def train(config: Config, say: Callable[[str], None] = print) -> Trained:
         UserError: for whatever is wrong with the request; nothing is written then.
     """
     check_output(config.folder)
-    corpus = load_corpus(**{("spec" if name == "corpus" else name): getattr(config, name) for name in CORPUS_SETTINGS})
+    corpus = corpus_of(config)
     for split in ("train", "validation"):
         if split not in corpus.splits:
             raise UserError(

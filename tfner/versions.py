@@ -1,7 +1,7 @@
 """The folder of a model: numbered versions, written beside and renamed into place.
 
-``NAME/1``, ``NAME/2`` … are complete SavedModels (the layout TF Serving watches), ``NAME/training/1`` … the training states they
-came from, ``NAME/evaluations/`` what evaluations saved. A reader never sees half of a version, and none is ever overwritten.
+``NAME/1``, ``NAME/2`` … are complete SavedModels (the layout TF Serving watches), ``NAME/training/1`` … the training states
+they came from, ``NAME/evaluations/`` what evaluations saved. A reader never sees half of a version, and none is ever overwritten.
 """
 
 from __future__ import annotations
@@ -39,7 +39,8 @@ def check_output(folder: Path) -> None:
         raise UserError(f"--output {folder}: cannot be written ({error.strerror}): choose another folder") from error
     if other:
         raise UserError(
-            f"--output {folder}: expected an empty folder or one with numbered versions, found {', '.join(other[:5])}: choose another"
+            f"--output {folder}: expected an empty folder or one with numbered versions, found {', '.join(other[:5])}: "
+            "choose another"
         )
 
 

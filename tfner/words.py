@@ -15,6 +15,8 @@ _SPACE = "\t-\r\x1c- \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000" 
 _EMOJI = "\u2190-\u2bff\U0001f000-\U0001faff"
 _IDEOGRAPH = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"  # a word each, as for BERT
 _MARKS = "\u0300-\u036f\ufe0e\ufe0f"
+_MODIFIERS = _MARKS + "\U0001f3fb-\U0001f3ff\u20e3"  # of emoji: skin tones, keycaps
+_JOINER = "\u200d"
 _NOT_IN_WORDS = (
     r"\x00-/:-@\[-\^`{-\xa9\xab\xac\xae-\xb1\xb4\xb6-\xb8\xbb\xbf\xd7\xf7"  # ASCII (but _) and Latin-1
     "\u037e\u0387\u0589\u05be\u05c0\u05c3\u060c\u061b\u061f\u066a-\u066d\u06d4\u0964\u0965"  # Greek to Devanagari
@@ -30,7 +32,7 @@ def _letter(but: str = "") -> str:
 
 
 _LETTER = _letter()
-_APOSTROPHE = "['\u2019]"
+_APOSTROPHE = "['’]"
 _END = rf"\b{_LETTER}*"  # after an ASCII letter: the word is over, but for letters and marks beyond ASCII
 # What follows an apostrophe within a word (O'Brien, d'un, n't), unlike 's, 'm, 'd, 're, 've and 'll, which are words
 _SUFFIX = (
@@ -45,20 +47,19 @@ _PART = (  # what hyphens join
 )
 _ADDRESS = rf"[^{_SPACE}\"<>]*[A-Za-z0-9/]{_LETTER}*"  # to the last letter, digit or slash before white space
 
-_ALTERNATIVES = (
+_ALTERNATIVES = (  # in this order; where a try may fail late, its length is bounded, so that the time stays linear
     rf"(?:[Hh]ttps?://|www\.){_ADDRESS}",
-    rf"[A-Za-z0-9][A-Za-z0-9._%+\-]*@[A-Za-z0-9\-]+(?:\.[A-Za-z0-9\-]+)+{_LETTER}*",  # mail
-    rf"(?:[A-Za-z0-9\-]+\.)+(?:com|org|net|edu|gov)\b(?:/{_ADDRESS})?{_LETTER}*",
+    rf"[A-Za-z0-9][A-Za-z0-9._%+\-]{{0,63}}@[A-Za-z0-9\-]+(?:\.[A-Za-z0-9\-]+)+{_LETTER}*",  # mail
+    rf"(?:[A-Za-z0-9\-]{{1,63}}\.){{1,6}}(?:com|org|net|edu|gov)\b(?:/{_ADDRESS})?{_LETTER}*",
     rf"[@#]{_LETTER}+",
     r"&(?:amp|lt|gt|quot);",
     r"[A-Z]{1,2}\$",
     rf"[+.]?[0-9]+[.,:/]{_NUMBER}{_LETTER}*(?:-{_PART})*",
     r"[0-9]{1,2}\.",  # 1. and 12. as numbers of a list; a year before a full stop has four digits
-    rf"[+.]{_NUMBER}{_LETTER}*(?:-{_PART})*",
-    rf"{_PART}(?:-{_PART})*",
+    rf"(?:[+.]{_NUMBER}{_LETTER}*|{_PART})(?:-{_PART})*",
     rf"{_APOSTROPHE}(?:[smdSMD]|re|RE|ve|VE|ll|LL){_END}",
     r"\.{2,}|-{2,}|\*{2,}|!{2,}|\?{2,}|~{2,}|``|''|[:;]-?[()]",
-    rf"[{_EMOJI}][{_MARKS}\U0001f3fb-\U0001f3ff\u20e3]*(?:\u200d[{_EMOJI}][{_MARKS}\U0001f3fb-\U0001f3ff]*)*",
+    rf"[{_EMOJI}][{_MODIFIERS}]*(?:{_JOINER}[{_EMOJI}][{_MODIFIERS}]*)*",
     rf"[^{_SPACE}][{_MARKS}]*",
 )
 

@@ -1,0 +1,13 @@
+import os
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def assets() -> Path:
+    """The folder of real corpora and encoders; tests that need it are skipped where there is none."""
+    folder = os.environ.get("TFNER_TEST_ASSETS")
+    if not folder:
+        pytest.skip("TFNER_TEST_ASSETS is not set: it names the folder with the real corpora and encoders")
+    return Path(folder)

@@ -1,0 +1,128 @@
+"""``python -m tfner.evaluate``: scores an exported model on a split, and shows what it gets wrong.
+
+A model folder and a corpus go in; scores, a confusion matrix, curves and the worst mistakes come out, printed and saved.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import shutil
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from tfner.config import CORPUS_SETTINGS, add_flags
+from tfner.corpus import SPLITS, corpus_of
+from tfner.errors import UserError
+from tfner.mistakes import Mistake, mistakes
+from tfner.scores import INTERVAL_SAMPLES, Scores, format_confusion, format_scores, score
+from tfner.terminal import command, print_json, quiet_imports
+from tfner.versions import EVALUATIONS, publish, resolve
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The scores of a model on a split, the sentences it gets most wrong, and the folder they were saved in."""
+
+    scores: Scores
+    mistakes: list[Mistake]
+    folder: Path
+
+
+def evaluate(
+    model: str | Path,
+    split: str = "test",
+    output: str | Path | None = None,
+    worst: int = 10,
+    say: Callable[[str], None] = print,
+    **corpus: Any,
+) -> Evaluation:
+    """Scores a model per word and per sentence, whatever alignment it was trained with.
+
+    Args:
+        model: a version's folder or a folder of versions.
+        split: train, validation or test.
+        output: the folder to save in, replaced if it holds an earlier evaluation
+            [``NAME/evaluations/VERSION-CORPUS-SPLIT``].
+        worst: how many mistakes to list.
+        say: prints a line.
+        corpus: settings of the corpus (``config.CORPUS_SETTINGS``) that differ from those of the training.
+
+    Raises:
+        UserError: where model, corpus or split are missing, or the split has entity types that the model does not know.
+    """
+    with quiet_imports():
+        from tfner import bundle, plots
+        from tfner.tagger import EXTRA, Tagger
+
+    version = resolve(model)
+    tagger = Tagger.load(version)
+    config = replace(tagger.config, **corpus)
+    data = corpus_of(replace(config, unseen_labels="keep"))
+    if split not in data.splits:
+        raise UserError(f"{config.corpus}: no {split} split, found {', '.join(data.splits)}: choose one with --split")
+    sentences = data.splits[split]
+    unknown = {tag for s in sentences for tag in s.tags}.difference(tagger.encoder.labels.names)
+    if unknown and config.unseen_labels == "error":
+        raise UserError(
+            f"{config.corpus}: the {split} split has tags that {version} does not know: {', '.join(sorted(unknown)[:6])}; "
+            f"--unseen-labels keep scores them as missed"
+        )
+    target = Path(output or version.parent / EVALUATIONS / f"{version.name}-{_file_name(config.corpus)}-{split}")
+    if target.exists() and not (target / "scores.json").is_file():
+        raise UserError(f"--output {target}: expected a new folder or one with an earlier evaluation: choose another")
+
+    tagged = tagger.predict(sentences)
+    gold, predicted = [s.tags for s in sentences], [t.tags for t in tagged]
+    scores = score(gold, predicted, tagger.encoder.labels, INTERVAL_SAMPLES)
+    found = mistakes(
+        [s.words for s in sentences], gold, predicted, [t.probabilities for t in tagged], worst, data.task == "pos"
+    )
+    say(f"{version} on the {split} split of {config.corpus}\n\n{format_scores(scores)}\n\n{format_confusion(scores)}\n")
+    say("the worst mistakes\n" + "".join(f"\n{m}\n" for m in found))
+    for line in tagger.kept.warnings():
+        say(line)
+
+    def write(folder: Path) -> None:
+        (folder / "scores.json").write_text(json.dumps(scores.to_json(), ensure_ascii=False, indent=2), "utf-8")
+        (folder / "scores.txt").write_text(f"{format_scores(scores)}\n\n{format_confusion(scores)}\n", "utf-8")
+        (folder / "mistakes.txt").write_text("\n".join(f"{m}\n" for m in found), "utf-8")
+        plots.save(plots.confusion_matrix(scores), folder / "confusion_matrix.png")
+        history = bundle.read_history(version / EXTRA / bundle.HISTORY)
+        if history:
+            plots.save(plots.learning_curves(history), folder / "learning_curves.png")
+
+    shutil.rmtree(target, ignore_errors=True)
+    publish(target, write)
+    say(f"saved in {target}")
+    return Evaluation(scores, found, target)
+
+
+def _file_name(corpus: str) -> str:
+    """The last part of a corpus's name with nothing in it that a file name should not have."""
+    return re.sub(r"[^A-Za-z0-9_.]+", "-", Path(corpus).name).strip("-.") or "corpus"
+
+
+@command
+def main(argv: Sequence[str] | None = None) -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser("python -m tfner.evaluate", description="Score a trained model on a split of a corpus.")
+    parser.add_argument("model", help="folder of a trained model, such as saved_models/head, or one of its versions")
+    parser.add_argument("--split", default="test", choices=SPLITS, help="the split to score [test]")
+    parser.add_argument("--output", metavar="FOLDER", help="where to save [MODEL/evaluations/VERSION-CORPUS-SPLIT]")
+    parser.add_argument("--worst", type=int, default=10, metavar="N", help="how many of the worst mistakes to list [10]")
+    parser.add_argument("--json", action="store_true", help="print the scores as JSON; the rest goes to standard error")
+    add_flags(parser, CORPUS_SETTINGS)
+    arguments = vars(parser.parse_args(argv))
+    as_json = arguments.pop("json")
+    evaluation = evaluate(**arguments, say=lambda line: print(line, file=sys.stderr if as_json else sys.stdout))
+    if as_json:
+        print_json(evaluation.scores.to_json())
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
