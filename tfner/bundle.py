@@ -66,8 +66,9 @@ def write_saved_model(
 ) -> None:
     """Fills a folder with the SavedModel of a model and, in ``assets.extra``, everything that explains it.
 
-    The signature ``pieces`` takes ``input_ids`` and ``attention_mask``, int32, shape (batch, length), and gives ``probabilities``,
-    float32, shape (batch, length, labels). ``state`` is the training state that the encoder's files and the history come from.
+    The signature ``pieces`` takes ``input_ids`` and ``attention_mask``, int32, shape (batch, length), and gives
+    ``probabilities``, float32, shape (batch, length, labels). ``state`` is the training state that the encoder's files and
+    the history come from.
     """
     logits = logits_function(model)
     array = tf.TensorSpec((None, None), tf.int32)

@@ -20,9 +20,10 @@ def model_card(config: Config, labels: LabelSet, scores: Mapping[str, Scores], h
     """A model card in Markdown."""
     parts = [
         f"# {config.variant}: {config.task} on {config.corpus}\n",
-        f"Trained by tfner {__version__}. Variant `{config.variant}`: {_VARIANTS[config.variant]}. Encoder `{config.encoder}`, corpus "
-        f"`{config.corpus}`, {len(history)} epochs, learning rate {config.learning_rate:g} (new layers "
-        f"{config.head_learning_rate:g}), {config.batch_size} sentences a step, seed {config.seed}. All settings: `config.json`.\n",
+        f"Trained by tfner {__version__}. Variant `{config.variant}`: {_VARIANTS[config.variant]}. Encoder `{config.encoder}`, "
+        f"corpus `{config.corpus}`, {len(history)} epochs, learning rate {config.learning_rate:g} (new layers "
+        f"{config.head_learning_rate:g}), {config.batch_size} sentences a step, seed {config.seed}. "
+        "All settings: `config.json`.\n",
         f"Labels, by id: {', '.join(f'{i} `{name}`' for i, name in enumerate(labels.names))}.\n",
     ]
     for split, s in scores.items():

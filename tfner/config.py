@@ -106,7 +106,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "label_pieces": "all",
     },
 }
-"""``standard`` suits pretrained encoders, ``demo`` the embedded one, which starts from random weights; ``paper`` is the study's."""
+"""``standard`` suits pretrained encoders, ``demo`` the embedded one, which has random weights; ``paper`` is the study's own."""
 
 
 def make_config(preset: str | None = None, **given: Any) -> Config:

@@ -22,7 +22,7 @@ from tfner.corpus import TASKS, Corpus, Sentence
 from tfner.errors import UserError
 from tfner.labels import CONLL_LABELS, OUTSIDE, LabelSet
 
-SIZES = {"train": 4000, "validation": 400, "test": 400}  # sentences
+SIZES = {"train": 5000, "validation": 400, "test": 400}  # sentences
 HELD_OUT = 0.25  # of each list of names: never in train
 TAIL_RATE = 0.4  # of the plain sentences that go on with a second part
 HELD_OUT_RATE = 0.33  # of the names drawn for validation and test
@@ -317,7 +317,8 @@ def held_out_names(seed: int = 0) -> set[str]:
     held: set[str] = set()
     for kind, names in _LISTS.items():
         if kind not in ("adj", "people"):
-            held.update(rng.sample(names, round(HELD_OUT * len(names))))
+            share = HELD_OUT * (0.6 if kind == "country" else 1)
+            held.update(rng.sample(names, round(share * len(names))))
     for country, adjective, people in grammar.COUNTRIES:
         if country in held:
             held.update((adjective, people))
@@ -370,7 +371,7 @@ ENCODER = {
 }
 POSITION_UNITS = 32  # of a hidden vector: kept for the position at the start; a head's size
 POSITION_SCALE = 0.04
-LOOK_AT = (-1, 1, -2, None)  # places from a word at which each head starts to look; None: anywhere
+LOOK_AT = (-1, 1, -2, 2)  # places from a word at which each head starts to look; None: anywhere
 SHARPNESS = 1.2
 KERNEL_SCALE = 0.5
 _FILES = ("config.json", "vocab.txt", "tokenizer.json", "tokenizer_config.json", "tf_model.h5")

@@ -92,7 +92,7 @@ class Encoded:
 
 @dataclass(frozen=True)
 class _Window:
-    """Words ``start`` to ``end`` of a sentence as one stretch of pieces; it speaks for words ``first`` to ``last`` (half-open)."""
+    """A stretch of a sentence's pieces, with the word of each; it speaks for words ``first`` to ``last`` (half-open)."""
 
     ids: list[int]
     words: list[int]
@@ -121,7 +121,7 @@ class Encoder:
         require_fast(tokenizer)
         if label_pieces not in LABEL_PIECES or context not in CONTEXTS:
             raise UserError(
-                f"expected label_pieces one of {LABEL_PIECES} and context one of {CONTEXTS}, got {label_pieces!r} and {context!r}"
+                f"expected label_pieces out of {LABEL_PIECES} and context out of {CONTEXTS}, got {label_pieces!r}, {context!r}"
             )
         self.tokenizer, self.labels, self.label_pieces = tokenizer, labels, label_pieces
         self.max_pieces, self.context = max_pieces, context
@@ -146,7 +146,8 @@ class Encoder:
         for number, sentence in enumerate(sentences):
             if sentence.tags and len(sentence.tags) != len(sentence.words):
                 raise UserError(
-                    f"sentence {number + 1} has {len(sentence.words)} words and {len(sentence.tags)} tags: expected one tag a word"
+                    f"sentence {number + 1} has {len(sentence.words)} words and {len(sentence.tags)} tags: expected one tag "
+                    "a word"
                 )
         kept = Kept(sentences=len(sentences), words=sum(len(s.words) for s in sentences))
         pieces = self._pieces([s.words for s in sentences])
@@ -303,8 +304,9 @@ def require_fast(tokenizer) -> None:
     """Raises UserError for a slow tokenizer: only fast ones say which word a piece comes from."""
     if not getattr(tokenizer, "is_fast", False):
         raise UserError(
-            f"{type(tokenizer).__name__} is a slow tokenizer, which cannot say which word a piece comes from: expected a fast one; "
-            "save its folder again with AutoTokenizer.from_pretrained(..., use_fast=True).save_pretrained(...) or choose another encoder"
+            f"{type(tokenizer).__name__} is a slow tokenizer, which cannot say which word a piece comes from: expected a "
+            "fast one; save its folder again with AutoTokenizer.from_pretrained(..., use_fast=True).save_pretrained(...), or "
+            "choose another encoder"
         )
 
 
@@ -344,8 +346,8 @@ def from_hub_or_folder(name: str, what: str, load: Callable):
         if Path(name).is_dir():
             raise UserError(f"{name}: its {what} cannot be loaded: {reason[:300]}") from error
         raise UserError(
-            f"the {what} of {name!r} cannot be loaded from the Hugging Face hub (out of reach, or no such model): give a local folder "
-            f"with --encoder FOLDER, or use the embedded encoder with --encoder demo ({reason[:120]})"
+            f"the {what} of {name!r} cannot be loaded from the Hugging Face hub (out of reach, or no such model): give a "
+            f"local folder with --encoder FOLDER, or use the embedded encoder with --encoder demo ({reason[:120]})"
         ) from error
 
 

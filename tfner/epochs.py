@@ -59,8 +59,8 @@ class EpochReport(keras.callbacks.Callback):
     """Scores the validation sentences after each epoch.
 
     Adds ``val_loss`` (mean crossentropy over labelled pieces, nats), ``val_masked_accuracy`` (over the same pieces) and the
-    scores per word ``precision``, ``recall``, ``f1``, ``accuracy`` to the epoch's logs; prints a row through ``say`` and appends it to
-    ``path``.
+    scores per word ``precision``, ``recall``, ``f1``, ``accuracy`` to the epoch's logs; prints a row through ``say`` and
+    appends it to ``path``.
 
     Args:
         encoder, sentences: what to score; sentences are encoded once.
@@ -93,9 +93,14 @@ class EpochReport(keras.callbacks.Callback):
         if batch % 10 == 0:
             self._bar.set_postfix_str(f"loss {logs['masked_loss']:.3f}", refresh=False)
 
+    def close(self) -> None:
+        """Takes the progress bar off the terminal."""
+        if self._bar is not None:
+            self._bar.close()
+
     def on_epoch_end(self, epoch, logs=None):
         seconds = time.perf_counter() - self._start
-        self._bar.close()
+        self.close()
         values = run_rows(self._logits, self.encoded.rows, 64, self.encoder.pad_id)
         losses, right = [], []
         for row, logits in zip(self.encoded.rows, values, strict=True):
@@ -132,8 +137,9 @@ class EpochReport(keras.callbacks.Callback):
 def one_class_warning(label: str) -> str:
     """The failure of the study's models 2 and 3, said aloud."""
     return (
-        f"WARNING: every validation word is predicted as {label!r}. The model has learned only the most frequent label. Likely causes: "
-        "a learning rate too high for a pretrained encoder (try --learning-rate 2e-5) or no warmup (--warmup 0.1); new layers "
-        "too slow (--head-learning-rate 1e-3) or with dead units (--head-activation gelu, wider --head-units); too few steps "
-        "(--epochs, --batch-size). Accuracy can look high all the same, as most words are outside entities: look at F1."
+        f"WARNING: every validation word is predicted as {label!r}: the model has learned no more than one label. Likely "
+        "causes: a learning rate too high for a pretrained encoder (try --learning-rate 2e-5) or no warmup (--warmup 0.1); "
+        "new layers too slow (--head-learning-rate 1e-3) or with dead units (--head-activation gelu, wider --head-units); "
+        "too few steps (--epochs, --batch-size). Accuracy can look high all the same, as most words are outside entities: "
+        "look at F1."
     )

@@ -22,7 +22,7 @@ def guess_format(name: str) -> str:
 
 
 def read_inputs(lines: Iterable[str], kind: str, name: str = "standard input") -> Iterator[str | tuple[str, ...]]:
-    """Yields one input per line (``text``, ``jsonl`` with ``"text"`` or ``"tokens"``) or per sentence (``conll``, first column).
+    """Yields an input per line (``text``, ``jsonl`` with ``"text"`` or ``"tokens"``) or sentence (``conll``, first column).
 
     Empty texts are inputs like any other, so that results stay in step with lines.
 

@@ -42,8 +42,8 @@ VARIANTS: dict[str, Callable] = {"finetune": _finetune, "head": _head, "replace"
 
 ``replace`` is ``finetune`` on an encoder whose last transformer layer is gone. The study words it as BERT with its last layer
 replaced by a classification layer. Two readings are possible: the last layer of the encoder's stack, or whatever came last
-in a model object (a pooler, or a pretraining head). The second one is ``finetune`` under another name, so tfner takes the first:
-of n transformer layers n - 1 remain, with their pretrained weights, and the classification layer reads their output.
+in a model object (a pooler, or a pretraining head). The second one is ``finetune`` under another name, so tfner takes the
+first: of n transformer layers n - 1 remain, with their pretrained weights, and the classification layer reads their output.
 """
 
 
@@ -109,7 +109,8 @@ def _refuse_unsupported(config, source: str) -> None:
         )
     if type(config) not in TF_MODEL_MAPPING:
         raise UserError(
-            f"{source}: transformers has no TensorFlow model for {config.model_type!r}: choose a BERT, DistilBERT, RoBERTa or ELECTRA"
+            f"{source}: transformers has no TensorFlow model for {config.model_type!r}: choose a BERT, DistilBERT, "
+            "RoBERTa or ELECTRA"
         )
 
 
@@ -133,8 +134,9 @@ def _load_encoder(config, source: str, weights: bool) -> keras.layers.Layer:
         missing = [name for name in info["missing_keys"] if "pooler" not in name]
         if missing or info["mismatched_keys"]:
             raise UserError(
-                f"{source}: its weights lack {len(missing)} and misfit {len(info['mismatched_keys'])} of the encoder's variables, such as "
-                f"{(missing or info['mismatched_keys'])[0]}: expected the weights of a {config.model_type} encoder"
+                f"{source}: its weights lack {len(missing)} and misfit {len(info['mismatched_keys'])} of the encoder's "
+                f"variables, such as {(missing or info['mismatched_keys'])[0]}: expected the weights of a "
+                f"{config.model_type} encoder"
             )
     else:
         model = TFAutoModel.from_config(config)

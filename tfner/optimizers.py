@@ -13,7 +13,7 @@ import tf_keras as keras
 
 
 class WarmupLinearDecay(keras.optimizers.schedules.LearningRateSchedule):
-    """Rises linearly from 0 to ``peak`` in ``warmup`` steps, then falls linearly to 0 at ``total`` steps (Devlin et al. 2019)."""
+    """Rises linearly from 0 to ``peak`` in ``warmup`` steps, then falls linearly to 0 at ``total`` (Devlin et al. 2019)."""
 
     def __init__(self, peak: float, warmup: int, total: int):
         self.peak, self.warmup, self.total = peak, warmup, total

@@ -103,8 +103,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     interactive = not arguments.texts and not arguments.file and sys.stdin.isatty()
     if not arguments.texts and not arguments.file:
         sys.stdin.reconfigure(encoding=arguments.text_encoding)
-    source = Path(arguments.file).open(encoding=arguments.text_encoding) if arguments.file else nullcontext(sys.stdin)
-    with source as lines:
+    with Path(arguments.file).open(encoding=arguments.text_encoding) if arguments.file else nullcontext(sys.stdin) as lines:
         kind = arguments.format or guess_format(arguments.file or "")
         inputs = arguments.texts or read_inputs(lines, kind, arguments.file or "standard input")
         results = predict(arguments.model, inputs, chunk=1 if interactive else None)

@@ -1,7 +1,7 @@
 """Tagging: texts or words in, entities out, with a model in memory or a SavedModel.
 
-A ``Tagger`` holds a function from piece ids to probabilities, and the encoder that makes the one and reads the other. Training and
-scoring are elsewhere.
+A ``Tagger`` holds a function from piece ids to probabilities, and the encoder that makes the one and reads the other.
+Training and scoring are elsewhere.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from tfner.config import Config
 from tfner.corpus import Sentence
 from tfner.encoding import DOCUMENT_PIECES, Encoder, Kept, load_tokenizer
 from tfner.errors import UserError
-from tfner.labels import Entity, LabelSet, spans
+from tfner.labels import Entity, LabelSet, Span, spans
 from tfner.terminal import quiet_imports
 from tfner.versions import resolve
 from tfner.words import split_words
@@ -42,8 +42,8 @@ class Tagger:
     """Tags texts and words.
 
     Args:
-        probabilities: from ``input_ids`` and ``attention_mask``, int32, shape (batch, length), to the probabilities of the labels,
-            float32, shape (batch, length, labels).
+        probabilities: from ``input_ids`` and ``attention_mask``, int32, shape (batch, length), to the probabilities of the
+            labels, float32, shape (batch, length, labels).
         encoder: alignment, label set and row length.
         config: the settings of the training.
     """
@@ -107,10 +107,8 @@ class Tagger:
                 yield self._entities(text, word_offsets, tagged)
 
     def _entities(self, text: str, offsets: Sequence[tuple[int, int]], tagged: Tagged) -> list[Entity]:
-        if self.encoder.labels.plain:
-            found = [(tag, i, i + 1) for i, tag in enumerate(tagged.tags)]
-        else:
-            found = spans(tagged.tags)
+        plain = self.encoder.labels.plain
+        found = [Span(tag, i, i + 1) for i, tag in enumerate(tagged.tags)] if plain else spans(tagged.tags)
         entities = []
         for kind, first, end in found:
             start, stop = offsets[first][0], offsets[end - 1][1]

@@ -47,8 +47,8 @@ def command(main: Callable[[Sequence[str] | None], None]) -> Callable[[Sequence[
 def quieten() -> None:
     """Keeps TensorFlow's and transformers' start-up lines off the terminal; variables that are set already win.
 
-    Has to run before TensorFlow is imported, so commands call it first and importing tfner never does. Also asks for oneDNN's kernels, which TensorFlow leaves off on processors
-    without AVX-512 though they are faster there as well.
+    Has to run before TensorFlow is imported, so commands call it first and importing tfner never does. Also asks for
+    oneDNN's kernels, which TensorFlow leaves off on processors without AVX-512 though they are faster there as well.
     """
     global _COMMAND_RUNS
     _COMMAND_RUNS = True

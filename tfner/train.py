@@ -69,6 +69,8 @@ def train(config: Config, say: Callable[[str], None] = print) -> Trained:
     encoded = encoder.encode(corpus.splits["train"])
     for line in encoded.kept.warnings():
         say(f"train: {line}")
+    if config.context == "document" and all(s.document is None for s in corpus.splits["train"]):
+        say("train: no document marks (-DOCSTART- lines), so every row is a single sentence; --one-document joins a whole file")
     rows_a_step = max(1, round(config.batch_size * len(encoded.rows) / len(corpus.splits["train"])))
     steps = -(-len(encoded.rows) // rows_a_step)
     peak, total = config.learning_rate or config.head_learning_rate, steps * config.epochs
@@ -100,6 +102,7 @@ def train(config: Config, say: Callable[[str], None] = print) -> Trained:
     try:
         model.fit(batches, epochs=config.epochs, steps_per_epoch=steps, verbose=0, callbacks=callbacks)
     except KeyboardInterrupt:
+        report.close()
         say("interrupted: going on with the best weights so far (once more to leave at once)")
     if stopping.best_weights is not None:
         model.set_weights(stopping.best_weights)
@@ -137,9 +140,10 @@ def describe(config: Config, corpus: Corpus, parameters: dict[str, int]) -> list
     )
     paper = (
         ""
-        if config == make_config("paper", variant=config.variant, output=config.output, seed=config.seed)
+        if config.encoder == PRESETS["paper"]["encoder"]
         else (
-            f"the study's own setting (bert-base-cased, CoNLL-2003 from the hub): python -m tfner.train --variant {config.variant} --preset paper"
+            "the study's own setting (bert-base-cased, CoNLL-2003 from the hub): "
+            f"python -m tfner.train --variant {config.variant} --preset paper"
         )
     )
     lines = [

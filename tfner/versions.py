@@ -1,13 +1,14 @@
 """The folder of a model: numbered versions, written beside and renamed into place.
 
 ``NAME/1``, ``NAME/2`` … are complete SavedModels (the layout TF Serving watches), ``NAME/training/1`` … the training states
-they came from, ``NAME/evaluations/`` what evaluations saved. A reader never sees half of a version, and none is ever overwritten.
+they came from, ``NAME/evaluations/`` what evaluations saved. A reader never sees half of a version, and none is overwritten.
 """
 
 from __future__ import annotations
 
 import os
 import shutil
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -22,26 +23,26 @@ def numbers(folder: Path) -> list[int]:
 
 
 def check_output(folder: Path) -> None:
-    """Makes sure that versions can be written into a folder, and creates it.
+    """Makes sure that versions can be written into a folder, without creating it.
 
     Raises UserError where it is a file, holds something else than versions, or cannot be written.
     """
-    if folder.exists() and not folder.is_dir():
-        raise UserError(f"--output {folder}: expected a folder for numbered versions, found a file")
+    existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    if not existing.is_dir():
+        raise UserError(f"--output {folder}: expected a folder for numbered versions, but {existing} is a file: choose another")
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        other = sorted(p.name for p in folder.iterdir() if not (p.name.isdigit() or p.name.startswith(".")))
-        other = [name for name in other if name not in (TRAINING, EVALUATIONS)]
-        probe = folder / f".writable-{os.getpid()}"
-        probe.touch()
-        probe.unlink()
+        with tempfile.TemporaryFile(dir=existing):
+            pass
     except OSError as error:
-        raise UserError(f"--output {folder}: cannot be written ({error.strerror}): choose another folder") from error
-    if other:
-        raise UserError(
-            f"--output {folder}: expected an empty folder or one with numbered versions, found {', '.join(other[:5])}: "
-            "choose another"
-        )
+        raise UserError(f"--output {folder}: {existing} cannot be written ({error.strerror}): choose another folder") from error
+    if existing == folder:
+        names = sorted(path.name for path in folder.iterdir())
+        other = [n for n in names if not (n.isdigit() or n.startswith(".") or n in (TRAINING, EVALUATIONS))]
+        if other:
+            raise UserError(
+                f"--output {folder}: expected an empty folder or one with numbered versions, found {', '.join(other[:5])}: "
+                "choose another"
+            )
 
 
 def next_number(folder: Path) -> int:
