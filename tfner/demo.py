@@ -1,7 +1,8 @@
 """The embedded corpus and encoder: what tfner trains on when nothing else is named, without a network.
 
 In goes a task and a seed, out comes a generated ``Corpus`` (``demo_grammar`` holds its words), or the folder of a small BERT
-with random weights and a vocabulary made from that corpus. Nothing here is real news, and the encoder knows no language.
+with a vocabulary made from that corpus and random weights, but for heads that start at a word's neighbours. Nothing here is
+real news, and the encoder knows no language: it learns all it will know in the training.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import ClassVar, NamedTuple
 
+import numpy as np
+
 from tfner import demo_grammar as grammar
 from tfner.corpus import TASKS, Corpus, Sentence
 from tfner.errors import UserError
@@ -25,7 +28,7 @@ from tfner.labels import CONLL_LABELS, OUTSIDE, LabelSet
 SIZES = {"train": 5000, "validation": 400, "test": 400}  # sentences
 HELD_OUT = 0.25  # of each list of names: never in train
 TAIL_RATE = 0.4  # of the plain sentences that go on with a second part
-HELD_OUT_RATE = 0.33  # of the names drawn for validation and test
+HELD_OUT_RATE = 0.3  # of the names drawn for validation and test
 
 _LISTS = {
     "given": grammar.GIVEN,
@@ -356,7 +359,7 @@ def demo_corpus(task: str = "ner", seed: int = 0) -> Corpus:
     return Corpus("demo", task, splits, labels)
 
 
-# ---- the encoder
+# The encoder from here on.
 
 ENCODER_SEED = 0
 OFTEN, OFTEN_CAPITALISED = 3, 60  # times in train: a word becomes one piece
@@ -371,17 +374,18 @@ ENCODER = {
 }
 POSITION_UNITS = 32  # of a hidden vector: kept for the position at the start; a head's size
 POSITION_SCALE = 0.04
-LOOK_AT = (-1, 1, -2, 2)  # places from a word at which each head starts to look; None: anywhere
-SHARPNESS = 1.2
+LOOK_AT = (-1, 1, -2, 2)  # places from a word at which the heads start to look
+SHARPNESS = 1.2  # of that look, as a factor of queries and keys
 KERNEL_SCALE = 0.5
-_FILES = ("config.json", "vocab.txt", "tokenizer.json", "tokenizer_config.json", "tf_model.h5")
+_FILES = ("config.json", "vocab.txt", "tokenizer.json", "tokenizer_config.json", "model.safetensors")
 _SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 
 
 def demo_encoder(folder: Path | None = None) -> Path:
-    """The folder of the embedded encoder, made on the first call: a small cased BERT with random weights.
+    """The folder of the embedded encoder, made on the first call: a small cased BERT that has learnt nothing yet.
 
-    Its WordPiece vocabulary comes from the train split of ``demo_corpus()``. ``folder`` is where to put it; by default a
+    Its WordPiece vocabulary comes from the train split of ``demo_corpus()``, its weights from a seed (``_initial_weights`` says
+    how), the same in every process and without touching anyone's random state. ``folder`` is where to put it; by default a
     subfolder of the user's cache (``$XDG_CACHE_HOME`` or ``~/.cache``). It is written beside and renamed into place, and
     used again when complete.
 
@@ -404,7 +408,10 @@ def demo_encoder(folder: Path | None = None) -> Path:
     try:
         _write_encoder(beside)
         beside.chmod(0o755)
-        if folder.exists() and not _complete(folder):
+        if folder.is_dir() and not _complete(folder):
+            others = sorted(path.name for path in folder.iterdir() if path.name not in (*_FILES, "special_tokens_map.json"))
+            if others:
+                raise UserError(f"{folder} holds something else ({others[0]}): name a new folder for the embedded encoder")
             shutil.rmtree(folder)
         try:
             beside.rename(folder)
@@ -423,7 +430,7 @@ def _complete(folder: Path) -> bool:
 def _fingerprint() -> str:
     """Changes with whatever decides the encoder's contents."""
     settings = repr((sorted(ENCODER.items()), ENCODER_SEED, POSITION_UNITS, POSITION_SCALE, LOOK_AT, SHARPNESS, KERNEL_SCALE))
-    return hashlib.sha256("\n".join([settings, *_vocabulary()]).encode()).hexdigest()[:12]
+    return hashlib.sha256("\n".join(["1", settings, *_vocabulary()]).encode()).hexdigest()[:12]
 
 
 def _vocabulary() -> list[str]:
@@ -446,61 +453,68 @@ def _vocabulary() -> list[str]:
 
 
 def _write_encoder(folder: Path) -> None:
-    """Writes the model folder; random state outside stays as it is."""
-    import numpy as np
-    from transformers import BertConfig, BertTokenizerFast, TFBertModel
+    """Writes the model folder: no TensorFlow, and nobody's random state, is needed for it."""
+    from safetensors.numpy import save_file
+    from transformers import BertConfig, BertTokenizerFast
 
     vocabulary = _vocabulary()
     (folder / "vocab.txt").write_text("".join(f"{piece}\n" for piece in vocabulary), encoding="utf-8")
-    tokenizer = BertTokenizerFast(str(folder / "vocab.txt"), do_lower_case=False, strip_accents=False, model_max_length=512)
+    limit = ENCODER["max_position_embeddings"]
+    tokenizer = BertTokenizerFast(str(folder / "vocab.txt"), do_lower_case=False, strip_accents=False, model_max_length=limit)
     tokenizer.save_pretrained(folder)
-    config = BertConfig(vocab_size=len(vocabulary), **ENCODER)
-    model = TFBertModel(config)
-    model(model.dummy_inputs)  # makes the weights, with the names that a saved folder has
-    for weight, value in zip(model.weights, _initial_weights(model, np), strict=True):
-        weight.assign(value.astype(np.float32))
-    model.save_pretrained(folder)
+    BertConfig(vocab_size=len(vocabulary), architectures=["BertModel"], **ENCODER).save_pretrained(folder)
+    save_file(_initial_weights(len(vocabulary)), folder / "model.safetensors", metadata={"format": "pt"})
 
 
-def _initial_weights(model, np):
-    """Seeded start values for a BERT, in the order of ``model.weights``.
+def _initial_weights(vocabulary_size: int) -> dict[str, np.ndarray]:
+    """Seeded start values for a BERT by PyTorch's names, float32; kernels have shape (outputs, inputs).
 
-    Kernels are normal with deviation 1/sqrt(inputs), LayerNorms ones, biases zeros. Word embeddings leave the first
-    ``POSITION_UNITS`` units free; there positions are sines and cosines, and the heads of each layer named in ``LOOK_AT`` start
-    with queries and keys that meet at the word so many places further on. A few thousand sentences do not teach a
-    random BERT where a word's neighbours are; this start does.
+    Kernels are normal with deviation ``KERNEL_SCALE``/sqrt(inputs), LayerNorms ones, biases zeros. Word embeddings leave the
+    first ``POSITION_UNITS`` units free; there positions are sines and cosines, and in every layer the heads start with
+    queries and keys that meet ``LOOK_AT`` places from a word. A few thousand sentences do not teach a random BERT where a
+    word's neighbours are; this start does.
     """
     rng = np.random.default_rng(ENCODER_SEED)
-    units, hidden = POSITION_UNITS, ENCODER["hidden_size"]
+    units, hidden, wide = POSITION_UNITS, ENCODER["hidden_size"], ENCODER["intermediate_size"]
     pairs, size = units // 2, hidden // ENCODER["num_attention_heads"]
     frequencies = np.pi * 0.01 ** (np.arange(pairs) / (pairs - 1))  # radians per place
     angles = np.arange(ENCODER["max_position_embeddings"])[:, None] * frequencies
+    weights: dict[str, np.ndarray] = {}
 
-    def rotation(places: int):
-        """Maps the position units of place p to those of place p + places; shape (units, units)."""
+    def dense(name: str, outputs: int, inputs: int) -> np.ndarray:
+        weights[f"{name}.weight"] = rng.normal(scale=KERNEL_SCALE * inputs**-0.5, size=(outputs, inputs)).astype(np.float32)
+        weights[f"{name}.bias"] = np.zeros(outputs, np.float32)
+        return weights[f"{name}.weight"]
+
+    def norm(name: str) -> None:
+        weights[f"{name}.weight"], weights[f"{name}.bias"] = np.ones(hidden, np.float32), np.zeros(hidden, np.float32)
+
+    def turn(places: int) -> np.ndarray:
+        """Maps the position units of place p to those of p + places; shape (units, units)."""
         cos, sin = np.diag(np.cos(places * frequencies)), np.diag(np.sin(places * frequencies))
-        return np.block([[cos, -sin], [sin, cos]])
+        return np.block([[cos, sin], [-sin, cos]])
 
-    for weight in model.weights:
-        name, shape = weight.name, tuple(weight.shape)
-        if name.endswith(("bias:0", "beta:0")):
-            yield np.zeros(shape)
-        elif name.endswith("gamma:0"):
-            yield np.ones(shape)
-        elif "position_embeddings" in name:
-            value = np.zeros(shape)
-            value[:, :units] = POSITION_SCALE * np.hstack([np.sin(angles), np.cos(angles)])
-            yield value
-        elif "embeddings" in name:
-            value = rng.normal(scale=0.02, size=shape)
-            value[:, :units] = 0
-            yield value
-        else:
-            value = rng.normal(scale=KERNEL_SCALE * shape[0] ** -0.5, size=shape)
-            if "query/kernel" in name or "key/kernel" in name:
-                for head, places in enumerate(LOOK_AT):
-                    if places is not None:
-                        columns = slice(head * size, head * size + units)
-                        value[:, head * size : (head + 1) * size] *= 0.25
-                        value[:units, columns] = SHARPNESS * (rotation(places) if "query" in name else np.eye(units))
-            yield value
+    for kind, rows in (("word", vocabulary_size), ("token_type", 2)):
+        table = rng.normal(scale=0.02, size=(rows, hidden)).astype(np.float32)
+        table[:, :units] = 0
+        weights[f"embeddings.{kind}_embeddings.weight"] = table
+    positions = np.zeros((len(angles), hidden), np.float32)
+    positions[:, :units] = POSITION_SCALE * np.hstack([np.sin(angles), np.cos(angles)])
+    weights["embeddings.position_embeddings.weight"] = positions
+    norm("embeddings.LayerNorm")
+    for layer in range(ENCODER["num_hidden_layers"]):
+        name = f"encoder.layer.{layer}"
+        query, key = (dense(f"{name}.attention.self.{part}", hidden, hidden) for part in ("query", "key"))
+        for head, places in enumerate(LOOK_AT):
+            rows = slice(head * size, (head + 1) * size)
+            for kernel, start in ((query, turn(places)), (key, np.eye(units))):
+                kernel[rows] *= 0.25
+                kernel[rows, :units] = SHARPNESS * start
+        dense(f"{name}.attention.self.value", hidden, hidden)
+        dense(f"{name}.attention.output.dense", hidden, hidden)
+        norm(f"{name}.attention.output.LayerNorm")
+        dense(f"{name}.intermediate.dense", wide, hidden)
+        dense(f"{name}.output.dense", hidden, wide)
+        norm(f"{name}.output.LayerNorm")
+    dense("pooler.dense", hidden, hidden)
+    return weights

@@ -15,6 +15,7 @@ import numpy as np
 from tfner.corpus import Sentence
 from tfner.errors import UserError
 from tfner.labels import IGNORED_LABEL, LabelSet
+from tfner.terminal import table
 
 LABEL_PIECES = ("first", "all")
 CONTEXTS = ("sentence", "document")
@@ -253,6 +254,14 @@ class Encoder:
             raise UserError(
                 f"sentence {number + 1}: tag {tag!r} is not in the label set {' '.join(self.labels.names)}"
             ) from None
+
+
+def format_row(row: Row, tokenizer, labels: LabelSet) -> str:
+    """A row as a table of its pieces with their words' numbers, label ids and label names."""
+    names = ["" if label == IGNORED_LABEL else labels.names[label] for label in row.labels]
+    words = ["" if word == SPECIAL else word for word in row.words]
+    pieces = tokenizer.convert_ids_to_tokens(row.ids.tolist())
+    return table([("piece", *pieces), ("word", *words), ("label", *row.labels), ("", *names)])
 
 
 def _windows(ids: list[int], words: list[int], room: int) -> tuple[list[_Window], int]:

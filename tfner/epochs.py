@@ -85,7 +85,8 @@ class EpochReport(keras.callbacks.Callback):
             csv.writer(file).writerow(COLUMNS)
 
     def on_epoch_begin(self, epoch, logs=None):
-        self._bar = tqdm(total=self.params["steps"], desc=f"epoch {epoch + 1}", unit="step", leave=False, file=sys.stderr)
+        name, steps = f"epoch {epoch + 1}", self.params["steps"]
+        self._bar = tqdm(total=steps, desc=name, unit="step", leave=False, file=sys.stderr, disable=None)  # terminals only
         self._start = time.perf_counter()
 
     def on_train_batch_end(self, batch, logs=None):

@@ -10,7 +10,8 @@ import shutil
 import unicodedata
 from collections.abc import Sequence
 
-from tfner.corpus import SPLITS, TASKS, Corpus, Sentence, load_corpus
+from tfner.config import Config, add_flags
+from tfner.corpus import SPLITS, Corpus, Sentence, corpus_of
 from tfner.errors import UserError
 from tfner.terminal import command, print_json, table
 
@@ -32,7 +33,7 @@ def explore(corpus: Corpus, sentences: int = 3, width: int = 80) -> str:
 @command
 def main(argv: Sequence[str] | None = None) -> None:
     """The command ``python -m tfner.explore``."""
-    parser = argparse.ArgumentParser(prog="tfner explore", description="Shows a corpus: counts, and sentences with their tags.")
+    parser = argparse.ArgumentParser("python -m tfner.explore", description="Count and show a corpus.")
     parser.add_argument(
         "corpus",
         metavar="SPEC",
@@ -40,27 +41,18 @@ def main(argv: Sequence[str] | None = None) -> None:
         default="demo",
         help="a folder with train, valid and test files, a file, a name on the Hugging Face hub, or demo (the default)",
     )
-    parser.add_argument("--task", choices=TASKS, default="ner", help="which tags (default: %(default)s)")
-    parser.add_argument("--tag-column", type=int, metavar="N", help="the tags' column, the word's is 1; negative from the end")
-    parser.add_argument("--text-encoding", metavar="NAME", help="of files (default: UTF-8, or else ISO-8859-1)")
-    parser.add_argument("--one-document", action="store_true", help="take a file without document marks as one document")
+    add_flags(parser, ("task", "tag_column", "text_encoding", "one_document"))
     parser.add_argument("--sentences", type=int, default=3, metavar="N", help="how many to show (default: %(default)s)")
     parser.add_argument("--json", action="store_true", help="print the counts as JSON")
-    arguments = parser.parse_args(argv)
-    if arguments.sentences < 0:
-        raise UserError(f"--sentences {arguments.sentences}: expected 0 or more")
-    corpus = load_corpus(
-        arguments.corpus,
-        task=arguments.task,
-        tag_column=arguments.tag_column,
-        text_encoding=arguments.text_encoding,
-        one_document=arguments.one_document,
-        unseen_labels="keep",  # to be looked at, not learned from
-    )
-    if arguments.json:
+    arguments = vars(parser.parse_args(argv))
+    sentences, as_json = arguments.pop("sentences"), arguments.pop("json")
+    if sentences < 0:
+        raise UserError(f"--sentences {sentences}: expected 0 or more")
+    corpus = corpus_of(Config(**arguments, unseen_labels="keep"))  # to be looked at, not learned from
+    if as_json:
         print_json(corpus.counts())
     else:
-        print(explore(corpus, arguments.sentences, shutil.get_terminal_size().columns))
+        print(explore(corpus, sentences, shutil.get_terminal_size().columns))
 
 
 def _counts_table(corpus: Corpus) -> str:

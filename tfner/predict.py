@@ -77,6 +77,11 @@ def highlight(text: str, entities: Sequence[Entity], colours: bool) -> str:
     return "".join([*parts, text[position:]])
 
 
+def format_entities(text: str, entities: Sequence[Entity], colours: bool = False) -> str:
+    """The highlighted text, and a line for each of its entities."""
+    return "\n".join([highlight(text, entities, colours), *map(describe, entities)])
+
+
 def describe(entity: Entity) -> str:
     """One entity as a line: type, score, text, words and characters."""
     words = (
@@ -97,7 +102,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--format", metavar="|".join(FORMATS), help="format of the input [from the file's name, else text]")
     parser.add_argument("--text-encoding", default="utf-8", metavar="NAME", help="encoding of the input [utf-8]")
     parser.add_argument("--json", action="store_true", help="print one JSON object per text, a line each")
-    arguments = parser.parse_args(argv)
+    arguments = parser.parse_intermixed_args(argv)
     if arguments.texts and arguments.file:
         parser.error("give texts or --file, not both")
     interactive = not arguments.texts and not arguments.file and sys.stdin.isatty()
@@ -113,9 +118,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             if arguments.json:
                 print(json.dumps(as_json(text, entities), ensure_ascii=False))
                 continue
-            print(highlight(text, entities, colours))
-            for entity in entities:
-                print(describe(entity))
+            print(format_entities(text, entities, colours))
 
 
 if __name__ == "__main__":

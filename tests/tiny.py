@@ -1,0 +1,88 @@
+"""Tiny random encoders on disk for tests: every size differs, every weight is drawn at random, so that a swap shows.
+
+Weights are drawn much larger than a model's initial ones (biases and norms as well), so that no part of a model is close to
+doing nothing. Nothing here needs the network.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+_TEXT = "EU rejects German call to boycott British lamb . Peter Blackburn said in Nice"
+_PIECES = (
+    "[PAD] [UNK] [CLS] [SEP] [MASK] EU rejects German call to boycott British la ##mb . Peter Blackburn said in Nice U ##nice "
+    "un ##believ ##able ##s ##z x y"
+)
+WORDS, PIECES = _TEXT.split(), _PIECES.split()
+POSITIONS = 40
+
+SIZES = {
+    "bert": {"vocab_size": len(PIECES) + 2, "hidden_size": 24, "num_hidden_layers": 3, "num_attention_heads": 4}
+    | {"intermediate_size": 28, "max_position_embeddings": POSITIONS, "type_vocab_size": 2},
+    "distilbert": {"vocab_size": len(PIECES) + 2, "dim": 20, "n_layers": 4, "n_heads": 2, "hidden_dim": 44}
+    | {"max_position_embeddings": POSITIONS + 1},
+    "roberta": {"hidden_size": 18, "num_hidden_layers": 2, "num_attention_heads": 3, "intermediate_size": 50}
+    | {"max_position_embeddings": POSITIONS + 4, "type_vocab_size": 1, "pad_token_id": 1},
+    "electra": {"vocab_size": len(PIECES) + 2, "embedding_size": 14, "hidden_size": 30, "num_hidden_layers": 3}
+    | {"num_attention_heads": 5, "intermediate_size": 34, "max_position_embeddings": POSITIONS + 3, "type_vocab_size": 2},
+}
+"""The sizes of the config of each architecture; RoBERTa's vocabulary is as large as its tokenizer came out."""
+
+ARCHITECTURES = tuple(SIZES)
+
+
+def wordpiece_tokenizer(folder: Path, kind: str = "bert"):
+    """A fast cased WordPiece tokenizer of ``PIECES``, of the class that belongs to an architecture."""
+    import transformers
+
+    folder.mkdir(parents=True, exist_ok=True)
+    vocabulary = folder / "vocab.txt"
+    vocabulary.write_text("\n".join(PIECES) + "\n", "utf-8")
+    name = {"bert": "BertTokenizerFast", "distilbert": "DistilBertTokenizerFast", "electra": "ElectraTokenizerFast"}[kind]
+    return getattr(transformers, name)(str(vocabulary), do_lower_case=False)
+
+
+def byte_level_tokenizer(folder: Path):
+    """A fast RoBERTa tokenizer, byte-level BPE trained on a few sentences, as RoBERTa's own without ``add_prefix_space``."""
+    from tokenizers import ByteLevelBPETokenizer
+    from transformers import RobertaTokenizerFast
+
+    folder.mkdir(parents=True, exist_ok=True)
+    trained = ByteLevelBPETokenizer()
+    text = [" ".join(WORDS), "Peter rejects the unbelievable call in Nice .", "German lamb and British lambs"] * 3
+    special = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
+    trained.train_from_iterator(text, vocab_size=300, min_frequency=2, special_tokens=special, show_progress=False)
+    files = trained.save_model(str(folder))
+    return RobertaTokenizerFast(*files)
+
+
+def model_folder(folder: Path, kind: str, seed: int = 7, **sizes) -> Path:
+    """Writes a folder with config, tokenizer and random weights (safetensors) of an architecture and returns it."""
+    import transformers
+
+    tokenizer = byte_level_tokenizer(folder) if kind == "roberta" else wordpiece_tokenizer(folder, kind)
+    tokenizer.save_pretrained(folder)
+    config = transformers.AutoConfig.for_model(kind, **({"vocab_size": len(tokenizer) + 3} | SIZES[kind] | sizes))
+    model = transformers.TFAutoModel.from_config(config)
+    model(model.dummy_inputs)
+    scatter(model, seed)
+    model.save_pretrained(folder, safe_serialization=True)
+    return folder
+
+
+def scatter(model, seed: int) -> None:
+    """Gives every weight of a built model a random value of its own: factors around 1, everything else around 0."""
+    generator = np.random.default_rng(seed)
+    for variable in model.weights:
+        around = 1.0 if "gamma" in variable.name else 0.0
+        variable.assign(generator.normal(around, 0.3, variable.shape))
+
+
+def random_inputs(lengths: list[int], vocabulary: int, seed: int = 3) -> tuple[np.ndarray, np.ndarray]:
+    """Padded ids and mask of rows of random pieces; padding is filled with random ids too, as the mask alone must hide it."""
+    generator = np.random.default_rng(seed)
+    ids = generator.integers(5, vocabulary, (len(lengths), max(lengths))).astype(np.int32)
+    mask = (np.arange(max(lengths)) < np.array(lengths)[:, None]).astype(np.int32)
+    return ids, mask
