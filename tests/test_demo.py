@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 
 from tfner import demo, demo_grammar
+from tfner import demo_encoder as encoder_module
 from tfner.corpus import SPLITS, TASKS
-from tfner.demo import demo_corpus, demo_encoder, held_out_names
+from tfner.demo import demo_corpus, held_out_names
+from tfner.demo_encoder import demo_encoder
 from tfner.errors import UserError
 from tfner.labels import CONLL_LABELS, CONLL_TYPES, scheme, spans
 
@@ -197,13 +199,15 @@ def test_heads_start_at_a_words_neighbours(encoder):
     model = TFAutoModel.from_pretrained(encoder)
     attentions = model(np.arange(100, 120)[None], output_attentions=True).attentions
     for attention in attentions:
-        for head, places in enumerate(demo.LOOK_AT):
+        for head, places in enumerate(encoder_module.LOOK_AT):
             assert np.diagonal(attention.numpy()[0, head], places).mean() > 0.5
 
 
 def test_the_default_folder_is_in_the_users_cache(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    monkeypatch.setattr(demo, "_write_encoder", lambda folder: [(folder / name).touch() for name in demo._FILES])
+    monkeypatch.setattr(
+        encoder_module, "_write_encoder", lambda folder: [(folder / name).touch() for name in encoder_module._FILES]
+    )
     folder = demo_encoder()
     assert folder.parent == tmp_path / "tfner"
     assert folder == demo_encoder()

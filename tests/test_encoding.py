@@ -195,12 +195,15 @@ def test_tags_come_back_from_real_corpora(assets, cased, name, part, label_piece
     encoded = encoder.encode(sentences)
     decoded = encoder.decode_tags(encoded, labels_of(encoded))
     assert [i for i, s in enumerate(sentences) if decoded[i] != list(s.tags)] == []
-    assert max(map(len, encoded.rows)) <= max_pieces
-    assert encoded.kept.words_without_pieces == encoded.kept.cut_words == 0
+    longest, kept, number = max(map(len, encoded.rows)), encoded.kept, len(sentences)
+    assert longest <= max_pieces
+    assert kept.words_without_pieces == 0
     if context == "document":
-        assert encoded.kept.rows < len(sentences) / 2
+        assert kept.rows < number * 0.75
     if max_pieces == 24:
-        assert encoded.kept.windowed_sentences > 300
+        assert kept.windowed_sentences > 300
+    else:
+        assert kept.cut_words == 0
 
 
 def test_the_spanish_sentence_of_1238_words_becomes_windows_that_keep_every_word(assets, cased):
@@ -221,7 +224,7 @@ ANY_WORD = st.one_of(
 TAGGED = st.lists(st.tuples(ANY_WORD, st.sampled_from(CONLL_LABELS.names)), max_size=14)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(
     st.lists(TAGGED, max_size=5),
     st.sampled_from(["first", "all"]),
@@ -462,7 +465,7 @@ def test_rows_too_short_for_words_are_refused(wordpiece, limit):
 
 @pytest.mark.parametrize("wrong", [{"label_pieces": "last"}, {"context": "corpus"}])
 def test_an_unknown_setting_is_refused(wordpiece, wrong):
-    with pytest.raises(UserError, match="expected label_pieces one of"):
+    with pytest.raises(UserError, match=r"label_pieces .* and context "):
         Encoder(wordpiece, CONLL_LABELS, **wrong)
 
 

@@ -50,10 +50,10 @@ def byte_level_tokenizer(folder: Path):
     from transformers import RobertaTokenizerFast
 
     folder.mkdir(parents=True, exist_ok=True)
-    trained = ByteLevelBPETokenizer()
+    trained = ByteLevelBPETokenizer(add_prefix_space=True)
     text = [" ".join(WORDS), "Peter rejects the unbelievable call in Nice .", "German lamb and British lambs"] * 3
     special = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
-    trained.train_from_iterator(text, vocab_size=300, min_frequency=2, special_tokens=special, show_progress=False)
+    trained.train_from_iterator(text, vocab_size=340, min_frequency=2, special_tokens=special, show_progress=False)
     files = trained.save_model(str(folder))
     return RobertaTokenizerFast(*files)
 

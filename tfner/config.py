@@ -95,7 +95,7 @@ class Config:
 
 PRESETS: dict[str, dict[str, Any]] = {
     "standard": {},
-    "demo": {"epochs": 8, "batch_size": 32, "learning_rate": 5e-4, "head_learning_rate": 1e-3},
+    "demo": {"epochs": 6, "learning_rate": 2e-3, "head_learning_rate": 4e-3},
     "paper": {
         "encoder": "bert-base-cased",
         "corpus": "conll2003",
@@ -106,7 +106,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "label_pieces": "all",
     },
 }
-"""``standard`` suits pretrained encoders, ``demo`` the embedded one, which has random weights; ``paper`` is the study's own."""
+"""``standard`` suits pretrained encoders, ``demo`` the embedded one, which starts untrained; ``paper`` is the study's own."""
 
 
 def make_config(preset: str | None = None, **given: Any) -> Config:

@@ -132,7 +132,7 @@ def train(config: Config, say: Callable[[str], None] = print) -> Trained:
 
 def describe(config: Config, corpus: Corpus, parameters: dict[str, int]) -> list[str]:
     """What is about to be used, in a few lines: encoder, corpus with its counts, variant, the study's setting."""
-    embedded = " (embedded: small, starts from random weights)" if config.encoder == "demo" else ""
+    embedded = " (embedded: small, starts untrained)" if config.encoder == "demo" else ""
     counts = "; ".join(
         f"{split} {c['sentences']:,} sentences, {c['words']:,} words"
         + ("" if corpus.labels.plain else f", {sum(c['entities'].values()):,} entities")

@@ -1,0 +1,194 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+import tiny
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tfner.batching import pad, plan, run_rows, training_batches
+from tfner.corpus import Sentence, load_corpus
+from tfner.encoding import Encoder, Row
+from tfner.labels import CONLL_LABELS, IGNORED_LABEL
+
+
+def row(length: int, number: int) -> Row:
+    """A row whose ids tell its number and position, so that a swap shows."""
+    ids = np.arange(length, dtype=np.int32) + 1000 * (number + 1)
+    labels = np.arange(length, dtype=np.int32) % 7
+    return Row(ids, labels, np.zeros(length, np.int32), np.arange(length, dtype=np.int32), np.ones(length, bool))
+
+
+LENGTHS = [5, 3, 9, 3, 12, 1, 7, 7, 2, 4, 6]
+ROWS = [row(length, i) for i, length in enumerate(LENGTHS)]
+
+
+def padding(lengths, batches) -> int:
+    """Positions of all batches that hold no piece."""
+    lengths = np.asarray(lengths)
+    return int(sum(lengths[b].max() * len(b) - lengths[b].sum() for b in batches))
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    st.lists(st.integers(1, 60), max_size=400),
+    st.integers(1, 9),
+    st.one_of(st.none(), st.integers(0, 2**31)),
+)
+def test_every_row_is_in_exactly_one_batch(lengths, batch_size, seed):
+    batches = plan(lengths, batch_size, seed)
+    assert sorted(np.concatenate([[], *batches]).astype(int).tolist()) == list(range(len(lengths)))
+    assert len(batches) == -(-len(lengths) // batch_size)
+    sizes = sorted(map(len, batches), reverse=True)
+    assert sizes[:-1] == [batch_size] * (len(batches) - 1)
+    assert not batches or 1 <= sizes[-1] <= batch_size
+
+
+def test_without_a_seed_the_longest_rows_come_first():
+    batches = plan(LENGTHS, 4)
+    assert [[LENGTHS[i] for i in b] for b in batches] == [[12, 9, 7, 7], [6, 5, 4, 3], [3, 2, 1]]
+
+
+def as_lists(batches):
+    return [b.tolist() for b in batches]
+
+
+def test_the_same_seed_gives_the_same_batches_and_another_seed_others():
+    lengths = np.random.default_rng(0).integers(3, 80, 500)
+    assert as_lists(plan(lengths, 8, seed=5)) == as_lists(plan(lengths, 8, seed=5))
+    assert as_lists(plan(lengths, 8, seed=5)) != as_lists(plan(lengths, 8, seed=6))
+
+
+def test_another_seed_puts_rows_together_in_another_way():
+    lengths = np.random.default_rng(0).integers(3, 80, 5000)
+    one, two = ({frozenset(b.tolist()) for b in plan(lengths, 8, seed=seed)} for seed in (5, 6))
+    assert len(one & two) < len(one) / 20
+
+
+def test_batches_of_different_lengths_are_mixed():
+    lengths = np.random.default_rng(0).integers(3, 80, 5000)
+    longest = [lengths[b].max() for b in plan(lengths, 8, seed=1)]
+    assert abs(np.corrcoef(longest[:-1], longest[1:])[0, 1]) < 0.2
+
+
+def test_padding_of_real_sentences_is_a_small_part_of_what_unsorted_batches_pad(assets):
+    sentences = load_corpus(assets / "data/conll2003/valid.txt").splits["validation"]
+    lengths = [len(s.words) for s in sentences]
+    order = np.random.default_rng(0).permutation(len(lengths))
+    unsorted = padding(lengths, [order[i : i + 32] for i in range(0, len(order), 32)])
+    pooled, sorted_ = padding(lengths, plan(lengths, 32, seed=0)), padding(lengths, plan(lengths, 32))
+    assert unsorted > sum(lengths)  # more padding than words
+    assert pooled < unsorted / 10
+    assert sorted_ < pooled
+
+
+def test_padding_fills_ids_mask_and_labels_each_with_its_own_value():
+    inputs, labels = pad([ROWS[1], ROWS[0]], pad_id=77)
+    assert inputs["input_ids"].tolist() == [[2000, 2001, 2002, 77, 77], [1000, 1001, 1002, 1003, 1004]]
+    assert inputs["attention_mask"].tolist() == [[1, 1, 1, 0, 0], [1] * 5]
+    assert labels.tolist() == [[0, 1, 2, IGNORED_LABEL, IGNORED_LABEL], [0, 1, 2, 3, 4]]
+    assert {inputs["input_ids"].dtype, inputs["attention_mask"].dtype, labels.dtype} == {np.dtype(np.int32)}
+
+
+@pytest.mark.parametrize("batch_size", [1, 3, 4, 11, 50])
+def test_values_come_back_in_the_order_of_the_rows(batch_size):
+    shapes = []
+
+    def ids_and_mask(input_ids, attention_mask):
+        shapes.append(input_ids.shape)
+        return tf.stack([input_ids, attention_mask], -1)
+
+    values = run_rows(ids_and_mask, ROWS, batch_size, pad_id=0)
+    assert [v[:, 0].tolist() for v in values] == [r.ids.tolist() for r in ROWS]
+    assert all((v[:, 1] == 1).all() for v in values)
+    assert sum(n for n, _ in shapes) == len(ROWS)
+    assert shapes[0] == (min(batch_size, 11), 12)
+
+
+def test_no_rows_give_no_values():
+    assert run_rows(lambda ids, mask: ids, [], 4, 0) == []
+
+
+def test_progress_sees_every_batch():
+    seen = []
+
+    def progress(batches):
+        for batch in batches:
+            seen.append(len(batch))
+            yield batch
+
+    run_rows(lambda ids, mask: ids, ROWS, 4, 0, progress)
+    assert seen == [4, 4, 3]
+
+
+def first_ids(batches, number):
+    return [ids[:, 0].tolist() for ids in (inputs["input_ids"].numpy() for inputs, _ in batches.take(number))]
+
+
+def test_training_batches_go_on_for_ever_and_each_pass_holds_every_row_once():
+    passes = first_ids(training_batches(ROWS, 4, 0, seed=2), 9)
+    expected = sorted(r.ids[0] for r in ROWS)
+    orders = []
+    for start in (0, 3, 6):
+        part = passes[start : start + 3]
+        assert sorted(map(len, part)) == [3, 4, 4]
+        assert sorted(i for batch in part for i in batch) == expected
+        orders.append(part)
+    assert orders[0] != orders[1] != orders[2] != orders[0]
+
+
+def test_training_batches_repeat_with_their_seed_and_differ_with_another():
+    again = [first_ids(training_batches(ROWS, 4, 0, seed), 6) for seed in (2, 2, 3)]
+    assert again[0] == again[1] != again[2]
+
+
+def test_training_batches_have_both_dimensions_dynamic():
+    inputs, labels = training_batches(ROWS, 4, 0, seed=0).element_spec
+    specs = [inputs["input_ids"], inputs["attention_mask"], labels]
+    assert [s.shape.as_list() for s in specs] == [[None, None]] * 3
+    assert {s.dtype for s in specs} == {tf.int32}
+
+
+def test_one_trace_serves_batches_of_every_shape():
+    traces = []
+
+    @tf.function
+    def step(inputs, labels):
+        traces.append(1)
+        return tf.reduce_sum(inputs["input_ids"] * inputs["attention_mask"]) + tf.reduce_sum(labels)
+
+    @tf.function
+    def whole_pass(batches):
+        for inputs, labels in batches:
+            step(inputs, labels)
+
+    batches = training_batches(ROWS, 2, 0, seed=0)
+    assert len({tuple(labels.shape) for _, labels in batches.take(6)}) > 3
+    whole_pass(batches.take(6))
+    assert len(traces) == 1
+
+
+def test_keras_traces_its_training_step_once_over_batches_of_every_shape():
+    from tf_keras import layers, models
+
+    traces = []
+
+    def loss(labels, logits):
+        traces.append(1)
+        return tf.reduce_mean(logits)
+
+    inputs = {name: layers.Input((None,), dtype=tf.int32, name=name) for name in ("input_ids", "attention_mask")}
+    logits = layers.Dense(3)(layers.Embedding(20000, 4)(inputs["input_ids"]))
+    model = models.Model(inputs, logits)
+    model.compile("sgd", loss)
+    model.fit(training_batches(ROWS, 2, 0, seed=0), epochs=2, steps_per_epoch=6, verbose=0)
+    first = len(traces)
+    model.fit(training_batches(ROWS, 3, 0, seed=1), epochs=2, steps_per_epoch=4, verbose=0)
+    assert len(traces) == first <= 2  # Keras itself calls a loss up to twice in one trace
+
+
+def test_the_encoders_rows_go_through_whole(tmp_path):
+    encoder = Encoder(tiny.wordpiece_tokenizer(tmp_path), CONLL_LABELS)
+    sentences = [Sentence(tuple(tiny.WORDS[:n]), ("O",) * n) for n in (3, 9, 1)]
+    encoded = encoder.encode(sentences)
+    values = run_rows(lambda ids, mask: ids, encoded.rows, 2, encoder.pad_id)
+    assert [v.tolist() for v in values] == [r.ids.tolist() for r in encoded.rows]

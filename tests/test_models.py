@@ -1,0 +1,459 @@
+import json
+import math
+import os
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import tensorflow as tf
+import tf_keras as keras
+import tiny
+
+from tfner.config import Config
+from tfner.encoding import load_encoder_config, load_tokenizer, piece_limit
+from tfner.errors import UserError
+from tfner.models import ENCODER, VARIANTS, build_model, new_variables, parameter_counts
+
+LABELS = 9
+LENGTHS = [7, 12, 3]
+
+
+@pytest.fixture(scope="session")
+def folders(tmp_path_factory):
+    """A folder of a tiny random encoder for each architecture."""
+    base = tmp_path_factory.mktemp("encoders")
+    return {kind: tiny.model_folder(base / kind, kind) for kind in tiny.ARCHITECTURES}
+
+
+@pytest.fixture(scope="session")
+def built(folders):
+    """Models by architecture and variant, each built once; tests leave their weights as they are."""
+    models = {}
+
+    def get(kind, variant):
+        if (kind, variant) not in models:
+            model = build_model(variant, str(folders[kind]), LABELS, Config(variant=variant, seed=5))
+            scatter_new_layers(model)
+            models[kind, variant] = model
+        return models[kind, variant]
+
+    return get
+
+
+def scatter_new_layers(model):
+    """Random weights for the new layers, large enough that no unit is near zero."""
+    generator = np.random.default_rng(11)
+    for variable in new_variables(model):
+        variable.assign(generator.normal(0, 0.4, variable.shape))
+
+
+def vocabulary(folder):
+    return json.loads((folder / "config.json").read_text("utf-8"))["vocab_size"]
+
+
+def inputs_for(folder, lengths=LENGTHS):
+    ids, mask = tiny.random_inputs(lengths, vocabulary(folder))
+    return {"input_ids": ids, "attention_mask": mask}
+
+
+def all_cases(function):
+    function = pytest.mark.parametrize("variant", VARIANTS)(function)
+    return pytest.mark.parametrize("kind", tiny.ARCHITECTURES)(function)
+
+
+# What goes in and what comes out
+
+
+@all_cases
+def test_logits_are_float32_a_vector_of_labels_for_every_piece(folders, built, kind, variant):
+    model = built(kind, variant)
+    assert model.output_names == ["logits"]
+    assert {name: (t.shape.as_list(), t.dtype) for name, t in model.input.items()} == {
+        "input_ids": ([None, None], tf.int32),
+        "attention_mask": ([None, None], tf.int32),
+    }
+    logits = model(inputs_for(folders[kind]))
+    assert logits.shape == (3, 12, LABELS) and logits.dtype == tf.float32
+    flat = logits.numpy().reshape(-1, LABELS)
+    assert len(np.unique(flat.round(5), axis=0)) > 15  # no two positions alike
+
+
+@all_cases
+def test_a_sentence_has_the_same_logits_alone_and_padded_in_a_batch(folders, built, kind, variant):
+    model, inputs = built(kind, variant), inputs_for(folders[kind])
+    together = model(inputs).numpy()
+    for i, length in enumerate(LENGTHS):
+        alone = model({name: values[i : i + 1, :length] for name, values in inputs.items()}).numpy()
+        np.testing.assert_allclose(together[i, :length], alone[0], atol=1e-5)
+        assert np.abs(alone).max() > 0.05
+
+
+@all_cases
+def test_every_input_matters(folders, built, kind, variant):
+    model, inputs = built(kind, variant), inputs_for(folders[kind])
+    logits = model(inputs).numpy()[0]
+    other_id, other_mask = {k: v.copy() for k, v in inputs.items()}, {k: v.copy() for k, v in inputs.items()}
+    other_id["input_ids"][0, 4] += 1 if other_id["input_ids"][0, 4] < vocabulary(folders[kind]) - 1 else -1
+    other_mask["attention_mask"][0, 4] = 0
+    for changed in (other_id, other_mask):
+        assert np.abs(model(changed).numpy()[0, 0] - logits[0]).max() > 1e-5
+
+
+@all_cases
+def test_gradients_reach_every_trainable_variable(folders, built, kind, variant):
+    model = built(kind, variant)
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_sum(model(inputs_for(folders[kind])) ** 2)
+    gradients = tape.gradient(loss, model.trainable_variables)
+    missing = [v.name for v, g in zip(model.trainable_variables, gradients, strict=True) if g is None]
+    assert missing == []
+
+
+@pytest.mark.parametrize("kind", tiny.ARCHITECTURES)
+def test_a_row_as_long_as_the_limit_runs(folders, built, kind):
+    folder = str(folders[kind])
+    limit = piece_limit(load_encoder_config(folder), load_tokenizer(folder))
+    assert limit == tiny.SIZES[kind]["max_position_embeddings"] - (2 if kind == "roberta" else 0)
+    inputs = inputs_for(folders[kind], [limit, 2])
+    assert np.isfinite(built(kind, "finetune")(inputs).numpy()).all()
+
+
+# The same numbers as the models they stand for
+
+
+@pytest.mark.parametrize("kind", ["bert", "distilbert", "electra", "roberta"])
+def test_finetune_equals_transformers_own_model_with_the_same_weights(folders, built, kind):
+    from transformers import TFAutoModelForTokenClassification
+
+    model, inputs = built(kind, "finetune"), inputs_for(folders[kind])
+    theirs = TFAutoModelForTokenClassification.from_pretrained(folders[kind], num_labels=LABELS)
+    theirs(inputs)
+    theirs.classifier.set_weights(model.get_layer("classifier").get_weights())
+    np.testing.assert_allclose(model(inputs).numpy(), theirs(inputs).logits.numpy(), atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", tiny.ARCHITECTURES)
+def test_replace_reads_the_output_of_the_second_last_layer(folders, built, kind):
+    from transformers import TFAutoModel
+
+    model, inputs = built(kind, "replace"), inputs_for(folders[kind])
+    states = TFAutoModel.from_pretrained(folders[kind])(inputs, output_hidden_states=True).hidden_states
+    kernel, bias = model.get_layer("classifier").get_weights()
+    np.testing.assert_allclose(model(inputs).numpy(), states[-2].numpy() @ kernel + bias, atol=1e-5)
+    assert np.abs(states[-2].numpy() - states[-1].numpy()).max() > 0.1
+
+
+def test_head_is_two_relu_layers_and_a_linear_one_on_the_last_layer(folders, built):
+    from transformers import TFAutoModel
+
+    model, inputs = built("bert", "head"), inputs_for(folders["bert"])
+    hidden = TFAutoModel.from_pretrained(folders["bert"])(inputs).last_hidden_state.numpy()
+    for name in ("head_0", "head_1"):
+        kernel, bias = model.get_layer(name).get_weights()
+        before = hidden @ kernel + bias
+        assert (before < 0).any() and (before > 0).any()
+        hidden = np.maximum(before, 0)
+    kernel, bias = model.get_layer("classifier").get_weights()
+    np.testing.assert_allclose(model(inputs).numpy(), hidden @ kernel + bias, atol=2e-5)
+
+
+def test_the_units_and_activation_of_the_head_are_settings(folders):
+    settings = Config(variant="head", head_units=(5,), head_activation="tanh")
+    model = build_model("head", str(folders["bert"]), LABELS, settings)
+    assert [v.shape.as_list() for v in new_variables(model)] == [[24, 5], [5], [5, LABELS], [LABELS]]
+    assert model.get_layer("head_0").activation is keras.activations.tanh
+
+
+# Parameters, by hand
+
+
+def dense(n_in, n_out):
+    return n_in * n_out + n_out
+
+
+def transformer_layer(hidden, intermediate):
+    """Query, key, value and output projections, two norms, two feed-forward layers."""
+    return 4 * dense(hidden, hidden) + 2 * 2 * hidden + dense(hidden, intermediate) + dense(intermediate, hidden)
+
+
+ENCODERS = {
+    "bert": lambda layers: (31 + 40 + 2) * 24 + 2 * 24 + layers * transformer_layer(24, 28),
+    "distilbert": lambda layers: (31 + 41) * 20 + 2 * 20 + layers * transformer_layer(20, 44),
+    "roberta": lambda layers, words=None: (words + 44 + 1) * 18 + 2 * 18 + layers * transformer_layer(18, 50),
+    "electra": lambda layers: (31 + 43 + 2) * 14 + 2 * 14 + dense(14, 30) + layers * transformer_layer(30, 34),
+}
+LAYERS = {"bert": 3, "distilbert": 4, "roberta": 2, "electra": 3}
+HIDDEN = {"bert": 24, "distilbert": 20, "roberta": 18, "electra": 30}
+
+
+@all_cases
+def test_parameter_counts_are_those_computed_by_hand(folders, built, kind, variant):
+    model = built(kind, variant)
+    layers = LAYERS[kind] - (variant == "replace")
+    more = {"words": vocabulary(folders[kind])} if kind == "roberta" else {}
+    encoder, hidden = ENCODERS[kind](layers, **more), HIDDEN[kind]
+    new = dense(hidden, 20) + dense(20, 8) + dense(8, LABELS) if variant == "head" else dense(hidden, LABELS)
+    assert parameter_counts(model) == {"encoder": encoder, "new": new}
+    assert model.count_params() == encoder + new
+    assert sum(math.prod(v.shape) for v in new_variables(model)) == new
+
+
+@all_cases
+def test_new_variables_are_those_outside_the_encoder(built, kind, variant):
+    model = built(kind, variant)
+    encoder = {id(v) for v in model.get_layer(ENCODER).trainable_variables}
+    new = {id(v) for v in new_variables(model)}
+    assert not encoder & new
+    assert encoder | new == {id(v) for v in model.trainable_variables}
+    assert len(new) == (6 if variant == "head" else 2)
+
+
+# Weights
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_the_same_seed_gives_the_same_new_layers_and_another_seed_others(folders, variant):
+    source = str(folders["bert"])
+    first, again, other = (
+        [v.numpy() for v in new_variables(build_model(variant, source, LABELS, Config(variant=variant, seed=seed)))]
+        for seed in (3, 3, 4)
+    )
+    assert all((a == b).all() for a, b in zip(first, again, strict=True))
+    assert all((a != b).any() for a, b in zip(first, other, strict=True) if a.ndim > 1)
+
+
+def test_layers_of_the_head_do_not_start_alike(folders):
+    model = build_model("head", str(folders["bert"]), 20, Config(variant="head", head_units=(24, 24, 20)))
+    kernels = [v.numpy().ravel()[:100] for v in new_variables(model) if len(v.shape) > 1]
+    for i, one in enumerate(kernels):
+        for other in kernels[i + 1 :]:
+            assert abs(np.corrcoef(one, other)[0, 1]) < 0.5
+
+
+def test_without_weights_the_encoder_is_random_and_takes_those_of_another_model(folders, built, tmp_path):
+    model, inputs = built("bert", "replace"), inputs_for(folders["bert"])
+    fresh = build_model("replace", str(folders["bert"]), LABELS, Config(variant="replace"), weights=False)
+    assert np.abs(fresh(inputs).numpy() - model(inputs).numpy()).max() > 1e-2
+    model.save_weights(tmp_path / "model.weights.h5")
+    fresh.load_weights(tmp_path / "model.weights.h5")
+    np.testing.assert_allclose(fresh(inputs).numpy(), model(inputs).numpy(), atol=1e-6)
+
+
+def test_without_weights_a_folder_needs_only_its_config(folders, tmp_path):
+    shutil.copy(folders["bert"] / "config.json", tmp_path)
+    model = build_model("finetune", str(tmp_path), LABELS, Config(), weights=False)
+    assert parameter_counts(model)["encoder"] == ENCODERS["bert"](3)
+
+
+def test_building_leaves_the_folders_config_alone(folders, built):
+    before = (folders["bert"] / "config.json").read_bytes()
+    built("bert", "replace")
+    assert (folders["bert"] / "config.json").read_bytes() == before
+    assert load_encoder_config(str(folders["bert"])).num_hidden_layers == 3
+
+
+def test_weights_saved_as_h5_are_read(folders, built, tmp_path):
+    from transformers import TFAutoModel
+
+    TFAutoModel.from_pretrained(folders["bert"]).save_pretrained(tmp_path, safe_serialization=False)
+    assert (tmp_path / "tf_model.h5").exists()
+    inputs, model = inputs_for(folders["bert"]), build_model("finetune", str(tmp_path), LABELS, Config())
+    model.get_layer("classifier").set_weights(built("bert", "finetune").get_layer("classifier").get_weights())
+    np.testing.assert_allclose(model(inputs).numpy(), built("bert", "finetune")(inputs).numpy(), atol=1e-6)
+
+
+# Precision
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize(("precision", "tolerance"), [("bfloat16", 0.06), ("float16", 0.01)])
+def test_half_precision_gives_float32_logits_close_to_float32_ones(folders, built, precision, tolerance, variant):
+    exact, inputs = built("bert", variant), inputs_for(folders["bert"])
+    model = build_model(variant, str(folders["bert"]), LABELS, Config(variant=variant, precision=precision))
+    model.set_weights(exact.get_weights())
+    expected, logits = exact(inputs).numpy(), model(inputs)
+    assert logits.dtype == tf.float32
+    assert {v.dtype for v in model.trainable_variables} == {tf.float32}
+    assert model.get_layer("classifier").compute_dtype == precision
+    difference = np.abs(logits.numpy() - expected).max() / np.abs(expected).max()
+    assert 0 < difference < tolerance
+
+
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+def test_the_global_precision_stays_as_it_was(folders, tmp_path, precision):
+    before = keras.mixed_precision.global_policy().name
+    build_model("finetune", str(folders["bert"]), LABELS, Config(precision=precision))
+    assert keras.mixed_precision.global_policy().name == before == "float32"
+    shutil.copy(folders["bert"] / "config.json", tmp_path)
+    with pytest.raises(UserError):
+        build_model("finetune", str(tmp_path), LABELS, Config(precision=precision))
+    assert keras.mixed_precision.global_policy().name == before
+
+
+def test_padding_changes_nothing_in_bfloat16(folders):
+    model = build_model("finetune", str(folders["bert"]), LABELS, Config(precision="bfloat16"))
+    inputs = inputs_for(folders["bert"])
+    together, alone = model(inputs).numpy()[2, :3], model({k: v[2:, :3] for k, v in inputs.items()}).numpy()[0]
+    np.testing.assert_allclose(together, alone, atol=0.05 * np.abs(alone).max())
+
+
+def rewritten_gelus(model):
+    """The activation functions that building the model put in."""
+    found = []
+    for layer in model.get_layer(ENCODER).submodules:
+        for name in ("intermediate_act_fn", "activation"):
+            function = getattr(layer, name, None)
+            if getattr(function, "__module__", None) == "tfner.models":
+                found.append(function)
+    return found
+
+
+@pytest.mark.parametrize("kind", tiny.ARCHITECTURES)
+def test_every_layers_gelu_is_rewritten_and_equals_the_exact_one(built, kind):
+    functions = rewritten_gelus(built(kind, "finetune"))
+    assert len(functions) == LAYERS[kind]
+    x = np.linspace(-12, 12, 4001).astype(np.float32)
+    exact = np.array([0.5 * v * math.erfc(-v / math.sqrt(2)) for v in x.astype(np.float64)])
+    density = np.exp(-(x.astype(np.float64) ** 2) / 2) / math.sqrt(2 * math.pi)
+    slope = np.array([0.5 * math.erfc(-v / math.sqrt(2)) for v in x.astype(np.float64)]) + x * density
+    value = tf.Variable(x)
+    with tf.GradientTape() as tape:
+        y = functions[0](value)
+    np.testing.assert_allclose(y.numpy(), exact, atol=1e-6, rtol=1e-6)
+    np.testing.assert_allclose(tape.gradient(y, value).numpy(), slope, atol=2e-6)
+
+
+def test_the_rewritten_gelu_keeps_half_precision(built):
+    gelu = rewritten_gelus(built("bert", "finetune"))[0]
+    x = tf.constant([-1.0, 0.5, 3.0], tf.bfloat16)
+    assert gelu(x).dtype == tf.bfloat16
+    expected = [0.5 * v * (1 + math.erf(v / math.sqrt(2))) for v in (-1.0, 0.5, 3.0)]
+    np.testing.assert_allclose(tf.cast(gelu(x), tf.float32).numpy(), expected, rtol=0.01)
+
+
+def test_another_activation_is_left_as_it_is(tmp_path):
+    from transformers import TFAutoModel
+
+    folder = tiny.model_folder(tmp_path, "bert", hidden_act="relu", num_hidden_layers=1)
+    model, inputs = build_model("finetune", str(folder), LABELS, Config()), inputs_for(folder)
+    assert rewritten_gelus(model) == []
+    hidden = TFAutoModel.from_pretrained(folder)(inputs).last_hidden_state.numpy()
+    kernel, bias = model.get_layer("classifier").get_weights()
+    np.testing.assert_allclose(model(inputs).numpy(), hidden @ kernel + bias, atol=1e-5)
+
+
+# What is refused
+
+
+def refusal(variant, source, **settings) -> str:
+    with pytest.raises(UserError) as error:
+        build_model(variant, str(source), LABELS, Config(**settings))
+    text = str(error.value)
+    assert "\n" not in text and len(text) < 700
+    return text
+
+
+def copied(folder, target):
+    return shutil.copytree(folder, target / "copy")
+
+
+def test_an_encoder_decoder_is_refused_by_name(tmp_path):
+    from transformers import T5Config
+
+    T5Config(vocab_size=31, d_model=8, d_kv=4, d_ff=12, num_layers=2, num_heads=2).save_pretrained(tmp_path)
+    assert "t5 is an encoder-decoder: expected an encoder" in refusal("finetune", tmp_path)
+
+
+def test_an_architecture_without_a_tensorflow_model_is_refused_by_name(tmp_path):
+    from transformers import CanineConfig
+
+    CanineConfig().save_pretrained(tmp_path)
+    assert "no TensorFlow model for 'canine'" in refusal("finetune", tmp_path)
+
+
+def test_replace_refuses_an_encoder_of_one_layer(tmp_path):
+    folder = tiny.model_folder(tmp_path, "bert", num_hidden_layers=1)
+    assert "removes the last of 1 layers: expected at least 2" in refusal("replace", folder)
+
+
+def test_an_unknown_variant_is_refused(folders):
+    assert "expected a variant out of finetune, head, replace, got 'crf'" in refusal("crf", folders["bert"])
+
+
+@pytest.mark.parametrize("keep", [0, 5, 600, -100])
+def test_truncated_weights_are_refused(folders, tmp_path, keep):
+    folder = copied(folders["bert"], tmp_path)
+    file = folder / "model.safetensors"
+    file.write_bytes(file.read_bytes()[:keep])
+    assert "weights" in refusal("finetune", folder)
+
+
+def test_truncated_h5_weights_are_refused(folders, tmp_path):
+    from transformers import TFAutoModel
+
+    TFAutoModel.from_pretrained(folders["bert"]).save_pretrained(tmp_path, safe_serialization=False)
+    file = tmp_path / "tf_model.h5"
+    file.write_bytes(file.read_bytes()[:3000])
+    assert "weights" in refusal("finetune", tmp_path)
+
+
+def test_a_missing_weights_file_is_refused(folders, tmp_path):
+    folder = copied(folders["bert"], tmp_path)
+    (folder / "model.safetensors").unlink()
+    assert "weights cannot be loaded" in refusal("finetune", folder)
+
+
+@pytest.mark.parametrize("other", [{"hidden_size": 32}, {"vocab_size": 50}, {"intermediate_size": 29}])
+def test_weights_of_another_shape_are_refused(folders, tmp_path, other):
+    folder = copied(folders["bert"], tmp_path)
+    file = folder / "config.json"
+    file.write_text(json.dumps(json.loads(file.read_text("utf-8")) | other), "utf-8")
+    assert str(folder) in refusal("finetune", folder)
+
+
+def test_weights_of_fewer_layers_than_the_config_says_are_refused(folders, tmp_path):
+    folder = copied(folders["bert"], tmp_path)
+    file = folder / "config.json"
+    file.write_text(json.dumps(json.loads(file.read_text("utf-8")) | {"num_hidden_layers": 4}), "utf-8")
+    assert "its weights lack 16 " in refusal("finetune", folder)
+
+
+def test_weights_of_another_architecture_are_refused(folders, tmp_path):
+    folder = copied(folders["bert"], tmp_path)
+    shutil.copy(folders["distilbert"] / "model.safetensors", folder)
+    assert "expected the weights of a bert encoder" in refusal("finetune", folder)
+
+
+# A real pretrained encoder
+
+WITHOUT_TORCH = """
+import sys
+sys.modules["torch"] = None  # importing it fails, as where it is not installed
+import numpy as np
+from tfner.config import Config
+from tfner.models import build_model, parameter_counts
+for variant in ("finetune", "head", "replace"):
+    model = build_model(variant, sys.argv[1], 9, Config(variant=variant))
+    ids = np.array([[101, 2624, 3799, 2003, 1037, 2103, 102]], np.int32)
+    logits = model({"input_ids": ids, "attention_mask": np.ones_like(ids)}).numpy()
+    assert logits.shape == (1, 7, 9) and np.isfinite(logits).all() and np.unique(logits).size > 50
+    print(variant, *parameter_counts(model).values())
+"""
+
+
+def test_a_real_pytorch_encoder_loads_in_every_variant_without_torch(assets):
+    source = assets / "models" / "minilm-l6-h384-uncased"
+    environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"}
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_TORCH, str(source)], capture_output=True, text=True, timeout=300, env=environment
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    embeddings, layer = (30522 + 512 + 2) * 384 + 2 * 384, transformer_layer(384, 1536)
+    head = dense(384, 20) + dense(20, 8) + dense(8, 9)
+    assert done.stdout.splitlines() == [
+        f"finetune {embeddings + 6 * layer} {dense(384, 9)}",
+        f"head {embeddings + 6 * layer} {head}",
+        f"replace {embeddings + 5 * layer} {dense(384, 9)}",
+    ]
