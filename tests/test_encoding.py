@@ -11,18 +11,10 @@ from hypothesis import strategies as st
 
 from tfner.batching import pad
 from tfner.corpus import Sentence, load_corpus
-from tfner.encoding import (
-    SPECIAL,
-    Encoder,
-    Kept,
-    encoder_source,
-    from_hub_or_folder,
-    load_encoder_config,
-    load_tokenizer,
-    piece_limit,
-)
+from tfner.encoding import SPECIAL, Encoder, Kept
 from tfner.errors import UserError
 from tfner.labels import CONLL_LABELS, IGNORED_LABEL, LabelSet
+from tfner.pretrained import encoder_source, from_hub_or_folder, load_encoder_config, load_tokenizer, piece_limit
 
 EU = Sentence(
     tuple(tiny.WORDS[:9]),
@@ -569,12 +561,12 @@ def test_a_damaged_tokenizer_file_is_refused_in_one_line(tmp_path, damage):
     assert "tokenizer cannot be loaded" in one_line(error)
 
 
-def test_a_defect_of_ours_keeps_its_own_exception():
+def test_a_defect_of_ours_keeps_its_own_exception(tmp_path):
     def load(name):
         raise AssertionError("ours")
 
     with pytest.raises(AssertionError, match="ours"):
-        from_hub_or_folder("x", "config", load)
+        from_hub_or_folder(str(tmp_path), "config", load)
 
 
 @pytest.mark.parametrize("endpoint", ["http://127.0.0.1:9", "https://hub.invalid"])
@@ -582,7 +574,7 @@ def test_a_defect_of_ours_keeps_its_own_exception():
 def test_a_hub_out_of_reach_is_one_line_with_the_ways_out_and_within_20_seconds(tmp_path, endpoint, function):
     program = (
         "import sys, time, transformers\n"
-        f"from tfner.encoding import {function}\n"
+        f"from tfner.pretrained import {function}\n"
         "from tfner.errors import UserError\n"
         "start = time.perf_counter()\n"
         f"try: {function}('bert-base-cased')\n"

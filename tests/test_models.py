@@ -12,9 +12,9 @@ import tf_keras as keras
 import tiny
 
 from tfner.config import Config
-from tfner.encoding import load_encoder_config, load_tokenizer, piece_limit
 from tfner.errors import UserError
 from tfner.models import ENCODER, VARIANTS, build_model, new_variables, parameter_counts
+from tfner.pretrained import load_encoder_config, load_tokenizer, piece_limit
 
 LABELS = 9
 LENGTHS = [7, 12, 3]
@@ -213,11 +213,11 @@ def test_new_variables_are_those_outside_the_encoder(built, kind, variant):
 # Weights
 
 
-@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("variant", ["finetune", "head"])
 def test_the_same_seed_gives_the_same_new_layers_and_another_seed_others(folders, variant):
-    source = str(folders["bert"])
+    source = str(folders["roberta"])
     first, again, other = (
-        [v.numpy() for v in new_variables(build_model(variant, source, LABELS, Config(variant=variant, seed=seed)))]
+        [v.numpy() for v in new_variables(build_model(variant, source, LABELS, Config(seed=seed), weights=False))]
         for seed in (3, 3, 4)
     )
     assert all((a == b).all() for a, b in zip(first, again, strict=True))
@@ -225,7 +225,8 @@ def test_the_same_seed_gives_the_same_new_layers_and_another_seed_others(folders
 
 
 def test_layers_of_the_head_do_not_start_alike(folders):
-    model = build_model("head", str(folders["bert"]), 20, Config(variant="head", head_units=(24, 24, 20)))
+    settings = Config(variant="head", head_units=(18, 18))
+    model = build_model("head", str(folders["roberta"]), 18, settings, weights=False)
     kernels = [v.numpy().ravel()[:100] for v in new_variables(model) if len(v.shape) > 1]
     for i, one in enumerate(kernels):
         for other in kernels[i + 1 :]:
@@ -245,6 +246,57 @@ def test_without_weights_a_folder_needs_only_its_config(folders, tmp_path):
     shutil.copy(folders["bert"] / "config.json", tmp_path)
     model = build_model("finetune", str(tmp_path), LABELS, Config(), weights=False)
     assert parameter_counts(model)["encoder"] == ENCODERS["bert"](3)
+
+
+def pytorch_name(name: str) -> str:
+    """``tf_bert_model/bert/encoder/layer_._0/output/dense/kernel:0`` as PyTorch's BERT writes it."""
+    parts = name.split(":")[0].split("/")[2:]
+    path = ".".join(parts).replace("layer_._", "layer.")
+    names = {"kernel": "weight", "gamma": "weight", "beta": "bias", "embeddings": "weight"}
+    head, last = path.rsplit(".", 1)
+    known = {"embeddings.weight": "embeddings.word_embeddings.weight"}
+    return known.get(f"{head}.{names.get(last, last)}", f"{head}.{names.get(last, last)}")
+
+
+def write_as_pytorch(folder):
+    """Rewrites the weights of a BERT folder as PyTorch saves them: its names, and dense kernels with outputs first."""
+    from safetensors.numpy import save_file
+    from transformers import TFAutoModel
+
+    arrays = {}
+    for variable in TFAutoModel.from_pretrained(folder).weights:
+        value = variable.numpy()
+        if "kernel" in variable.name:
+            value = value.reshape(24, -1) if value.ndim == 3 and "attention/output" not in variable.name else value
+            value = value.reshape(-1, value.shape[-1]).T
+        arrays[pytorch_name(variable.name)] = np.ascontiguousarray(value)
+    save_file(arrays, folder / "model.safetensors", metadata={"format": "pt"})
+
+
+def test_weights_in_pytorchs_format_give_the_same_logits(folders, built, tmp_path):
+    folder = copied(folders["bert"], tmp_path)
+    write_as_pytorch(folder)
+    model, theirs = build_model("finetune", str(folder), LABELS, Config()), built("bert", "finetune")
+    model.get_layer("classifier").set_weights(theirs.get_layer("classifier").get_weights())
+    inputs = inputs_for(folder)
+    np.testing.assert_allclose(model(inputs).numpy(), theirs(inputs).numpy(), atol=1e-6)
+
+
+@pytest.mark.parametrize("other", [{"vocab_size": 50}, {"num_hidden_layers": 4}])
+def test_weights_in_pytorchs_format_that_do_not_fit_are_refused(folders, tmp_path, other):
+    folder = copied(folders["bert"], tmp_path)
+    write_as_pytorch(folder)
+    changed(folder, other)
+    assert str(folder) in refusal("finetune", folder)
+
+
+@pytest.mark.parametrize("keep", [600, -100])
+def test_truncated_weights_in_pytorchs_format_are_refused(folders, tmp_path, keep):
+    folder = copied(folders["bert"], tmp_path)
+    write_as_pytorch(folder)
+    file = folder / "model.safetensors"
+    file.write_bytes(file.read_bytes()[:keep])
+    assert "weights" in refusal("finetune", folder)
 
 
 def test_building_leaves_the_folders_config_alone(folders, built):
@@ -267,8 +319,10 @@ def test_weights_saved_as_h5_are_read(folders, built, tmp_path):
 # Precision
 
 
-@pytest.mark.parametrize("variant", VARIANTS)
-@pytest.mark.parametrize(("precision", "tolerance"), [("bfloat16", 0.06), ("float16", 0.01)])
+@pytest.mark.parametrize(
+    ("variant", "precision", "tolerance"),
+    [("finetune", "bfloat16", 0.06), ("head", "bfloat16", 0.06), ("finetune", "float16", 0.01)],
+)
 def test_half_precision_gives_float32_logits_close_to_float32_ones(folders, built, precision, tolerance, variant):
     exact, inputs = built("bert", variant), inputs_for(folders["bert"])
     model = build_model(variant, str(folders["bert"]), LABELS, Config(variant=variant, precision=precision))
@@ -281,15 +335,15 @@ def test_half_precision_gives_float32_logits_close_to_float32_ones(folders, buil
     assert 0 < difference < tolerance
 
 
-@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
-def test_the_global_precision_stays_as_it_was(folders, tmp_path, precision):
-    before = keras.mixed_precision.global_policy().name
-    build_model("finetune", str(folders["bert"]), LABELS, Config(precision=precision))
-    assert keras.mixed_precision.global_policy().name == before == "float32"
+def test_the_global_precision_stays_as_it_was_whether_building_works_or_fails(folders, tmp_path):
+    settings = Config(precision="bfloat16")
+    assert keras.mixed_precision.global_policy().name == "float32"
+    build_model("finetune", str(folders["roberta"]), LABELS, settings, weights=False)
+    assert keras.mixed_precision.global_policy().name == "float32"
     shutil.copy(folders["bert"] / "config.json", tmp_path)
     with pytest.raises(UserError):
-        build_model("finetune", str(tmp_path), LABELS, Config(precision=precision))
-    assert keras.mixed_precision.global_policy().name == before
+        build_model("finetune", str(tmp_path), LABELS, settings)
+    assert keras.mixed_precision.global_policy().name == "float32"
 
 
 def test_padding_changes_nothing_in_bfloat16(folders):
@@ -359,6 +413,12 @@ def copied(folder, target):
     return shutil.copytree(folder, target / "copy")
 
 
+def changed(folder, settings):
+    """Writes other settings into the folder's config."""
+    file = folder / "config.json"
+    file.write_text(json.dumps(json.loads(file.read_text("utf-8")) | settings), "utf-8")
+
+
 def test_an_encoder_decoder_is_refused_by_name(tmp_path):
     from transformers import T5Config
 
@@ -408,15 +468,13 @@ def test_a_missing_weights_file_is_refused(folders, tmp_path):
 @pytest.mark.parametrize("other", [{"hidden_size": 32}, {"vocab_size": 50}, {"intermediate_size": 29}])
 def test_weights_of_another_shape_are_refused(folders, tmp_path, other):
     folder = copied(folders["bert"], tmp_path)
-    file = folder / "config.json"
-    file.write_text(json.dumps(json.loads(file.read_text("utf-8")) | other), "utf-8")
+    changed(folder, other)
     assert str(folder) in refusal("finetune", folder)
 
 
 def test_weights_of_fewer_layers_than_the_config_says_are_refused(folders, tmp_path):
     folder = copied(folders["bert"], tmp_path)
-    file = folder / "config.json"
-    file.write_text(json.dumps(json.loads(file.read_text("utf-8")) | {"num_hidden_layers": 4}), "utf-8")
+    changed(folder, {"num_hidden_layers": 4})
     assert "its weights lack 16 " in refusal("finetune", folder)
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +17,11 @@ import tf_keras as keras
 from tfner import __version__, plots
 from tfner.card import model_card
 from tfner.config import Config
-from tfner.encoding import Encoder, load_encoder_config, load_tokenizer, piece_limit
-from tfner.epochs import logits_function
+from tfner.encoding import Encoder
 from tfner.errors import UserError
 from tfner.labels import LabelSet
 from tfner.models import build_model
+from tfner.pretrained import load_encoder_config, load_tokenizer, piece_limit
 from tfner.scores import Scores
 from tfner.tagger import EXTRA, make_encoder
 
@@ -62,15 +62,14 @@ def load_state(folder: Path) -> tuple[keras.Model, Encoder, Config]:
 
 
 def write_saved_model(
-    folder: Path, model: keras.Model, encoder: Encoder, config: Config, state: Path, scores: Mapping[str, Scores]
+    folder: Path, logits: Callable, encoder: Encoder, config: Config, state: Path, scores: Mapping[str, Scores]
 ) -> None:
-    """Fills a folder with the SavedModel of a model and, in ``assets.extra``, everything that explains it.
+    """Fills a folder with the SavedModel of a model, given as its ``logits_function``, and with what explains it.
 
     The signature ``pieces`` takes ``input_ids`` and ``attention_mask``, int32, shape (batch, length), and gives
     ``probabilities``, float32, shape (batch, length, labels). ``state`` is the training state that the encoder's files and
     the history come from.
     """
-    logits = logits_function(model)
     array = tf.TensorSpec((None, None), tf.int32)
 
     @tf.function(
@@ -83,7 +82,8 @@ def write_saved_model(
         return {"probabilities": tf.nn.softmax(logits(input_ids, attention_mask))}
 
     module = tf.Module()
-    module.weights = model.variables  # the variables alone: Keras would save every layer's Python functions as well
+    # the variables alone: Keras would save every layer's Python functions as well
+    module.weights = logits.get_concrete_function().variables
     tf.saved_model.save(module, str(folder), signatures={"pieces": pieces})
     extra = folder / EXTRA
     extra.mkdir()

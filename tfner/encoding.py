@@ -6,15 +6,15 @@ one value per piece back to one value per word. Rows are not padded or batched h
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
-from pathlib import Path
 
 import numpy as np
 
 from tfner.corpus import Sentence
 from tfner.errors import UserError
 from tfner.labels import IGNORED_LABEL, LabelSet
+from tfner.pretrained import require_fast
 from tfner.terminal import table
 
 LABEL_PIECES = ("first", "all")
@@ -307,83 +307,3 @@ def _special_pieces(tokenizer) -> tuple[list[int], list[int]]:
     full = tokenizer(["a"], is_split_into_words=True)["input_ids"]
     at = next(i for i in range(len(full)) if full[i : i + len(bare)] == bare)
     return full[:at], full[at + len(bare) :]
-
-
-def require_fast(tokenizer) -> None:
-    """Raises UserError for a slow tokenizer: only fast ones say which word a piece comes from."""
-    if not getattr(tokenizer, "is_fast", False):
-        raise UserError(
-            f"{type(tokenizer).__name__} is a slow tokenizer, which cannot say which word a piece comes from: expected a "
-            "fast one; save its folder again with AutoTokenizer.from_pretrained(..., use_fast=True).save_pretrained(...), or "
-            "choose another encoder"
-        )
-
-
-def encoder_source(name: str | Path) -> str:
-    """The folder or hub name to load an encoder from; ``demo`` is the embedded one, made in the cache when first needed.
-
-    Raises UserError for a path that is no model folder.
-    """
-    name = str(name)
-    if name == "demo":
-        from tfner.demo_encoder import demo_encoder  # generates a corpus first, which other encoders do not need
-
-        return str(demo_encoder())
-    path = Path(name).expanduser()
-    if path.is_dir():
-        if not (path / "config.json").is_file():
-            raise UserError(
-                f"{name}: expected a model folder with config.json, tokenizer files and weights; config.json is missing"
-            )
-        return str(path)
-    if path.exists() or name.startswith((".", "/", "~")) or name.count("/") > 1:
-        raise UserError(
-            f"{name}: no such model folder; give a folder with config.json, a name on the Hugging Face hub, or demo"
-        )
-    return name
-
-
-def from_hub_or_folder(name: str, what: str, load: Callable):
-    """Calls ``load(name)``, one of transformers' ``from_pretrained``, and tells a failure in one line.
-
-    Raises UserError when the hub is out of reach, the name is unknown, or files are missing or damaged.
-    """
-    try:
-        return load(name)
-    except (OSError, ValueError, KeyError) as error:  # what transformers raises for all of these
-        reason = " ".join(str(error).split())
-        if Path(name).is_dir():
-            raise UserError(f"{name}: its {what} cannot be loaded: {reason[:300]}") from error
-        raise UserError(
-            f"the {what} of {name!r} cannot be loaded from the Hugging Face hub (out of reach, or no such model): give a "
-            f"local folder with --encoder FOLDER, or use the embedded encoder with --encoder demo ({reason[:120]})"
-        ) from error
-
-
-def load_tokenizer(source: str):
-    """The fast tokenizer of a model folder or hub name, ready for words (``add_prefix_space`` set where a tokenizer needs it).
-
-    Raises UserError for a slow tokenizer or one that cannot be loaded.
-    """
-    from transformers import AutoTokenizer
-
-    tokenizer = from_hub_or_folder(source, "tokenizer", AutoTokenizer.from_pretrained)
-    require_fast(tokenizer)
-    if getattr(tokenizer, "add_prefix_space", True) is False:  # byte-level BPE: words come without their leading space
-        tokenizer = AutoTokenizer.from_pretrained(source, add_prefix_space=True)
-    return tokenizer
-
-
-def load_encoder_config(source: str):
-    """The transformers config of a model folder or hub name. Raises UserError where it cannot be loaded."""
-    from transformers import AutoConfig
-
-    return from_hub_or_folder(source, "config", AutoConfig.from_pretrained)
-
-
-def piece_limit(config, tokenizer) -> int:
-    """The longest row, in pieces, that an encoder's position embeddings allow (512 where it has none)."""
-    positions = getattr(config, "max_position_embeddings", None) or 512
-    if config.model_type in ("roberta", "xlm-roberta", "camembert"):
-        positions -= config.pad_token_id + 1  # their positions start behind the padding index
-    return min(positions, tokenizer.model_max_length)

@@ -63,6 +63,7 @@ class EpochReport(keras.callbacks.Callback):
     appends it to ``path``.
 
     Args:
+        logits: the ``logits_function`` of the model.
         encoder, sentences: what to score; sentences are encoded once.
         words: the number of words of the training split, for words per second.
         path: the ``history.csv`` to write.
@@ -70,16 +71,22 @@ class EpochReport(keras.callbacks.Callback):
     """
 
     def __init__(
-        self, encoder: Encoder, sentences: Sequence[Sentence], words: int, path: Path, say: Callable[[str], None] = print
+        self,
+        logits: Callable[[np.ndarray, np.ndarray], tf.Tensor],
+        encoder: Encoder,
+        sentences: Sequence[Sentence],
+        words: int,
+        path: Path,
+        say: Callable[[str], None] = print,
     ):
         super().__init__()
-        self.encoder, self.sentences, self.words, self.path, self.say = encoder, sentences, words, path, say
+        self.logits, self.encoder, self.sentences, self.words = logits, encoder, sentences, words
+        self.path, self.say = path, say
         self.encoded = encoder.encode(sentences)
         self.rows: list[dict[str, float]] = []
-        self._logits = self._bar = None
+        self._bar = None
 
     def on_train_begin(self, logs=None):
-        self._logits = logits_function(self.model)
         self.say(header())
         with self.path.open("w", newline="", encoding="utf-8") as file:
             csv.writer(file).writerow(COLUMNS)
@@ -102,7 +109,7 @@ class EpochReport(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         seconds = time.perf_counter() - self._start
         self.close()
-        values = run_rows(self._logits, self.encoded.rows, 64, self.encoder.pad_id)
+        values = run_rows(self.logits, self.encoded.rows, 64, self.encoder.pad_id)
         losses, right = [], []
         for row, logits in zip(self.encoded.rows, values, strict=True):
             counted = row.labels != IGNORED_LABEL

@@ -38,10 +38,12 @@ def export(folder: str | Path, state: int | None = None) -> Path:
     source = folder / TRAINING / str(state or found[-1])
     with quiet_imports():
         from tfner import bundle
+        from tfner.epochs import logits_function
     model, encoder, config = bundle.load_state(source)
     scores = bundle.read_scores(source / bundle.SCORES)
     return publish(
-        folder / str(next_number(folder)), lambda draft: bundle.write_saved_model(draft, model, encoder, config, source, scores)
+        folder / str(next_number(folder)),
+        lambda draft: bundle.write_saved_model(draft, logits_function(model), encoder, config, source, scores),
     )
 
 

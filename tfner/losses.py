@@ -99,14 +99,13 @@ def accuracies_of_one_class(rows: Sequence[Row], label: int, length: int) -> dic
     the study; the second ``MaskedAccuracy`` over the same rows. Longer rows are left as they are.
     """
     stock, masked = keras.metrics.SparseCategoricalAccuracy(), MaskedAccuracy()
-    for row in rows:
-        filled = np.full((1, max(length, len(row))), label, np.int32)
-        ignored = np.full_like(filled, IGNORED_LABEL)
-        ignored[0, : len(row)] = row.labels
-        filled[ignored != IGNORED_LABEL] = ignored[ignored != IGNORED_LABEL]
-        logits = tf.one_hot(np.full_like(filled, label), max(label, int(filled.max())) + 1)
-        stock.update_state(filled, logits)
-        masked.update_state(ignored, logits)
+    ignored = [np.pad(row.labels, (0, max(0, length - len(row))), constant_values=IGNORED_LABEL) for row in rows]
+    labels = np.concatenate(ignored)
+    filled = np.where(labels == IGNORED_LABEL, label, labels)
+    logits = np.zeros((len(labels), max(label, filled.max()) + 1), np.float32)
+    logits[:, label] = 1
+    stock.update_state(filled, logits)
+    masked.update_state(labels, logits)
     return {"stock accuracy, padding counted as right": float(stock.result()), "masked accuracy": float(masked.result())}
 
 

@@ -13,8 +13,8 @@ from collections.abc import Callable
 import tensorflow as tf
 import tf_keras as keras
 
-from tfner.encoding import from_hub_or_folder, load_encoder_config
 from tfner.errors import UserError
+from tfner.pretrained import from_hub_or_folder, load_encoder_config
 
 PRECISIONS = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
 ENCODER = "encoder"
@@ -52,7 +52,7 @@ def build_model(variant: str, source: str, labels: int, settings, weights: bool 
 
     Args:
         variant: a key of ``VARIANTS``.
-        source: model folder or hub name of the encoder (see ``encoding.encoder_source``).
+        source: model folder or hub name of the encoder (see ``pretrained.encoder_source``).
         labels: the number of labels.
         settings: a ``config.Config``; ``dropout``, ``head_units``, ``head_activation``, ``precision`` and ``seed`` are read.
         weights: False leaves the encoder's weights random, for a model whose weights are loaded afterwards.

@@ -16,9 +16,10 @@ import numpy as np
 
 from tfner.config import Config
 from tfner.corpus import Sentence
-from tfner.encoding import DOCUMENT_PIECES, Encoder, Kept, load_tokenizer
+from tfner.encoding import DOCUMENT_PIECES, Encoder, Kept
 from tfner.errors import UserError
 from tfner.labels import Entity, LabelSet, Span, spans
+from tfner.pretrained import load_tokenizer
 from tfner.terminal import quiet_imports
 from tfner.versions import resolve
 from tfner.words import split_words

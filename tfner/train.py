@@ -53,9 +53,9 @@ def train(config: Config, say: Callable[[str], None] = print) -> Trained:
 
         from tfner import bundle, models, optimizers
         from tfner.batching import training_batches
-        from tfner.encoding import encoder_source, load_encoder_config, load_tokenizer, piece_limit
         from tfner.epochs import EpochReport, logits_function
         from tfner.losses import MaskedAccuracy, MaskedCrossentropy, MaskedLoss
+        from tfner.pretrained import encoder_source, load_encoder_config, load_tokenizer, piece_limit
         from tfner.tagger import Tagger, make_encoder
 
     keras.utils.set_random_seed(config.seed)
@@ -89,7 +89,8 @@ def train(config: Config, say: Callable[[str], None] = print) -> Trained:
     state.mkdir(parents=True)
     bundle.begin_state(state, config, corpus.labels, source, tokenizer)
     words = sum(encoded.lengths)
-    report = EpochReport(encoder, corpus.splits["validation"], words, state / bundle.HISTORY, say)
+    logits = logits_function(model)
+    report = EpochReport(logits, encoder, corpus.splits["validation"], words, state / bundle.HISTORY, say)
     mode = "min" if config.monitor == "val_loss" else "max"
     stopping = keras.callbacks.EarlyStopping(config.monitor, patience=config.patience, mode=mode, restore_best_weights=True)
     saving = keras.callbacks.ModelCheckpoint(
@@ -109,7 +110,6 @@ def train(config: Config, say: Callable[[str], None] = print) -> Trained:
     else:
         model.save_weights(state / bundle.WEIGHTS)
 
-    logits = logits_function(model)
     tagger = Tagger(lambda ids, mask: tf.nn.softmax(logits(ids, mask)).numpy(), encoder, config)
     scores = {}
     for split in ("validation", "test"):
@@ -122,7 +122,7 @@ def train(config: Config, say: Callable[[str], None] = print) -> Trained:
     for line in tagger.kept.warnings():
         say(f"validation and test: {line}")
     folder = publish(
-        config.folder / str(number), lambda draft: bundle.write_saved_model(draft, model, encoder, config, state, scores)
+        config.folder / str(number), lambda draft: bundle.write_saved_model(draft, logits, encoder, config, state, scores)
     )
     say(
         f'\nexported to {folder}; next: python -m tfner.predict {config.folder} "My name is Ahmed and I work at Unice in Nice."'
