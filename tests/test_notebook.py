@@ -10,15 +10,30 @@ from nbclient import NotebookClient
 NOTEBOOK = Path(__file__).parent.parent / "notebooks" / "01_compare_variants.ipynb"
 
 
-def test_the_notebook_runs_and_all_three_variants_learn(tmp_path):
+def run_scores(notebook):
+    """Overall F1 on the test split of every model that a run of the notebook trained."""
+    text = "\n".join(o.get("text", "") for c in notebook.cells if c.cell_type == "code" for o in c.outputs)
+    found = re.findall(r"^test split$.*?^overall +[\d.]+ +[\d.]+ +([\d.]+)", text, re.DOTALL | re.MULTILINE)
+    return [float(f1) for f1 in found]
+
+
+def test_the_notebook_runs_from_top_to_bottom(tmp_path):
+    """With two epochs instead of five, which is enough to see all three variants learn."""
     (tmp_path / "notebooks").mkdir()
     copy = shutil.copy(NOTEBOOK, tmp_path / "notebooks")
     notebook = nbformat.read(copy, as_version=4)
+    first = next(c for c in notebook.cells if c.cell_type == "code")
+    first.source += '\n\nfrom tfner.config import PRESETS\n\nPRESETS["demo"]["epochs"] = 2'
     NotebookClient(notebook, timeout=900, resources={"metadata": {"path": str(tmp_path / "notebooks")}}).execute()
-    text = "\n".join(o.get("text", "") for c in notebook.cells if c.cell_type == "code" for o in c.outputs)
-    after = re.findall(r"^test split$.*?^overall +[\d.]+ +[\d.]+ +([\d.]+)", text, re.DOTALL | re.MULTILINE)
-    assert len(after) == 3
-    assert all(0.90 <= float(f1) < 0.995 for f1 in after)
+    scores = run_scores(notebook)
+    assert len(scores) == 3
+    assert all(0.6 < f1 < 0.995 for f1 in scores)
+
+
+def test_the_stored_run_has_all_three_variants_above_their_bound():
+    scores = run_scores(nbformat.read(NOTEBOOK, as_version=4))
+    assert len(scores) == 3
+    assert all(0.90 <= f1 < 0.995 for f1 in scores)
 
 
 def test_the_stored_outputs_are_of_one_clean_and_small_run():
@@ -32,5 +47,5 @@ def test_the_stored_outputs_are_of_one_clean_and_small_run():
 def test_the_notebook_imports_everything_from_tfner():
     notebook = nbformat.read(NOTEBOOK, as_version=4)
     source = "\n".join(c.source for c in notebook.cells if c.cell_type == "code")
-    imports = re.findall(r"^(?:from|import) (\w+)", source, re.MULTILINE)
+    imports = re.findall(r"^ *(?:from|import) (\w+)", source, re.MULTILINE)
     assert set(imports) == {"tfner"}

@@ -288,7 +288,7 @@ def _windows(ids: list[int], words: list[int], room: int) -> tuple[list[_Window]
         if last == len(starts):
             break
         back = last
-        while back - 1 > first and starts[last] - starts[back - 1] <= room // 4:
+        while back - 1 > first and starts[last] - starts[back - 1] <= room // 4 and ends[last] - starts[back - 1] <= room:
             back -= 1
         first = back
     windows = []

@@ -33,7 +33,7 @@ def _head(hidden: tf.Tensor, labels: int, settings) -> tf.Tensor:
     for i, units in enumerate(settings.head_units):
         initializer = keras.initializers.HeUniform(seed=settings.seed + i)
         hidden = keras.layers.Dense(units, settings.head_activation, kernel_initializer=initializer, name=f"head_{i}")(hidden)
-    initializer = keras.initializers.GlorotUniform(seed=settings.seed)
+    initializer = keras.initializers.GlorotUniform(seed=settings.seed + len(settings.head_units))
     return keras.layers.Dense(labels, kernel_initializer=initializer, name="classifier")(hidden)
 
 
@@ -121,12 +121,12 @@ def _load_encoder(config, source: str, weights: bool) -> keras.layers.Layer:
 
     if weights:
 
-        def load(name):
-            return TFAutoModel.from_pretrained(name, config=config, output_loading_info=True)
+        def load(name, **options):
+            return TFAutoModel.from_pretrained(name, config=config, output_loading_info=True, **options)
 
         try:
             model, info = from_hub_or_folder(source, "weights", load)
-        except (SafetensorError, ImportError) as error:
+        except (SafetensorError, ImportError, tf.errors.OpError) as error:
             reason = " ".join(str(error).split())[:200]
             raise UserError(
                 f"{source}: its weights cannot be read ({reason}): fetch them again, as safetensors or tf_model.h5"

@@ -12,6 +12,7 @@ import tensorflow as tf
 import tf_keras as keras
 
 
+@keras.saving.register_keras_serializable("tfner")
 class WarmupLinearDecay(keras.optimizers.schedules.LearningRateSchedule):
     """Rises linearly from 0 to ``peak`` in ``warmup`` steps, then falls linearly to 0 at ``total`` (Devlin et al. 2019)."""
 
@@ -68,6 +69,10 @@ class AdamW(keras.optimizers.Optimizer):
         self._m = [self.add_variable_from_reference(variable, "m") for variable in var_list]
         self._v = [self.add_variable_from_reference(variable, "v") for variable in var_list]
 
+    def _clip_gradients(self, grads):
+        """Sums the slices of sparse gradients first: their norm would count a row once for every piece that used it."""
+        return super()._clip_gradients(self._deduplicate_sparse_grad(grads))
+
     def update_step(self, gradient, variable):
         """Updates one variable in place."""
         key = self._var_key(variable)
@@ -91,7 +96,8 @@ class AdamW(keras.optimizers.Optimizer):
 
     def get_config(self):
         return {
-            **super().get_config(),
+            "name": self.name,
+            "global_clipnorm": self.global_clipnorm,
             "learning_rate": self._serialize_hyperparameter(self._learning_rate),
             "weight_decay": self.decay,
             "new_factor": self.new_factor,

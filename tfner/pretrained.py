@@ -5,6 +5,7 @@ In goes a name, out come transformers objects, or one line that says what is wro
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from pathlib import Path
 
@@ -50,9 +51,13 @@ def from_hub_or_folder(name: str, what: str, load: Callable):
 
     Raises UserError when the hub is out of reach, the name is unknown, or files are missing or damaged.
     """
+    options = {} if Path(name).is_dir() or _hub_answers() else {"local_files_only": True}  # what is cached loads all the same
     try:
-        return load(name)
-    except (OSError, ValueError, KeyError) as error:  # what transformers raises for all of these
+        return load(name, **options)
+    except Exception as error:
+        # what transformers raises for all of these, and the bare Exception that tokenizers raises for a damaged tokenizer.json
+        if not isinstance(error, (OSError, ValueError, KeyError, TypeError)) and type(error) is not Exception:
+            raise
         reason = " ".join(str(error).split())
         if Path(name).is_dir():
             raise UserError(f"{name}: its {what} cannot be loaded: {reason[:300]}") from error
@@ -60,6 +65,19 @@ def from_hub_or_folder(name: str, what: str, load: Callable):
             f"the {what} of {name!r} cannot be loaded from the Hugging Face hub (out of reach, or no such model): give a "
             f"local folder with --encoder FOLDER, or use the embedded encoder with --encoder demo ({reason[:120]})"
         ) from error
+
+
+@functools.cache
+def _hub_answers() -> bool:
+    """Whether the hub can be reached; asked once, as transformers itself would try for 23 s, file by file."""
+    import requests
+    from huggingface_hub import constants
+
+    try:
+        requests.head(constants.ENDPOINT, timeout=5)
+    except OSError:
+        return False
+    return True
 
 
 def load_tokenizer(source: str):

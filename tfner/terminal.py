@@ -8,9 +8,11 @@ from __future__ import annotations
 import contextlib
 import functools
 import json
+import logging
 import os
 import sys
 import tempfile
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 
 from tfner.errors import UserError
@@ -62,6 +64,7 @@ def quieten() -> None:
         "TOKENIZERS_PARALLELISM": "true",
     }.items():
         os.environ.setdefault(name, value)
+    warnings.filterwarnings("ignore", message="IProgress not found")  # tqdm in a notebook without widgets
 
 
 @contextlib.contextmanager
@@ -77,6 +80,7 @@ def quiet_imports() -> Iterator[None]:
         os.dup2(held.fileno(), 2)
         try:
             yield
+            logging.getLogger("tensorflow").setLevel(logging.ERROR)  # its import sets another level in a notebook
         except BaseException:
             held.seek(0)
             os.write(keep, held.read())
