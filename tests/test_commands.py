@@ -206,7 +206,9 @@ def test_chunks_do_not_change_answers(model):
 
 
 def test_train_json_prints_nothing_else_on_standard_output(corpus, tmp_path):
-    result = run("tfner.train", "--corpus", corpus, "--epochs", 1, "--output", tmp_path / "m", "--json", "--task", "ner")
+    logs = tmp_path / "logs"
+    result = run("tfner.train", "--corpus", corpus, "--epochs", 1, "--output", tmp_path / "m", "--json", "--tensorboard", logs)
+    assert list(logs.rglob("events.out.tfevents.*"))
     assert result.returncode == 0, result.stderr
     value = json.loads(result.stdout)
     assert value["folder"] == str(tmp_path / "m" / "1")
