@@ -19,6 +19,7 @@ from tfner.labels import spans
 from tfner.tagger import EXTRA, Tagger
 
 SIZES = {"train": 120, "validation": 40, "test": 40}
+EPOCHS = 12  # of 4 steps each: enough to find some entities
 VARIANTS = ("finetune", "head", "replace")
 TEXT = "My name is Ahmed and I work at Unice in Nice."
 
@@ -47,7 +48,8 @@ def trained(tmp_path_factory, corpus):
     folder = tmp_path_factory.mktemp("models")
     return {
         variant: train.train(
-            make_config(variant=variant, corpus=str(corpus), epochs=2, output=str(folder / variant)), say=lambda line: None
+            make_config(variant=variant, corpus=str(corpus), epochs=EPOCHS, patience=EPOCHS, output=str(folder / variant)),
+            say=lambda line: None,
         )
         for variant in VARIANTS
     }
@@ -73,8 +75,8 @@ def test_a_training_leaves_a_whole_version(trained):
     with (extra / "history.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert tuple(rows[0]) == COLUMNS
-    assert [row["epoch"] for row in rows] == ["1", "2"]
-    assert float(rows[1]["loss"]) < float(rows[0]["loss"])
+    assert [int(row["epoch"]) for row in rows] == list(range(1, EPOCHS + 1))
+    assert float(rows[-1]["loss"]) < float(rows[0]["loss"]) / 2
     assert json.loads((extra / "scores.json").read_text())["test"]["words"] == sum(
         len(s.words) for s in demo_corpus().splits["test"][: SIZES["test"]]
     )
@@ -83,7 +85,9 @@ def test_a_training_leaves_a_whole_version(trained):
 def test_training_again_adds_a_version_and_the_same_seed_gives_the_same_run(trained, corpus, tmp_path):
     first = trained["finetune"]
     shutil.copytree(first.folder.parent, tmp_path / "finetune")
-    config = make_config(variant="finetune", corpus=str(corpus), epochs=2, output=str(tmp_path / "finetune"))
+    config = make_config(
+        variant="finetune", corpus=str(corpus), epochs=EPOCHS, patience=EPOCHS, output=str(tmp_path / "finetune")
+    )
     again = train.train(config, say=lambda line: None)
     assert again.folder.name == "2"
     assert (tmp_path / "finetune" / "1" / "saved_model.pb").is_file()
@@ -256,7 +260,8 @@ def test_ctrl_c_keeps_the_best_weights_and_still_exports(corpus, tmp_path):
     history = bundle.read_history(tmp_path / "m" / "1" / EXTRA / "history.csv")
     assert 2 <= len(history) < 20
     scores = bundle.read_scores(tmp_path / "m" / "1" / EXTRA / "scores.json")
-    assert scores["validation"].overall.f1 == pytest.approx(max(float(row["f1"]) for row in history), abs=1e-5)
+    f1 = [float(row["f1"]) for row in history]  # the last epoch may have been scored, but not yet been kept
+    assert round(scores["validation"].overall.f1, 5) in {round(max(f1), 5), round(max(f1[:-1]), 5)}
 
 
 @pytest.mark.parametrize("task", ["pos", "chunk"])

@@ -257,11 +257,11 @@ class Encoder:
 
 
 def format_row(row: Row, tokenizer, labels: LabelSet) -> str:
-    """A row as a table of its pieces with their words' numbers, label ids and label names."""
+    """A row as a table: a line for each piece with its word's number, its label id and its label's name."""
     names = ["" if label == IGNORED_LABEL else labels.names[label] for label in row.labels]
     words = ["" if word == SPECIAL else word for word in row.words]
     pieces = tokenizer.convert_ids_to_tokens(row.ids.tolist())
-    return table([("piece", *pieces), ("word", *words), ("label", *row.labels), ("", *names)])
+    return table([("piece", "word", "label", ""), *zip(pieces, words, row.labels, names, strict=True)])
 
 
 def _windows(ids: list[int], words: list[int], room: int) -> tuple[list[_Window], int]:

@@ -132,9 +132,9 @@ class EpochReport(keras.callbacks.Callback):
             "words_per_second": self.words / seconds,
         }
         self.rows.append(row)
-        self.say(format_row(row))
         with self.path.open("a", newline="", encoding="utf-8") as file:
             csv.writer(file).writerow([f"{row[c]:.6g}" for c in COLUMNS])
+        self.say(format_row(row))
         logs.update({c: row[c] for c in ("val_loss", "precision", "recall", "f1", "accuracy")})
         logs["val_masked_accuracy"] = float(np.concatenate(right).mean())
         only = all_one_class(predicted)

@@ -141,7 +141,7 @@ def _saved_function(folder: Path) -> Callable[[np.ndarray, np.ndarray], np.ndarr
 
     try:
         model = tf.saved_model.load(str(folder))
-    except (OSError, ValueError, tf.errors.OpError) as error:
+    except (OSError, ValueError, IndexError, tf.errors.OpError) as error:  # IndexError: a file ends too early
         reason = " ".join(str(error).split())[:200]
         raise UserError(
             f"{folder}: the SavedModel cannot be loaded ({reason}): export it again with python -m tfner.export"

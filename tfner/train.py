@@ -8,7 +8,8 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 from tfner.config import PRESETS, Config, add_flags, make_config
@@ -40,6 +41,8 @@ def train(config: Config, say: Callable[[str], None] = print) -> Trained:
         UserError: for whatever is wrong with the request; nothing is written then.
     """
     check_output(config.folder)
+    if config.tensorboard and not find_spec("tensorboard"):
+        raise UserError("--tensorboard: TensorBoard is not installed: pip install -e '.[tensorboard]'")
     corpus = corpus_of(config)
     for split in ("train", "validation"):
         if split not in corpus.splits:
@@ -172,7 +175,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     arguments = vars(parser.parse_args(argv))
     as_json, preset = arguments.pop("json"), arguments.pop("preset")
     config = make_config(preset, **{k: tuple(v) if isinstance(v, list) else v for k, v in arguments.items()})
-    trained = train(replace(config), say=lambda line: print(line, file=sys.stderr if as_json else sys.stdout, flush=True))
+    trained = train(config, say=lambda line: print(line, file=sys.stderr if as_json else sys.stdout, flush=True))
     if as_json:
         scores = {split: s.to_json() for split, s in trained.scores.items()}
         print_json({"folder": str(trained.folder), "history": trained.history, "scores": scores})
