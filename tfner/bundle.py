@@ -5,6 +5,7 @@ In goes a Keras model with its encoder and settings, out come folders laid out a
 
 from __future__ import annotations
 
+import csv
 import json
 import shutil
 from collections.abc import Callable, Mapping
@@ -92,7 +93,7 @@ def write_saved_model(
     encoder.tokenizer.save_pretrained(extra / "tokenizer")
     limit = piece_limit(load_encoder_config(str(state / "encoder")), encoder.tokenizer)
     _write_json(extra / "limits.json", {"max_pieces": limit, "tfner": __version__})
-    _write_json(extra / SCORES, {split: s.to_json() for split, s in scores.items()})
+    write_scores(extra / SCORES, scores)
     history = read_history(extra / HISTORY)
     if history:
         plots.save(
@@ -109,8 +110,6 @@ def write_saved_model(
 
 def read_history(path: Path) -> list[dict[str, str]]:
     """The rows of a ``history.csv``, as text."""
-    import csv
-
     with path.open(newline="", encoding="utf-8") as file:
         return list(csv.DictReader(file))
 
