@@ -6,6 +6,7 @@ doing nothing. Nothing here needs the network.
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +32,10 @@ SIZES = {
 """The sizes of the config of each architecture; RoBERTa's vocabulary is as large as its tokenizer came out."""
 
 ARCHITECTURES = tuple(SIZES)
+LIKE_ROBERTA = ("camembert", "xlm-roberta")
+"""Other names for RoBERTa's classes: ``trained_folder`` knows them too."""
+
+LABELS = ("O", "B-PER", "I-PER", "B-LOC", "I-LOC")
 
 
 def wordpiece_tokenizer(folder: Path, kind: str = "bert"):
@@ -86,3 +91,27 @@ def random_inputs(lengths: list[int], vocabulary: int, seed: int = 3) -> tuple[n
     ids = generator.integers(5, vocabulary, (len(lengths), max(lengths))).astype(np.int32)
     mask = (np.arange(max(lengths)) < np.array(lengths)[:, None]).astype(np.int32)
     return ids, mask
+
+
+def trained_folder(folder: Path, kind: str, variant: str, **settings) -> Path:
+    """What a training of a tiny encoder on ``LABELS`` leaves, with random weights everywhere."""
+    from tfner import bundle
+    from tfner.config import make_config
+    from tfner.labels import LabelSet
+    from tfner.models import build_model
+    from tfner.pretrained import load_tokenizer
+
+    encoder = model_folder(folder / "encoder", "roberta" if kind in LIKE_ROBERTA else kind)
+    if kind in LIKE_ROBERTA:
+        config = json.loads((encoder / "config.json").read_text("utf-8"))
+        (encoder / "config.json").write_text(json.dumps({**config, "model_type": kind}), "utf-8")
+    config = make_config("standard", variant=variant, encoder=str(encoder), dropout=0.3, **settings)
+    model = build_model(variant, str(encoder), len(LABELS), config)
+    scatter(model, 11)
+    state = folder / "model" / "training" / "1"
+    state.mkdir(parents=True)
+    bundle.begin_state(state, config, LabelSet(LABELS), str(encoder), load_tokenizer(str(encoder)))
+    model.save_weights(state / bundle.WEIGHTS)
+    (state / bundle.HISTORY).write_text("epoch,loss,val_loss,f1\n1,0.5,0.4,0.25\n", "utf-8")
+    bundle.write_scores(state / bundle.SCORES, {})
+    return folder / "model"

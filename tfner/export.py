@@ -1,6 +1,6 @@
-"""``python -m tfner.export``: makes the next version of a model from its training state.
+"""``python -m tfner.export``: makes the next version of a model from its training state, or a folder for another runtime.
 
-A model's folder goes in, a SavedModel beside the earlier ones comes out.
+A model's folder goes in, a new folder beside the earlier ones comes out. What a format looks like is its module's matter.
 """
 
 from __future__ import annotations
@@ -8,27 +8,39 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from tfner.errors import UserError
 from tfner.terminal import command, print_json, quiet_imports
 from tfner.versions import TRAINING, next_number, numbers, publish
 
+FORMATS = {
+    "savedmodel": "for tfner and TensorFlow Serving",
+    "transformers": "for PyTorch transformers, variants finetune and replace",
+    "onnx": "for ONNX Runtime",
+}
 
-def export(folder: str | Path, state: int | None = None) -> Path:
-    """Exports the best weights of a training as the next version.
+
+def export(folder: str | Path, state: int | None = None, format: str = "savedmodel", output: str | Path | None = None) -> Path:
+    """Exports the best weights of a training into a new folder.
 
     Args:
         folder: a model's folder, such as ``saved_models/head``.
         state: the number of the training state in it [the latest].
+        format: a key of ``FORMATS``.
+        output: the folder to make [the model's next version; for other formats the next number in ``folder/FORMAT``].
 
     Returns:
-        The new version's folder.
+        The new folder.
 
     Raises:
-        UserError: where there is no such training state, or it is damaged.
+        UserError: where there is no such training state, or it is damaged; where the format cannot hold the model, or needs a
+            package that is not installed; where ``output`` exists.
     """
     folder = Path(folder).expanduser()
+    if format not in FORMATS:
+        raise UserError(f"--format: expected one of {', '.join(FORMATS)}, got {format!r}")
     found = numbers(folder / TRAINING)
     if not found or (state is not None and state not in found):
         raise UserError(
@@ -36,28 +48,50 @@ def export(folder: str | Path, state: int | None = None) -> Path:
             f"{', '.join(map(str, found)) or 'none'}; python -m tfner.train --output {folder} makes one"
         )
     source = folder / TRAINING / str(state or found[-1])
+    parent = folder if format == "savedmodel" else folder / format
+    target = Path(output).expanduser() if output else parent / str(next_number(parent))
+    if target.exists():
+        raise UserError(f"--output {target}: expected a new folder, but it exists: choose another")
     with quiet_imports():
-        from tfner import bundle
+        from tfner import bundle, onnx_format, transformers_format
         from tfner.epochs import logits_function
+    if format == "onnx":
+        onnx_format.require_tf2onnx()
     model, encoder, config = bundle.load_state(source)
-    scores = bundle.read_scores(source / bundle.SCORES)
-    return publish(
-        folder / str(next_number(folder)),
-        lambda draft: bundle.write_saved_model(draft, logits_function(model), encoder, config, source, scores),
-    )
+    about = {"encoder": encoder, "config": config, "state": source, "scores": bundle.read_scores(source / bundle.SCORES)}
+    if format == "transformers":
+        weights = transformers_format.pytorch_weights(model, config)
+        write = partial(transformers_format.write_transformers, weights=weights, model=model, **about)
+    elif format == "onnx":
+        graph = onnx_format.onnx_graph(model, config, source)
+        write = partial(onnx_format.write_onnx, graph=graph, model=model, **about)
+    else:
+        write = partial(bundle.write_saved_model, logits=logits_function(model), **about)
+    return publish(target, write)
 
 
 @command
 def main(argv: Sequence[str] | None = None) -> None:
     """The command line."""
     parser = argparse.ArgumentParser(
-        "python -m tfner.export", description="Export a training's best weights as the next version."
+        "python -m tfner.export", description="Export a training's best weights into a new folder."
     )
     parser.add_argument("model", help="folder of a trained model, such as saved_models/head")
     parser.add_argument("--state", type=int, metavar="N", help="number of the training state in MODEL/training [the latest]")
+    parser.add_argument(
+        "--format",
+        default="savedmodel",
+        metavar="|".join(FORMATS),
+        help="; ".join(f"{name}: {what}" for name, what in FORMATS.items()) + " [savedmodel]",
+    )
+    parser.add_argument(
+        "--output",
+        metavar="FOLDER",
+        help="new folder to make [MODEL/N; MODEL/transformers/N and MODEL/onnx/N for these formats]",
+    )
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
     arguments = parser.parse_args(argv)
-    folder = export(arguments.model, arguments.state)
+    folder = export(arguments.model, arguments.state, arguments.format, arguments.output)
     if arguments.json:
         print_json({"folder": str(folder)})
     else:

@@ -1,7 +1,8 @@
 """The folder of a model: numbered versions, written beside and renamed into place.
 
 ``NAME/1``, ``NAME/2`` … are complete SavedModels (the layout TF Serving watches), ``NAME/training/1`` … the training states
-they came from, ``NAME/evaluations/`` what evaluations saved. A reader never sees half of a version, and none is overwritten.
+they came from, ``NAME/evaluations/`` what evaluations saved, ``NAME/transformers/1`` and ``NAME/onnx/1`` … what was exported in
+other formats. A reader never sees half of a version, and none is overwritten.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from pathlib import Path
 from tfner.errors import UserError
 
 TRAINING, EVALUATIONS = "training", "evaluations"
+OTHER_FORMATS = ("transformers", "onnx")
 
 
 def numbers(folder: Path) -> list[int]:
@@ -37,7 +39,7 @@ def check_output(folder: Path) -> None:
         raise UserError(f"--output {folder}: {existing} cannot be written ({error.strerror}): choose another folder") from error
     if existing == folder:
         names = sorted(path.name for path in folder.iterdir())
-        other = [n for n in names if not (n.isdigit() or n.startswith(".") or n in (TRAINING, EVALUATIONS))]
+        other = [n for n in names if not (n.isdigit() or n.startswith(".") or n in (TRAINING, EVALUATIONS, *OTHER_FORMATS))]
         if other:
             raise UserError(
                 f"--output {folder}: expected an empty folder or one with numbered versions, found {', '.join(other[:5])}: "

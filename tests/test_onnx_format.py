@@ -1,0 +1,72 @@
+"""Folders for ONNX Runtime: every variant and architecture gives the logits that TensorFlow gives, padding included."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import tiny
+from transformers import AutoTokenizer
+
+from tfner import bundle, export, onnx_format
+from tfner.config import Config
+from tfner.epochs import logits_function
+from tfner.errors import UserError
+from tfner.models import build_model
+from tfner.transformers_format import SETTINGS
+
+onnxruntime = pytest.importorskip("onnxruntime", reason="onnxruntime is not installed: pip install -e '.[onnx]'")
+pytest.importorskip("tf2onnx", reason="tf2onnx is not installed: pip install -e '.[onnx]'")
+
+MODELS = [(kind, "finetune", {}) for kind in tiny.ARCHITECTURES]
+MODELS += [("bert", "replace", {}), ("bert", "head", {}), ("electra", "head", {"head_activation": "gelu"})]  # Keras's: Erfc
+MODELS += [("bert", "finetune", {"precision": "bfloat16"}), ("roberta", "head", {"precision": "float16"})]
+
+
+def in_float32(state):
+    """The model of a training state as it would be, had it been trained in float32."""
+    config = replace(Config.from_json((state / "config.json").read_text("utf-8")), precision="float32")
+    model = build_model(config.variant, str(state / "encoder"), len(tiny.LABELS), config, weights=False)
+    model.load_weights(state / bundle.WEIGHTS)
+    return model
+
+
+@pytest.mark.parametrize(("kind", "variant", "settings"), MODELS)
+def test_onnx_runtime_gives_the_same_logits(tmp_path, kind, variant, settings):
+    folder = tiny.trained_folder(tmp_path, kind, variant, **settings)
+    made = export.export(folder, format="onnx")
+    assert made == folder / "onnx" / "1"
+    session = onnxruntime.InferenceSession(made / "model.onnx")
+    described = [(value.name, value.type, value.shape) for value in (*session.get_inputs(), *session.get_outputs())]
+    assert described == [
+        ("input_ids", "tensor(int64)", ["batch", "length"]),
+        ("attention_mask", "tensor(int64)", ["batch", "length"]),
+        ("logits", "tensor(float)", ["batch", "length", len(tiny.LABELS)]),
+    ]
+    logits = logits_function(in_float32(folder / "training" / "1"))
+    for lengths in ([9, 4, 6], [1], [12, 12]):
+        ids, mask = tiny.random_inputs(lengths, len(AutoTokenizer.from_pretrained(made)))
+        inputs = {"input_ids": ids.astype(np.int64), "attention_mask": mask.astype(np.int64)}
+        found = session.run(["logits"], inputs)[0]
+        np.testing.assert_allclose(found[mask == 1], logits(ids, mask).numpy()[mask == 1], atol=1e-4)
+
+
+def test_the_folder_has_what_using_it_takes(tmp_path):
+    folder = export.export(tiny.trained_folder(tmp_path, "bert", "head"), format="onnx", output=tmp_path / "o")
+    config = json.loads((folder / "config.json").read_text("utf-8"))
+    assert config["label2id"] == {name: i for i, name in enumerate(tiny.LABELS)}
+    assert "architectures" not in config  # no class of transformers has this head
+    card = (folder / "README.md").read_text("utf-8")
+    assert "onnxruntime.InferenceSession" in card
+    assert "probabilities" not in card  # the SavedModel's signature
+    assert {p.name for p in folder.iterdir()} >= {SETTINGS, "scores.json", "tokenizer.json", "model.onnx"}
+    # the lines of the card
+    inputs = AutoTokenizer.from_pretrained(folder)(["Peter said in Nice", "Nice"], padding=True, return_tensors="np")
+    logits = onnxruntime.InferenceSession(folder / "model.onnx").run(["logits"], dict(inputs))[0]
+    assert logits.shape == (*inputs["input_ids"].shape, len(tiny.LABELS))
+
+
+def test_a_missing_converter_is_one_line(monkeypatch):
+    monkeypatch.setattr(onnx_format, "find_spec", lambda name: None)
+    with pytest.raises(UserError, match=r"tf2onnx is not installed: pip install -e '.\[onnx\]'"):
+        onnx_format.require_tf2onnx()

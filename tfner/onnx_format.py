@@ -1,0 +1,113 @@
+"""A trained model as a folder for ONNX Runtime.
+
+In go a Keras model of any variant, its encoder and its training state, out come ``model.onnx``, config, tokenizer and a card.
+Nothing here needs PyTorch; the conversion is tf2onnx's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+import tf_keras as keras
+
+from tfner.config import Config
+from tfner.encoding import Encoder
+from tfner.errors import UserError
+from tfner.models import build_model
+from tfner.scores import Scores
+from tfner.transformers_format import write_description
+
+INPUTS = ["input_ids", "attention_mask"]
+OPSET = 17  # read by ONNX Runtime since 1.12
+LARGEST = 2**31  # bytes that a protobuf message, and so model.onnx, can hold
+
+_USAGE = """## Use
+
+`model.onnx` takes `input_ids` and `attention_mask`, int64, shape (batch, length), and gives `logits`, float32, shape (batch,
+length, labels). The prediction of a word is that of its first word piece.
+
+```python
+import onnxruntime
+from transformers import AutoTokenizer
+
+inputs = AutoTokenizer.from_pretrained(FOLDER)([TEXT], padding=True, return_tensors="np")
+session = onnxruntime.InferenceSession(FOLDER + "/model.onnx")
+logits = session.run(["logits"], dict(inputs))[0]
+```
+"""
+
+
+def onnx_graph(model: keras.Model, config: Config, state: Path):
+    """A model as an ``onnx.ModelProto`` in float32, whatever precision it was trained in.
+
+    Inputs ``input_ids`` and ``attention_mask``, int64, shape (batch, length), both dynamic, as tokenizers return them; output
+    ``logits``, float32, shape (batch, length, labels).
+
+    Raises:
+        UserError: where tf2onnx is not installed, or the encoder does not fit into ONNX.
+    """
+    require_tf2onnx()
+    import onnx
+    import tf2onnx
+
+    model = in_float32(model, config, state)
+    size = sum(variable.shape.num_elements() * variable.dtype.size for variable in model.weights)
+    if size >= LARGEST:
+        raise UserError(
+            f"--format onnx: expected less than 2 GiB of weights, which is all that model.onnx can hold, got "
+            f"{size / 2**30:.1f} GiB: choose --format savedmodel or transformers"
+        )
+
+    @tf.function(input_signature=[tf.TensorSpec((None, None), tf.int64, name) for name in INPUTS])
+    def logits(input_ids, attention_mask):
+        inputs = {"input_ids": tf.cast(input_ids, tf.int32), "attention_mask": tf.cast(attention_mask, tf.int32)}
+        return {"logits": model(inputs, training=False)}
+
+    graph, _ = tf2onnx.convert.from_function(
+        logits, logits.input_signature, opset=OPSET, custom_op_handlers={"Erfc": (_erfc, ["Erf"])}
+    )
+    for value in (*graph.graph.input, *graph.graph.output):
+        for dimension, name in zip(value.type.tensor_type.shape.dim[:2], ("batch", "length"), strict=True):
+            dimension.dim_param = name
+    try:
+        onnx.checker.check_model(graph)
+    except onnx.checker.ValidationError as error:  # tf2onnx leaves an operation in place that it cannot express
+        reason = " ".join(str(error).split())[:200]
+        raise UserError(f"--format onnx: ONNX cannot express this encoder ({reason}): choose --format savedmodel") from error
+    return graph
+
+
+def in_float32(model: keras.Model, config: Config, state: Path) -> keras.Model:
+    """The model with float32 arithmetic: itself, or built anew where it was trained in another precision."""
+    if config.precision == "float32":
+        return model
+    exact = build_model(
+        config.variant, str(state / "encoder"), model.output_shape[-1], replace(config, precision="float32"), weights=False
+    )
+    exact.set_weights(model.get_weights())  # mixed precision keeps its weights in float32
+    return exact
+
+
+def require_tf2onnx() -> None:
+    """Raises UserError where tf2onnx, or onnx itself, is not installed."""
+    if not (find_spec("tf2onnx") and find_spec("onnx")):
+        raise UserError("--format onnx: tf2onnx is not installed: pip install -e '.[onnx]'")
+
+
+def write_onnx(
+    folder: Path, graph, model: keras.Model, encoder: Encoder, config: Config, state: Path, scores: Mapping[str, Scores]
+) -> None:
+    """Fills a folder for ONNX Runtime; ``graph`` is the model's ``onnx_graph``."""
+    (folder / "model.onnx").write_bytes(graph.SerializeToString())
+    write_description(folder, model, encoder, config, state, scores, _USAGE, "onnx", INPUTS)
+
+
+def _erfc(context, node, name, args):
+    """A handler of tf2onnx: Erfc, which Keras's GELU is made of and ONNX lacks, as 1 - Erf (the node's type by now)."""
+    one = context.make_const(f"{name}_one", np.float32(1))
+    context.insert_node_on_output(context.make_node("Sub", [one.output[0], node.output[0]]), node.output[0])
