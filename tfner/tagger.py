@@ -38,6 +38,19 @@ class Tagged:
     tags: list[str]
     probabilities: np.ndarray
 
+    def entities(self, text: str, offsets: Sequence[tuple[int, int]], plain: bool) -> list[Entity]:
+        """The entities of the sentence, whose words stand at ``offsets`` in ``text`` (half-open, in characters).
+
+        For ``plain`` labels, every word is one.
+        """
+        found = [Span(tag, i, i + 1) for i, tag in enumerate(self.tags)] if plain else spans(self.tags)
+        entities = []
+        for kind, first, end in found:
+            start, stop = offsets[first][0], offsets[end - 1][1]
+            score = float(np.mean(self.probabilities[first:end]))
+            entities.append(Entity(kind, text[start:stop], start, stop, score, first, end))
+        return entities
+
 
 class Tagger:
     """Tags texts and words.
@@ -58,8 +71,15 @@ class Tagger:
     def load(cls, path: str | Path) -> Tagger:
         """Loads an exported model: a version's folder, or a folder of versions, of which the highest is taken.
 
-        Raises UserError where there is no model, or its files are incomplete or damaged.
+        The address of a served model, ``http://host:8501/v1/models/NAME`` or ``grpc://host:8500/NAME``, gives a
+        ``client.ServedTagger`` instead.
+
+        Raises UserError where there is no model, its files are incomplete or damaged, or its server does not answer.
         """
+        if is_address(path):
+            from tfner.client import ServedTagger  # a tagger itself
+
+            return ServedTagger(str(path))
         folder = resolve(path)
         extra = folder / EXTRA
         try:
@@ -101,24 +121,22 @@ class Tagger:
         """
         inputs = iter(inputs)
         while some := list(islice(inputs, chunk)):
-            texts = [item if isinstance(item, str) else " ".join(item) for item in some]
-            offsets = [split_words(item) if isinstance(item, str) else _joined_offsets(item) for item in some]
-            sentences = [Sentence(tuple(t[a:b] for a, b in o), ()) for t, o in zip(texts, offsets, strict=True)]
-            for text, word_offsets, tagged in zip(texts, offsets, self.predict(sentences), strict=True):
-                yield self._entities(text, word_offsets, tagged)
+            yield from self._tag(some)
 
-    def _entities(self, text: str, offsets: Sequence[tuple[int, int]], tagged: Tagged) -> list[Entity]:
-        plain = self.encoder.labels.plain
-        found = [Span(tag, i, i + 1) for i, tag in enumerate(tagged.tags)] if plain else spans(tagged.tags)
-        entities = []
-        for kind, first, end in found:
-            start, stop = offsets[first][0], offsets[end - 1][1]
-            score = float(np.mean(tagged.probabilities[first:end]))
-            entities.append(Entity(kind, text[start:stop], start, stop, score, first, end))
-        return entities
+    def _tag(self, inputs: Sequence[str | Sequence[str]]) -> Iterator[list[Entity]]:
+        texts = [item if isinstance(item, str) else " ".join(item) for item in inputs]
+        offsets = [split_words(item) if isinstance(item, str) else joined_offsets(item) for item in inputs]
+        sentences = [Sentence(tuple(t[a:b] for a, b in o), ()) for t, o in zip(texts, offsets, strict=True)]
+        for text, word_offsets, tagged in zip(texts, offsets, self.predict(sentences), strict=True):
+            yield tagged.entities(text, word_offsets, self.encoder.labels.plain)
 
 
-def _joined_offsets(words: Sequence[str]) -> list[tuple[int, int]]:
+def is_address(path: str | Path) -> bool:
+    """Whether a model is given as the address of a server, not as a folder."""
+    return "://" in str(path)
+
+
+def joined_offsets(words: Sequence[str]) -> list[tuple[int, int]]:
     """Where words stand in their text joined by single spaces, half-open, in characters."""
     ends = list(accumulate((len(word) + 1 for word in words), initial=0))[1:]
     return [(end - 1 - len(word), end - 1) for word, end in zip(words, ends, strict=True)]
