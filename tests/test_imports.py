@@ -10,8 +10,8 @@ import pytest
 import tfner
 
 NOUNS = """errors terminal labels versions config sources columns jsonl hub corpus words demo_grammar demo demo_encoder
-pretrained encoding inputs batching losses models optimizers scores mistakes plots epochs tagger transport client warmup card
-bundle""".split()
+pretrained encoding inputs batching losses models optimizers scores mistakes plots epochs wordpiece graph
+tagger transport client warmup card bundle""".split()
 VERBS = "explore train evaluate predict export".split()
 FOLDER = Path(tfner.__file__).parent
 

@@ -20,6 +20,7 @@ from tfner.card import model_card
 from tfner.config import Config
 from tfner.encoding import Encoder
 from tfner.errors import UserError
+from tfner.graph import signatures
 from tfner.labels import LabelSet
 from tfner.models import build_model
 from tfner.pretrained import load_encoder_config, load_tokenizer, piece_limit
@@ -67,25 +68,14 @@ def write_saved_model(
 ) -> None:
     """Fills a folder with the SavedModel of a model, given as its ``logits_function``, and with what explains it.
 
-    The signature ``pieces`` takes ``input_ids`` and ``attention_mask``, int32, shape (batch, length), and gives
-    ``probabilities``, float32, shape (batch, length, labels). ``state`` is the training state that the encoder's files and
-    the history come from.
+    Its signatures are those of ``graph.signatures``. ``state`` is the training state that the encoder's files and the history
+    come from.
     """
-    array = tf.TensorSpec((None, None), tf.int32)
-
-    @tf.function(
-        input_signature=[
-            tf.TensorSpec(array.shape, array.dtype, "input_ids"),
-            tf.TensorSpec(array.shape, array.dtype, "attention_mask"),
-        ]
-    )
-    def pieces(input_ids, attention_mask):
-        return {"probabilities": tf.nn.softmax(logits(input_ids, attention_mask))}
-
+    functions, pieces_only = signatures(logits, encoder)
     module = tf.Module()
     # the variables alone: Keras would save every layer's Python functions as well
     module.weights = logits.get_concrete_function().variables
-    tf.saved_model.save(module, str(folder), signatures={"pieces": pieces})
+    tf.saved_model.save(module, str(folder), signatures=functions)
     extra = folder / EXTRA
     extra.mkdir()
     for name in ("config.json", "labels.json", HISTORY):
@@ -105,7 +95,7 @@ def write_saved_model(
             plots.confusion_matrix(s, title=f"Words of the {split} split by gold and predicted tag"),
             extra / f"confusion_{split}.png",
         )
-    (extra / "README.md").write_text(model_card(config, encoder.labels, scores, history), "utf-8")
+    (extra / "README.md").write_text(model_card(config, encoder.labels, scores, history, pieces_only), "utf-8")
 
 
 def read_history(path: Path) -> list[dict[str, str]]:

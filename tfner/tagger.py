@@ -156,6 +156,7 @@ def make_encoder(tokenizer, labels: LabelSet, config: Config, limit: int) -> Enc
 def _saved_function(folder: Path) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
     with quiet_imports():
         import tensorflow as tf
+        import tensorflow_text  # noqa: F401  its operations are in the graph
 
     try:
         model = tf.saved_model.load(str(folder))

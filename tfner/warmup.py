@@ -16,7 +16,7 @@ WARMUP = f"{EXTRA}/tf_serving_warmup_requests"
 
 _BATCHES = (1, 8)  # well below any max_batch_size, above which TF Serving with batching would refuse them
 _SENTENCE = "Ahmed Bensalem , who works at Unice in Nice , met the mayor of Köln on Monday ."
-_REPEATS = (1, 5)  # a sentence of 17 words, a paragraph of 85
+_REPEATS = (1, 5)  # a sentence of 18 words, a paragraph of 90
 _PIECES = 32  # every encoder has as many positions
 
 
@@ -24,14 +24,12 @@ def write_warmup(folder: Path, signatures: Collection[str]) -> None:
     """Writes the warm-up requests of a SavedModel: for texts and for words, or for pieces where the model takes nothing else.
 
     Args:
-        folder: the SavedModel; the file goes into its ``assets.extra``, which is made if need be.
+        folder: the SavedModel; the file goes into its ``assets.extra``.
         signatures: the names of the model's signatures.
     """
     import tensorflow as tf
 
-    path = folder / WARMUP
-    path.parent.mkdir(exist_ok=True)
-    with tf.io.TFRecordWriter(str(path)) as file:
+    with tf.io.TFRecordWriter(str(folder / WARMUP)) as file:
         for signature in [s for s in ("serving_default", "words") if s in signatures] or ["pieces"]:
             for inputs in _inputs(signature):
                 file.write(_record(signature, inputs))
