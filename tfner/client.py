@@ -18,7 +18,7 @@ from tfner.encoding import Kept
 from tfner.errors import UserError
 from tfner.labels import Entity
 from tfner.tagger import Tagged, Tagger, joined_offsets
-from tfner.transport import INVALID, NOT_FOUND, TOO_LARGE, TOO_LATE, UNAVAILABLE, Address, Refusal, connect
+from tfner.transport import FAILED, INVALID, NOT_FOUND, TOO_LARGE, TOO_LATE, UNAVAILABLE, Address, Refusal, connect
 
 TRIES = 6
 """How often a request is sent to a server that does not answer, or says that it is busy, before that is an error."""
@@ -176,7 +176,7 @@ class ServedTagger(Tagger):
             return self._mistake(f"no answer ({reason})", "check host and port, and whether the server runs or is overloaded")
         if refusal.kind == TOO_LATE:
             return self._mistake(
-                f"no answer within {self.deadline:g} seconds ({reason})",
+                f"no answer in time ({reason}; the deadline is {self.deadline:g} seconds)",
                 "send smaller requests, or wait longer with ServedTagger(address, deadline=..., texts=...)",
             )
         if self.address.label and "label" in reason:
@@ -187,8 +187,11 @@ class ServedTagger(Tagger):
             return self._mistake(
                 "requests of several lengths met in a batch", "set pad_variable_length_inputs: true in batching.config"
             )
-        what = "the server refuses" if refusal.kind else "the answer is not TF Serving's"
-        return self._mistake(f"{what} ({reason})", "check the address and what listens there")
+        if refusal.kind == INVALID:
+            return self._mistake(f"the server refuses the request ({reason})", "change the text, or the server's settings")
+        if refusal.kind == FAILED:
+            return self._mistake(f"the server failed ({reason})", "look into its log")
+        return self._mistake(f"the answer is not TF Serving's ({reason})", "check the address and what listens there")
 
     def _mistake(self, what: str, remedy: str) -> UserError:
         return UserError(f"{self.address}: {what}: {remedy}")

@@ -21,15 +21,16 @@ from tfner.errors import UserError
 
 EXPECTED = "http://HOST:8501/v1/models/NAME or grpc://HOST:8500/NAME, either with /versions/NUMBER or /labels/LABEL behind it"
 
-UNAVAILABLE, NOT_FOUND, TOO_LARGE, TOO_LATE, INVALID = "unavailable", "not found", "too large", "too late", "invalid"
+UNAVAILABLE, NOT_FOUND, TOO_LARGE, TOO_LATE = "unavailable", "not found", "too large", "too late"
+INVALID, FAILED, FOREIGN = "invalid", "failed", "foreign"  # a foreign answer is not one of TF Serving's
 _HTTP = {400: INVALID, 404: NOT_FOUND, 413: TOO_LARGE, 429: UNAVAILABLE, 502: UNAVAILABLE, 503: UNAVAILABLE, 504: TOO_LATE}
 _GRPC = {"UNAVAILABLE": UNAVAILABLE, "RESOURCE_EXHAUSTED": UNAVAILABLE, "NOT_FOUND": NOT_FOUND, "DEADLINE_EXCEEDED": TOO_LATE}
-_GRPC |= {"INVALID_ARGUMENT": INVALID, "FAILED_PRECONDITION": INVALID}
+_GRPC |= {"INVALID_ARGUMENT": INVALID, "FAILED_PRECONDITION": INVALID, "UNIMPLEMENTED": FOREIGN}
 _STATES = ("UNKNOWN", "START", "LOADING", "AVAILABLE", "UNLOADING", "END")  # of a model's version, in TF Serving's words
 
 
 class Refusal(Exception):
-    """A server's answer that is none: ``kind`` is one of the words above, or empty for what fits none of them."""
+    """A server's answer that is none: ``kind`` is one of the words above."""
 
     def __init__(self, kind: str, reason: str):
         super().__init__(" ".join(reason.split())[:300])
@@ -105,7 +106,7 @@ class Rest:
         body = json.dumps({"signature_name": signature, "inputs": {name: rows}}, ensure_ascii=False).encode()
         answer = self._exchange("POST", f"{self.address.path}{quote(which)}:predict", body, seconds)
         if not isinstance(answer.get("outputs"), dict):
-            raise Refusal("", f"expected an object with outputs, got {json.dumps(answer)[:100]}")
+            raise Refusal(FOREIGN, f"expected an object with outputs, got {json.dumps(answer)[:100]}")
         return answer["outputs"]
 
     def states(self, seconds: float) -> dict[int, str]:
@@ -113,7 +114,7 @@ class Rest:
         try:
             return {int(one["version"]): str(one["state"]) for one in answer["model_version_status"]}
         except (KeyError, TypeError, ValueError):
-            raise Refusal("", f"expected model_version_status, got {json.dumps(answer)[:100]}") from None
+            raise Refusal(FOREIGN, f"expected model_version_status, got {json.dumps(answer)[:100]}") from None
 
     def _exchange(self, method: str, path: str, body: bytes | None, seconds: float) -> dict[str, Any]:
         end = time.monotonic() + seconds
@@ -132,9 +133,9 @@ class Rest:
         if status == 200 and isinstance(answer, dict):
             return answer
         if isinstance(answer, dict) and isinstance(answer.get("error"), str):
-            raise Refusal(_HTTP.get(status, ""), answer["error"])
+            raise Refusal(_HTTP.get(status, FAILED), answer["error"])
         # a proxy before the server may refuse in words of its own; what else is not JSON comes from another kind of server
-        kind = _HTTP.get(status, "") if status not in (400, 404) else ""
+        kind = _HTTP.get(status, FOREIGN) if status not in (400, 404) else FOREIGN
         raise Refusal(kind, f"HTTP {status} {reason}: {content[:100].decode(errors='replace')}")
 
     def _send(self, method: str, path: str, body: bytes | None, end: float) -> tuple[int, str, bytes]:
@@ -229,4 +230,4 @@ class Grpc:
         try:
             return method(request, timeout=seconds)
         except grpc.RpcError as error:
-            raise Refusal(_GRPC.get(error.code().name, ""), f"{error.details()} ({error.code().name})") from error
+            raise Refusal(_GRPC.get(error.code().name, FAILED), f"{error.details()} ({error.code().name})") from error
