@@ -20,8 +20,8 @@ _TEXT_SIGNATURES = """\
 ## Signature `serving_default`
 
 Takes raw text and does everything in the graph: words, word pieces, overlapping windows for long texts (nothing is cut),
-labels, entities. Input `text`, string, shape (batch,), UTF-8 (invalid bytes count as U+FFFD). All outputs are dense, padded
-with 0 and empty strings; offsets are half-open and count Unicode characters of the text, or words.
+labels, entities. Input `text`, string, shape (batch,), UTF-8 (NUL and invalid bytes count as U+FFFD). All outputs are dense,
+padded with 0 and empty strings; offsets are half-open and count Unicode characters of the text, or words.
 
 | output | type, shape | |
 |---|---|---|

@@ -70,8 +70,8 @@ class TextGraph:
         self.tag = tf.function(self.tag, [tf.TensorSpec((None,), tf.string), tf.TensorSpec((None,), tf.int32)])
 
     def tag_texts(self, text: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Entities and words of texts, string (batch,); bytes that are no UTF-8 count as U+FFFD. All outputs are dense, padded
-        to the longest text with 0 and empty strings; offsets are half-open and count characters or words."""
+        """Entities and words of texts, string (batch,); NUL and bytes that are no UTF-8 count as U+FFFD. All outputs are
+        dense, padded to the longest text with 0 and empty strings; offsets are half-open and count characters or words."""
         tokens = _split(_valid(text))  # words and the white space between them
         lengths = tf.strings.length(tokens.values, "UTF8_CHAR")
         before = tf.concat([[0], tf.cumsum(lengths)], 0)
@@ -203,7 +203,9 @@ class TextGraph:
 
 
 def _valid(text: tf.Tensor) -> tf.Tensor:
-    return tf.strings.unicode_transcode(text, "UTF-8", "UTF-8", errors="replace")
+    """Text as UTF-8 without NUL, at which RegexSplitWithOffsets stops reading: U+FFFD is cut and cleaned away as NUL is."""
+    text = tf.strings.unicode_transcode(text, "UTF-8", "UTF-8", errors="replace")
+    return tf.strings.regex_replace(text, r"\x00", "\ufffd")
 
 
 def _split(text: tf.Tensor) -> tf.RaggedTensor:
