@@ -64,14 +64,22 @@ def load_state(folder: Path) -> tuple[keras.Model, Encoder, Config]:
 
 
 def write_saved_model(
-    folder: Path, logits: Callable, encoder: Encoder, config: Config, state: Path, scores: Mapping[str, Scores]
+    folder: Path,
+    logits: Callable,
+    encoder: Encoder,
+    config: Config,
+    state: Path,
+    scores: Mapping[str, Scores],
+    say: Callable[[str], None] = print,
 ) -> None:
     """Fills a folder with the SavedModel of a model, given as its ``logits_function``, and with what explains it.
 
     Its signatures are those of ``graph.signatures``. ``state`` is the training state that the encoder's files and the history
-    come from.
+    come from; ``say`` is given a line where the model cannot take raw text.
     """
     functions, pieces_only = signatures(logits, encoder)
+    if pieces_only:
+        say(f"the exported model takes word pieces only, no raw text: {pieces_only}; Tagger tokenizes in Python")
     module = tf.Module()
     # the variables alone: Keras would save every layer's Python functions as well
     module.weights = logits.get_concrete_function().variables
