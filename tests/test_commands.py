@@ -72,7 +72,9 @@ def test_a_training_leaves_a_whole_version(trained):
     assert trained["head"].folder.name == "1"
     assert (trained["head"].folder / "saved_model.pb").is_file()
     expected = "README.md config.json confusion_test.png confusion_validation.png history.csv labels.json learning_curves.png"
-    assert {p.name for p in extra.iterdir()} == {*expected.split(), "limits.json", "scores.json", "tokenizer"}
+    assert {p.name for p in extra.iterdir()} == {
+        *(*expected.split(), "limits.json", "scores.json", "tokenizer", "tf_serving_warmup_requests")
+    }
     with (extra / "history.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert tuple(rows[0]) == COLUMNS

@@ -26,6 +26,7 @@ from tfner.models import build_model
 from tfner.pretrained import load_encoder_config, load_tokenizer, piece_limit
 from tfner.scores import Scores
 from tfner.tagger import EXTRA, make_encoder
+from tfner.warmup import write_warmup
 
 WEIGHTS = "best.weights.h5"
 HISTORY = "history.csv"
@@ -86,6 +87,7 @@ def write_saved_model(
     tf.saved_model.save(module, str(folder), signatures=functions)
     extra = folder / EXTRA
     extra.mkdir()
+    write_warmup(folder, functions)
     for name in ("config.json", "labels.json", HISTORY):
         shutil.copy2(state / name, extra / name)
     encoder.tokenizer.save_pretrained(extra / "tokenizer")
