@@ -18,6 +18,7 @@ from tfner.config import make_config
 from tfner.corpus import Sentence, load_corpus
 from tfner.encoding import Encoder
 from tfner.epochs import logits_function
+from tfner.errors import UserError
 from tfner.graph import signatures
 from tfner.labels import CONLL_LABELS, LabelSet
 from tfner.models import build_model
@@ -187,6 +188,12 @@ def test_bytes_that_are_no_utf8_count_as_replacement_characters(built):
     out = run(built[0]["serving_default"], "text", [raw])
     text = raw.decode("utf-8", "replace")
     assert [word.decode() for word in out["word_text"][0]] == [text[a:b] for a, b in split_words(text)]
+
+
+@pytest.mark.parametrize("wrong", [None, 3, b"Nice", ["Nice", None], "Nice \ud83d"])
+def test_what_is_no_text_is_refused_in_one_line(built, wrong):
+    with pytest.raises(UserError, match="expected a text or a sequence of words|half of a surrogate pair"):
+        list(built[1].tag_many(["Peter", wrong]))
 
 
 def test_with_plain_labels_every_word_is_an_entity(folder):

@@ -25,7 +25,7 @@ from tfner.labels import LabelSet
 from tfner.models import build_model
 from tfner.pretrained import load_encoder_config, load_tokenizer, piece_limit
 from tfner.scores import Scores
-from tfner.tagger import EXTRA, make_encoder
+from tfner.tagger import EXTRA, make_encoder, read_settings
 from tfner.warmup import write_warmup
 
 WEIGHTS = "best.weights.h5"
@@ -47,8 +47,7 @@ def load_state(folder: Path) -> tuple[keras.Model, Encoder, Config]:
     Raises UserError where files are missing or damaged.
     """
     try:
-        config = Config.from_json((folder / "config.json").read_text("utf-8"))
-        labels = LabelSet(tuple(json.loads((folder / "labels.json").read_text("utf-8"))), plain=config.task == "pos")
+        config, labels = read_settings(folder)
     except (OSError, json.JSONDecodeError) as error:
         raise UserError(f"{folder}: not a whole training state ({error}): train again with python -m tfner.train") from error
     if not (folder / WEIGHTS).is_file():

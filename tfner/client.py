@@ -17,7 +17,7 @@ from tfner.corpus import Sentence
 from tfner.encoding import Kept
 from tfner.errors import UserError
 from tfner.labels import Entity
-from tfner.tagger import Tagged, Tagger, joined_offsets
+from tfner.tagger import Tagged, Tagger, joined_offsets, utf8_size
 from tfner.transport import FAILED, INVALID, NOT_FOUND, TOO_LARGE, TOO_LATE, UNAVAILABLE, Address, Refusal, connect
 
 TRIES = 6
@@ -83,7 +83,7 @@ class ServedTagger(Tagger):
         self, signature: str, items: Sequence[str | list[str]], progress: Callable[[Iterable], Iterable] = iter
     ) -> list[Mapping[str, Any]]:
         """The outputs of a signature for every item, in order; items of about the same length go together."""
-        sizes = [_bytes(item) for item in items]
+        sizes = [utf8_size(item) for item in items]
         order = sorted(range(len(items)), key=sizes.__getitem__)
         answers: list[Mapping[str, Any]] = [{}] * len(items)
         for batch in progress(list(self._batches(order, sizes))):
@@ -112,7 +112,7 @@ class ServedTagger(Tagger):
             if len(items) == 1:
                 text = items[0] if isinstance(items[0], str) else " ".join(items[0])
                 raise UserError(
-                    f"{self.address}: {text[:40]!r}… ({_bytes(text):,} bytes) is too large for the server ({error}): "
+                    f"{self.address}: {text[:40]!r}… ({utf8_size(text):,} bytes) is too large for the server ({error}): "
                     "split it, or raise the server's limit"
                 ) from error
             half = len(items) // 2
@@ -206,16 +206,3 @@ def _rectangle(sentences: Sequence[list[str]]) -> list[list[str]]:
     """
     width = max(map(len, sentences))
     return [["", *words, *[""] * (width - len(words))] for words in sentences]
-
-
-def _bytes(item: str | list[str]) -> int:
-    """The size of a text or sentence as UTF-8. Raises UserError for half of a surrogate pair, which UTF-8 cannot write."""
-    text = item if isinstance(item, str) else " ".join(item)
-    try:
-        return len(text.encode())
-    except UnicodeEncodeError as error:
-        near = ascii(text[max(0, error.start - 20) : error.start + 10])
-        raise UserError(
-            f"character {error.start} of {near} is half of a surrogate pair and no text that can be sent: read the text again "
-            "with the right encoding, or remove the character"
-        ) from None

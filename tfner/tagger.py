@@ -83,8 +83,7 @@ class Tagger:
         folder = resolve(path)
         extra = folder / EXTRA
         try:
-            config = Config.from_json((extra / "config.json").read_text("utf-8"))
-            labels = LabelSet(tuple(json.loads((extra / "labels.json").read_text("utf-8"))), plain=config.task == "pos")
+            config, labels = read_settings(extra)
             limit = json.loads((extra / "limits.json").read_text("utf-8"))["max_pieces"]
         except (OSError, ValueError, KeyError) as error:
             raise UserError(
@@ -118,9 +117,13 @@ class Tagger:
         """The entities of any number of texts (strings) and split sentences (sequences of words), in order.
 
         ``chunk`` of them are tagged at once, which bounds the memory; rows of about the same length stand together.
+
+        Raises UserError for what is neither, and for half of a surrogate pair, which is no character.
         """
         inputs = iter(inputs)
         while some := list(islice(inputs, chunk)):
+            for item in some:
+                utf8_size(item)
             yield from self._tag(some)
 
     def _tag(self, inputs: Sequence[str | Sequence[str]]) -> Iterator[list[Entity]]:
@@ -140,6 +143,29 @@ def joined_offsets(words: Sequence[str]) -> list[tuple[int, int]]:
     """Where words stand in their text joined by single spaces, half-open, in characters."""
     ends = list(accumulate((len(word) + 1 for word in words), initial=0))[1:]
     return [(end - 1 - len(word), end - 1) for word, end in zip(words, ends, strict=True)]
+
+
+def utf8_size(item: str | Sequence[str]) -> int:
+    """The bytes of a text, or of words joined by spaces, as UTF-8. Raises UserError for what cannot be written so."""
+    if not isinstance(item, str) and not (isinstance(item, Sequence) and all(isinstance(word, str) for word in item)):
+        raise UserError(
+            f"expected a text or a sequence of words, got {item!r:.60}: decode bytes, and leave out what is missing"
+        )
+    text = item if isinstance(item, str) else " ".join(item)
+    try:
+        return len(text.encode())
+    except UnicodeEncodeError as error:
+        near = ascii(text[max(0, error.start - 20) : error.start + 10])
+        raise UserError(
+            f"character {error.start} of {near} is half of a surrogate pair and no text: read the input again with the right "
+            "encoding, or remove the character"
+        ) from None
+
+
+def read_settings(folder: Path) -> tuple[Config, LabelSet]:
+    """Settings and labels out of the files of an export or a training state. Raises OSError or ValueError for damaged ones."""
+    config = Config.from_json((folder / "config.json").read_text("utf-8"))
+    return config, LabelSet(tuple(json.loads((folder / "labels.json").read_text("utf-8"))), plain=config.task == "pos")
 
 
 def make_encoder(tokenizer, labels: LabelSet, config: Config, limit: int) -> Encoder:
