@@ -2,6 +2,7 @@ import os
 from pathlib import Path
 
 import pytest
+import tiny
 
 
 @pytest.fixture(scope="session")
@@ -11,3 +12,9 @@ def assets() -> Path:
     if not folder:
         pytest.skip("TFNER_TEST_ASSETS is not set: it names the folder with the real corpora and encoders")
     return Path(folder)
+
+
+@pytest.fixture(scope="session")
+def exported(tmp_path_factory) -> Path:
+    """The folder of a version exported from a tiny random model that finds entities of all types."""
+    return tiny.exported_model(tmp_path_factory.mktemp("exported"))

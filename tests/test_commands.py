@@ -7,11 +7,12 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
 
-from tfner import bundle, evaluate, export, predict, train
+from tfner import bundle, evaluate, export, predict, train, versions
 from tfner.config import make_config
 from tfner.demo import demo_corpus
 from tfner.epochs import COLUMNS, logits_function
@@ -71,7 +72,9 @@ def test_a_training_leaves_a_whole_version(trained):
     assert trained["head"].folder.name == "1"
     assert (trained["head"].folder / "saved_model.pb").is_file()
     expected = "README.md config.json confusion_test.png confusion_validation.png history.csv labels.json learning_curves.png"
-    assert {p.name for p in extra.iterdir()} == {*expected.split(), "limits.json", "scores.json", "tokenizer"}
+    assert {p.name for p in extra.iterdir()} == {
+        *(*expected.split(), "limits.json", "scores.json", "tokenizer", "tf_serving_warmup_requests")
+    }
     with (extra / "history.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert tuple(rows[0]) == COLUMNS
@@ -262,6 +265,20 @@ def test_ctrl_c_keeps_the_best_weights_and_still_exports(corpus, tmp_path):
     scores = bundle.read_scores(tmp_path / "m" / "1" / EXTRA / "scores.json")
     f1 = [float(row["f1"]) for row in history]  # the last epoch may have been scored, but not yet been kept
     assert round(scores["validation"].overall.f1, 5) in {round(max(f1), 5), round(max(f1[:-1]), 5)}
+
+
+def test_an_export_killed_half_way_leaves_the_model_as_it_was(model, tmp_path):
+    folder = shutil.copytree(model, tmp_path / "model")
+    before = versions.numbers(folder)
+    process = subprocess.Popen([sys.executable, "-m", "tfner.export", str(folder)], stderr=subprocess.DEVNULL)
+    while process.poll() is None and not list(folder.glob(".*/variables")):
+        time.sleep(0.005)
+    process.kill()
+    assert process.wait() == -signal.SIGKILL
+    assert list(folder.glob(".*/variables"))  # half a version, under a name that TF Serving and tfner pass over
+    assert versions.numbers(folder) == before
+    assert Tagger.load(folder).tag(TEXT) == Tagger.load(model).tag(TEXT)
+    assert export.export(folder).name == str(before[-1] + 1)
 
 
 @pytest.mark.parametrize("task", ["pos", "chunk"])

@@ -10,8 +10,8 @@ import pytest
 import tfner
 
 NOUNS = """errors terminal labels versions config sources columns jsonl hub corpus words demo_grammar demo demo_encoder
-pretrained encoding inputs batching losses models optimizers scores mistakes plots epochs tagger card bundle
-transformers_format onnx_format""".split()
+pretrained encoding inputs batching losses models optimizers scores mistakes plots epochs wordpiece graph
+tagger transport client warmup card bundle transformers_format onnx_format""".split()
 VERBS = "explore train evaluate predict export".split()
 FOLDER = Path(tfner.__file__).parent
 
@@ -40,7 +40,9 @@ def test_a_verb_imports_no_other_verb(module):
     assert not top_level_imports(module).intersection(VERBS)
 
 
-@pytest.mark.parametrize("module", "labels config corpus words encoding inputs scores mistakes demo demo_encoder".split())
+@pytest.mark.parametrize(
+    "module", "labels config corpus words encoding inputs scores mistakes demo demo_encoder tagger client".split()
+)
 def test_a_module_without_tensors_starts_without_tensorflow(module):
     program = f"import sys, tfner.{module}; sys.exit('tensorflow' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0

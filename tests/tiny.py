@@ -85,6 +85,34 @@ def scatter(model, seed: int) -> None:
         variable.assign(generator.normal(around, 0.3, variable.shape))
 
 
+def exported_model(folder: Path, kind: str = "bert", name: str = "finetune", seed: int = 7) -> Path:
+    """Exports a random model of a variant, as after a training; returns the folder of the version, ``folder/name/1``.
+
+    Its logits are spread and centred, so that words of one sentence get different labels.
+    """
+    from tfner import bundle, export
+    from tfner.config import make_config
+    from tfner.epochs import COLUMNS
+    from tfner.labels import CONLL_TYPES, LabelSet
+    from tfner.models import build_model
+    from tfner.pretrained import load_tokenizer
+
+    source = str(model_folder(folder / f"{kind}-encoder", kind, seed))
+    config, labels = make_config(variant=name, encoder=source, output=str(folder / name)), LabelSet.from_types(CONLL_TYPES)
+    state = folder / name / "training" / "1"
+    state.mkdir(parents=True)
+    bundle.begin_state(state, config, labels, source, load_tokenizer(source))
+    (state / bundle.HISTORY).write_text(",".join(COLUMNS) + "\n", "utf-8")
+    model = build_model(name, source, len(labels), config)
+    scatter(model, seed)
+    kernel, bias = model.weights[-2:]
+    kernel.assign(8 * kernel)
+    logits = model(dict(zip(("input_ids", "attention_mask"), random_inputs([30] * 8, len(PIECES)), strict=True)))
+    bias.assign_sub(np.mean(logits, axis=(0, 1)))
+    model.save_weights(state / bundle.WEIGHTS)
+    return export.export(folder / name)
+
+
 def random_inputs(lengths: list[int], vocabulary: int, seed: int = 3) -> tuple[np.ndarray, np.ndarray]:
     """Padded ids and mask of rows of random pieces; padding is filled with random ids too, as the mask alone must hide it."""
     generator = np.random.default_rng(seed)

@@ -20,11 +20,13 @@ from tfner.card import model_card
 from tfner.config import Config
 from tfner.encoding import Encoder
 from tfner.errors import UserError
+from tfner.graph import signatures
 from tfner.labels import LabelSet
 from tfner.models import build_model
 from tfner.pretrained import load_encoder_config, load_tokenizer, piece_limit
 from tfner.scores import Scores
-from tfner.tagger import EXTRA, make_encoder
+from tfner.tagger import EXTRA, make_encoder, read_settings
+from tfner.warmup import write_warmup
 
 WEIGHTS = "best.weights.h5"
 HISTORY = "history.csv"
@@ -45,8 +47,7 @@ def load_state(folder: Path) -> tuple[keras.Model, Encoder, Config]:
     Raises UserError where files are missing or damaged.
     """
     try:
-        config = Config.from_json((folder / "config.json").read_text("utf-8"))
-        labels = LabelSet(tuple(json.loads((folder / "labels.json").read_text("utf-8"))), plain=config.task == "pos")
+        config, labels = read_settings(folder)
     except (OSError, json.JSONDecodeError) as error:
         raise UserError(f"{folder}: not a whole training state ({error}): train again with python -m tfner.train") from error
     if not (folder / WEIGHTS).is_file():
@@ -63,31 +64,29 @@ def load_state(folder: Path) -> tuple[keras.Model, Encoder, Config]:
 
 
 def write_saved_model(
-    folder: Path, logits: Callable, encoder: Encoder, config: Config, state: Path, scores: Mapping[str, Scores]
+    folder: Path,
+    logits: Callable,
+    encoder: Encoder,
+    config: Config,
+    state: Path,
+    scores: Mapping[str, Scores],
+    say: Callable[[str], None] = print,
 ) -> None:
     """Fills a folder with the SavedModel of a model, given as its ``logits_function``, and with what explains it.
 
-    The signature ``pieces`` takes ``input_ids`` and ``attention_mask``, int32, shape (batch, length), and gives
-    ``probabilities``, float32, shape (batch, length, labels). ``state`` is the training state that the encoder's files and
-    the history come from.
+    Its signatures are those of ``graph.signatures``. ``state`` is the training state that the encoder's files and the history
+    come from; ``say`` is given a line where the model cannot take raw text.
     """
-    array = tf.TensorSpec((None, None), tf.int32)
-
-    @tf.function(
-        input_signature=[
-            tf.TensorSpec(array.shape, array.dtype, "input_ids"),
-            tf.TensorSpec(array.shape, array.dtype, "attention_mask"),
-        ]
-    )
-    def pieces(input_ids, attention_mask):
-        return {"probabilities": tf.nn.softmax(logits(input_ids, attention_mask))}
-
+    functions, pieces_only = signatures(logits, encoder)
+    if pieces_only:
+        say(f"the exported model takes word pieces only, no raw text: {pieces_only}; Tagger tokenizes in Python")
     module = tf.Module()
     # the variables alone: Keras would save every layer's Python functions as well
     module.weights = logits.get_concrete_function().variables
-    tf.saved_model.save(module, str(folder), signatures={"pieces": pieces})
+    tf.saved_model.save(module, str(folder), signatures=functions)
     extra = folder / EXTRA
     extra.mkdir()
+    write_warmup(folder, functions)
     for name in ("config.json", "labels.json", HISTORY):
         shutil.copy2(state / name, extra / name)
     encoder.tokenizer.save_pretrained(extra / "tokenizer")
@@ -105,7 +104,7 @@ def write_saved_model(
             plots.confusion_matrix(s, title=f"Words of the {split} split by gold and predicted tag"),
             extra / f"confusion_{split}.png",
         )
-    (extra / "README.md").write_text(model_card(config, encoder.labels, scores, history), "utf-8")
+    (extra / "README.md").write_text(model_card(config, encoder.labels, scores, history, pieces_only), "utf-8")
 
 
 def read_history(path: Path) -> list[dict[str, str]]:

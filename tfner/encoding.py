@@ -60,7 +60,7 @@ class Kept:
     entity_words_without_pieces: int = 0
     """Those of them whose tag is not ``O``: they count as missed."""
     cut_words: int = 0
-    """Words of more pieces than a row holds: their first pieces stay and speak for them."""
+    """Words that reach beyond the end of their row: their first pieces stay and speak for them."""
 
     def __add__(self, other: Kept) -> Kept:
         return Kept(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)))
@@ -78,7 +78,7 @@ class Kept:
                 f"({self.entity_words_without_pieces} of them belong to entities and count as missed)"
             )
         if self.cut_words:
-            lines.append(f"{self.cut_words} words have more pieces than a row holds; only their first pieces are seen")
+            lines.append(f"{self.cut_words} words have more pieces than their row has room for; only the first are seen")
         return lines
 
 
@@ -127,12 +127,10 @@ class Encoder:
         self.tokenizer, self.labels, self.label_pieces = tokenizer, labels, label_pieces
         self.max_pieces, self.context = max_pieces, context
         self._inside = np.array([labels.inside(i) for i in range(len(labels))], np.int32)
-        self._opening, self._closing = _special_pieces(tokenizer)
-        self._room = max_pieces - len(self._opening) - len(self._closing)
-        if self._room < 2:
-            raise UserError(
-                f"max_pieces {max_pieces} leaves no room for words: expected at least {max_pieces - self._room + 2}"
-            )
+        self.opening, self.closing = _special_pieces(tokenizer)
+        self.room = max_pieces - len(self.opening) - len(self.closing)
+        if self.room < 2:
+            raise UserError(f"max_pieces {max_pieces} leaves no room for words: expected at least {max_pieces - self.room + 2}")
 
     @property
     def pad_id(self) -> int:
@@ -162,7 +160,7 @@ class Encoder:
                 open_parts.clear()
 
         for number, (sentence, (ids, words)) in enumerate(zip(sentences, pieces, strict=True)):
-            windows, cut = _windows(ids, words, self._room)
+            windows, cut = _windows(ids, words, self.room)
             missing = set(range(len(sentence.words))).difference(words)
             tagged = sum(1 for w in missing if sentence.tags and sentence.tags[w] != self.labels.default)
             kept += Kept(
@@ -177,16 +175,16 @@ class Encoder:
                 and sentence.document is not None
                 and sentence.document == open_parts[-1][1].document
                 and len(windows) == 1
-                and len(windows[0].ids) + len(self._closing) <= room
+                and len(windows[0].ids) + len(self.closing) <= room
             )
             if not joins:
                 close()
-                room = self._room + len(self._closing)
+                room = self.room + len(self.closing)
             for window in windows:
                 if len(windows) > 1:
                     close()
                 open_parts.append((number, sentence, window))
-                room -= len(window.ids) + len(self._closing)
+                room -= len(window.ids) + len(self.closing)
             if len(windows) > 1:
                 close()
         close()
@@ -217,16 +215,18 @@ class Encoder:
         return [[names[i] for i in sentence] for sentence in self.decode(encoded, label_ids, default)]
 
     def _pieces(self, sentences: Sequence[Sequence[str]]) -> Iterator[tuple[list[int], list[int]]]:
-        """For every sentence its piece ids and the word of each piece."""
+        """For every sentence its piece ids and the word of each piece; a text that says ``[SEP]`` is text, no special piece."""
         block = 2000  # sentences tokenized at once: enough for the tokenizer's threads, little memory
         for start in range(0, len(sentences), block):
             part = [list(words) for words in sentences[start : start + block]]
-            encodings = self.tokenizer(part, is_split_into_words=True, add_special_tokens=False, verbose=False)
+            encodings = self.tokenizer(
+                part, is_split_into_words=True, add_special_tokens=False, split_special_tokens=True, verbose=False
+            )
             for i in range(len(part)):
                 yield encodings["input_ids"][i], encodings.word_ids(i)
 
     def _row(self, parts: Sequence[tuple[int, Sentence, _Window]]) -> Row:
-        ids, labels = list(self._opening), [IGNORED_LABEL] * len(self._opening)
+        ids, labels = list(self.opening), [IGNORED_LABEL] * len(self.opening)
         sentences, words, speaks = [SPECIAL] * len(ids), [SPECIAL] * len(ids), [False] * len(ids)
         for number, sentence, window in parts:
             label_of = [self._label_id(number, tag) for tag in sentence.tags]
@@ -240,11 +240,11 @@ class Encoder:
                 labels.append(label)
                 speaks.append(own and first)
                 previous = word
-            ids += window.ids + self._closing
-            words += window.words + [SPECIAL] * len(self._closing)
-            sentences += [number] * len(window.ids) + [SPECIAL] * len(self._closing)
-            labels += [IGNORED_LABEL] * len(self._closing)
-            speaks += [False] * len(self._closing)
+            ids += window.ids + self.closing
+            words += window.words + [SPECIAL] * len(self.closing)
+            sentences += [number] * len(window.ids) + [SPECIAL] * len(self.closing)
+            labels += [IGNORED_LABEL] * len(self.closing)
+            speaks += [False] * len(self.closing)
         return Row(*(np.array(a, np.int32) for a in (ids, labels, sentences, words)), np.array(speaks, bool))
 
     def _label_id(self, number: int, tag: str) -> int:
@@ -265,40 +265,30 @@ def format_row(row: Row, tokenizer, labels: LabelSet) -> str:
 
 
 def _windows(ids: list[int], words: list[int], room: int) -> tuple[list[_Window], int]:
-    """Cuts the pieces of a sentence into windows of at most ``room`` pieces that overlap by about a quarter, at word borders.
+    """Cuts the pieces of a sentence into windows of ``room`` pieces that overlap by a quarter.
 
-    A word in two windows belongs to the one in which it stands further from the cut. Returns the windows (none for a sentence
-    without pieces) and the number of words cut because they alone have more pieces than ``room``.
+    A word belongs to the window in which its first piece stands at least half of the overlap away from both cuts; a window to
+    which none belongs is not made. ``graph`` follows the same rule. Returns the windows (none for a sentence without pieces)
+    and the number of words that reach beyond the end of their window.
     """
     if not ids:
         return [], 0
-    if len(ids) <= room:
-        return [_Window(ids, words, words[0], words[-1] + 1)], 0
-    starts = [i for i, word in enumerate(words) if i == 0 or word != words[i - 1]]  # first piece of each word that has pieces
-    ends = [*starts[1:], len(ids)]
-    cut = sum(end - start > room for start, end in zip(starts, ends, strict=True))
-    ends = [min(end, start + room) for start, end in zip(starts, ends, strict=True)]
-    stretches: list[tuple[int, int]] = []  # half-open, in numbers of words that have pieces
-    first = 0
-    while True:
-        last = first + 1
-        while last < len(starts) and ends[last] - starts[first] <= room:
-            last += 1
-        stretches.append((first, last))
-        if last == len(starts):
-            break
-        back = last
-        while back - 1 > first and starts[last] - starts[back - 1] <= room // 4 and ends[last] - starts[back - 1] <= room:
-            back -= 1
-        first = back
-    windows = []
-    for k, (first, last) in enumerate(stretches):
-        own_first = 0 if k == 0 else (first + stretches[k - 1][1] + 1) // 2
-        own_last = len(starts) if k == len(stretches) - 1 else (stretches[k + 1][0] + last + 1) // 2
-        low, high = starts[first], ends[last - 1]
-        owned = (words[starts[own_first]], words[starts[own_last - 1]] + 1)
-        windows.append(_Window(ids[low:high], words[low:high], *owned))
-    return windows, cut
+    firsts = [i for i, word in enumerate(words) if i == 0 or word != words[i - 1]]
+    overlap, stride = overlap_and_stride(room)
+    last = max(0, -(-(len(ids) - room) // stride))
+    owned: dict[int, list[int]] = {}  # the words of each window
+    cut = 0
+    for i, end in zip(firsts, [*firsts[1:], len(ids)], strict=True):
+        k = min(max((i - overlap // 2) // stride, 0), last)
+        owned.setdefault(k, []).append(words[i])
+        cut += end > k * stride + room
+    parts = [(slice(k * stride, k * stride + room), own) for k, own in owned.items()]
+    return [_Window(ids[part], words[part], own[0], own[-1] + 1) for part, own in parts], cut
+
+
+def overlap_and_stride(room: int) -> tuple[int, int]:
+    """How many pieces two neighbouring windows of ``room`` pieces share, and how far apart they start."""
+    return room // 4, room - room // 4
 
 
 def _special_pieces(tokenizer) -> tuple[list[int], list[int]]:

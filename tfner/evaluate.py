@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from tfner.config import CORPUS_SETTINGS, add_flags
+from tfner.config import CORPUS_SETTINGS, Config, add_flags
 from tfner.corpus import SPLITS, corpus_of
 from tfner.errors import UserError
 from tfner.mistakes import Mistake, mistakes
@@ -44,7 +44,8 @@ def evaluate(
     """Scores a model per word and per sentence, whatever alignment it was trained with.
 
     Args:
-        model: a version's folder or a folder of versions.
+        model: a version's folder, a folder of versions, or the address of a served model, which needs ``output`` and a
+            ``corpus``; its labels are then the corpus's.
         split: train, validation or test.
         output: the folder to save in, replaced if it holds an earlier evaluation
             [``NAME/evaluations/VERSION-CORPUS-SPLIT``].
@@ -56,17 +57,21 @@ def evaluate(
         UserError: where model, corpus or split are missing, or the split has entity types that the model does not know.
     """
     with quiet_imports():
-        from tfner import bundle, plots
-        from tfner.tagger import EXTRA, Tagger
+        from tfner import plots
+        from tfner.tagger import EXTRA, Tagger, is_address
 
-    version = resolve(model)
+    served = is_address(model)
+    if served and not (output and "corpus" in corpus):
+        raise UserError(f"{model}: a served model does not say what it was trained on: give --corpus, and --output to save in")
+    version = model if served else resolve(model)
     tagger = Tagger.load(version)
-    config = replace(tagger.config, **corpus)
+    config = replace(Config() if served else tagger.config, **corpus)
     data = corpus_of(replace(config, unseen_labels="keep"))
     if split not in data.splits:
         raise UserError(f"{config.corpus}: no {split} split, found {', '.join(data.splits)}: choose one with --split")
     sentences = data.splits[split]
-    unknown = {tag for s in sentences for tag in s.tags}.difference(tagger.encoder.labels.names)
+    labels = data.labels if served else tagger.encoder.labels
+    unknown = {tag for s in sentences for tag in s.tags}.difference(labels.names)
     if unknown and config.unseen_labels == "error":
         raise UserError(
             f"{config.corpus}: the {split} split has tags that {version} does not know: {', '.join(sorted(unknown)[:6])}; "
@@ -78,7 +83,7 @@ def evaluate(
 
     tagged = tagger.predict(sentences)
     gold, predicted = [s.tags for s in sentences], [t.tags for t in tagged]
-    scores = score(gold, predicted, tagger.encoder.labels, INTERVAL_SAMPLES)
+    scores = score(gold, predicted, labels, INTERVAL_SAMPLES)
     found = mistakes(
         [s.words for s in sentences], gold, predicted, [t.probabilities for t in tagged], worst, data.task == "pos"
     )
@@ -92,6 +97,10 @@ def evaluate(
         (folder / "scores.txt").write_text(f"{format_scores(scores)}\n\n{format_confusion(scores)}\n", "utf-8")
         (folder / "mistakes.txt").write_text("\n".join(f"{m}\n" for m in found), "utf-8")
         plots.save(plots.confusion_matrix(scores), folder / "confusion_matrix.png")
+        if served:
+            return
+        from tfner import bundle  # needs TensorFlow, which a served model does without
+
         history = bundle.read_history(version / EXTRA / bundle.HISTORY)
         if history:
             plots.save(plots.learning_curves(history), folder / "learning_curves.png")
@@ -111,7 +120,7 @@ def _file_name(corpus: str) -> str:
 def main(argv: Sequence[str] | None = None) -> None:
     """The command line."""
     parser = argparse.ArgumentParser("python -m tfner.evaluate", description="Score a trained model on a split of a corpus.")
-    parser.add_argument("model", help="folder of a trained model, such as saved_models/head, or one of its versions")
+    parser.add_argument("model", help="folder of a trained model, such as saved_models/head, or address of a served one")
     parser.add_argument("--split", default="test", choices=SPLITS, help="the split to score [test]")
     parser.add_argument("--output", metavar="FOLDER", help="where to save [MODEL/evaluations/VERSION-CORPUS-SPLIT]")
     parser.add_argument("--worst", type=int, default=10, metavar="N", help="how many of the worst mistakes to list [10]")

@@ -66,7 +66,8 @@ def export(folder: str | Path, state: int | None = None, format: str = "savedmod
         graph = onnx_format.onnx_graph(model, config, source)
         write = partial(onnx_format.write_onnx, graph=graph, model=model, **about)
     else:
-        write = partial(bundle.write_saved_model, logits=logits_function(model), **about)
+        say = partial(print, file=sys.stderr)  # standard output is the result's
+        write = partial(bundle.write_saved_model, logits=logits_function(model), say=say, **about)
     return publish(target, write)
 
 

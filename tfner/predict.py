@@ -30,7 +30,7 @@ def predict(
     """Tags any number of texts or split sentences with an exported model; yields each text with its entities, in order.
 
     Args:
-        model: a version's folder or a folder of versions.
+        model: a version's folder, a folder of versions, or the address of a served model.
         inputs: texts (strings) and split sentences (sequences of words).
         chunk: how many are read and tagged at once.
 
@@ -96,7 +96,7 @@ def describe(entity: Entity) -> str:
 def main(argv: Sequence[str] | None = None) -> None:
     """The command line."""
     parser = argparse.ArgumentParser("python -m tfner.predict", description="Tag texts with a trained model.")
-    parser.add_argument("model", help="folder of a trained model, such as saved_models/head, or one of its versions")
+    parser.add_argument("model", help="folder of a trained model, such as saved_models/head, or address of a served one")
     parser.add_argument("texts", nargs="*", metavar="text", help="texts to tag [read --file or standard input]")
     parser.add_argument("--file", metavar="FILE", help="file of texts, one a line, JSON lines, or CoNLL columns")
     parser.add_argument("--format", metavar="|".join(FORMATS), help="format of the input [from the file's name, else text]")

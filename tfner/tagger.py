@@ -38,6 +38,19 @@ class Tagged:
     tags: list[str]
     probabilities: np.ndarray
 
+    def entities(self, text: str, offsets: Sequence[tuple[int, int]], plain: bool) -> list[Entity]:
+        """The entities of the sentence, whose words stand at ``offsets`` in ``text`` (half-open, in characters).
+
+        For ``plain`` labels, every word is one.
+        """
+        found = [Span(tag, i, i + 1) for i, tag in enumerate(self.tags)] if plain else spans(self.tags)
+        entities = []
+        for kind, first, end in found:
+            start, stop = offsets[first][0], offsets[end - 1][1]
+            score = float(np.mean(self.probabilities[first:end]))
+            entities.append(Entity(kind, text[start:stop], start, stop, score, first, end))
+        return entities
+
 
 class Tagger:
     """Tags texts and words.
@@ -58,13 +71,19 @@ class Tagger:
     def load(cls, path: str | Path) -> Tagger:
         """Loads an exported model: a version's folder, or a folder of versions, of which the highest is taken.
 
-        Raises UserError where there is no model, or its files are incomplete or damaged.
+        The address of a served model, ``http://host:8501/v1/models/NAME`` or ``grpc://host:8500/NAME``, gives a
+        ``client.ServedTagger`` instead.
+
+        Raises UserError where there is no model, its files are incomplete or damaged, or its server does not answer.
         """
+        if is_address(path):
+            from tfner.client import ServedTagger  # a tagger itself
+
+            return ServedTagger(str(path))
         folder = resolve(path)
         extra = folder / EXTRA
         try:
-            config = Config.from_json((extra / "config.json").read_text("utf-8"))
-            labels = LabelSet(tuple(json.loads((extra / "labels.json").read_text("utf-8"))), plain=config.task == "pos")
+            config, labels = read_settings(extra)
             limit = json.loads((extra / "limits.json").read_text("utf-8"))["max_pieces"]
         except (OSError, ValueError, KeyError) as error:
             raise UserError(
@@ -98,30 +117,55 @@ class Tagger:
         """The entities of any number of texts (strings) and split sentences (sequences of words), in order.
 
         ``chunk`` of them are tagged at once, which bounds the memory; rows of about the same length stand together.
+
+        Raises UserError for what is neither, and for half of a surrogate pair, which is no character.
         """
         inputs = iter(inputs)
         while some := list(islice(inputs, chunk)):
-            texts = [item if isinstance(item, str) else " ".join(item) for item in some]
-            offsets = [split_words(item) if isinstance(item, str) else _joined_offsets(item) for item in some]
-            sentences = [Sentence(tuple(t[a:b] for a, b in o), ()) for t, o in zip(texts, offsets, strict=True)]
-            for text, word_offsets, tagged in zip(texts, offsets, self.predict(sentences), strict=True):
-                yield self._entities(text, word_offsets, tagged)
+            for item in some:
+                utf8_size(item)
+            yield from self._tag(some)
 
-    def _entities(self, text: str, offsets: Sequence[tuple[int, int]], tagged: Tagged) -> list[Entity]:
-        plain = self.encoder.labels.plain
-        found = [Span(tag, i, i + 1) for i, tag in enumerate(tagged.tags)] if plain else spans(tagged.tags)
-        entities = []
-        for kind, first, end in found:
-            start, stop = offsets[first][0], offsets[end - 1][1]
-            score = float(np.mean(tagged.probabilities[first:end]))
-            entities.append(Entity(kind, text[start:stop], start, stop, score, first, end))
-        return entities
+    def _tag(self, inputs: Sequence[str | Sequence[str]]) -> Iterator[list[Entity]]:
+        texts = [item if isinstance(item, str) else " ".join(item) for item in inputs]
+        offsets = [split_words(item) if isinstance(item, str) else joined_offsets(item) for item in inputs]
+        sentences = [Sentence(tuple(t[a:b] for a, b in o), ()) for t, o in zip(texts, offsets, strict=True)]
+        for text, word_offsets, tagged in zip(texts, offsets, self.predict(sentences), strict=True):
+            yield tagged.entities(text, word_offsets, self.encoder.labels.plain)
 
 
-def _joined_offsets(words: Sequence[str]) -> list[tuple[int, int]]:
+def is_address(path: str | Path) -> bool:
+    """Whether a model is given as the address of a server, not as a folder."""
+    return "://" in str(path)
+
+
+def joined_offsets(words: Sequence[str]) -> list[tuple[int, int]]:
     """Where words stand in their text joined by single spaces, half-open, in characters."""
     ends = list(accumulate((len(word) + 1 for word in words), initial=0))[1:]
     return [(end - 1 - len(word), end - 1) for word, end in zip(words, ends, strict=True)]
+
+
+def utf8_size(item: str | Sequence[str]) -> int:
+    """The bytes of a text, or of words joined by spaces, as UTF-8. Raises UserError for what cannot be written so."""
+    if not isinstance(item, str) and not (isinstance(item, Sequence) and all(isinstance(word, str) for word in item)):
+        raise UserError(
+            f"expected a text or a sequence of words, got {item!r:.60}: decode bytes, and leave out what is missing"
+        )
+    text = item if isinstance(item, str) else " ".join(item)
+    try:
+        return len(text.encode())
+    except UnicodeEncodeError as error:
+        near = ascii(text[max(0, error.start - 20) : error.start + 10])
+        raise UserError(
+            f"character {error.start} of {near} is half of a surrogate pair and no text: read the input again with the right "
+            "encoding, or remove the character"
+        ) from None
+
+
+def read_settings(folder: Path) -> tuple[Config, LabelSet]:
+    """Settings and labels out of the files of an export or a training state. Raises OSError or ValueError for damaged ones."""
+    config = Config.from_json((folder / "config.json").read_text("utf-8"))
+    return config, LabelSet(tuple(json.loads((folder / "labels.json").read_text("utf-8"))), plain=config.task == "pos")
 
 
 def make_encoder(tokenizer, labels: LabelSet, config: Config, limit: int) -> Encoder:
@@ -138,6 +182,7 @@ def make_encoder(tokenizer, labels: LabelSet, config: Config, limit: int) -> Enc
 def _saved_function(folder: Path) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
     with quiet_imports():
         import tensorflow as tf
+        import tensorflow_text  # noqa: F401  its operations are in the graph
 
     try:
         model = tf.saved_model.load(str(folder))

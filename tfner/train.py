@@ -125,7 +125,7 @@ def train(config: Config, say: Callable[[str], None] = print) -> Trained:
     for line in tagger.kept.warnings():
         say(f"validation and test: {line}")
     folder = publish(
-        config.folder / str(number), lambda draft: bundle.write_saved_model(draft, logits, encoder, config, state, scores)
+        config.folder / str(number), lambda draft: bundle.write_saved_model(draft, logits, encoder, config, state, scores, say)
     )
     say(
         f'\nexported to {folder}; next: python -m tfner.predict {config.folder} "My name is Ahmed and I work at Unice in Nice."'

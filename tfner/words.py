@@ -11,7 +11,8 @@ import re
 # Only what RE2 and Python's re mean alike: literal characters, ranges, leftmost-first alternatives, no look-around. The one
 # exception is \b, which is ASCII's in RE2 and has to be asked for in Python (re.ASCII); it stands only at the end of ASCII
 # letters, and what other letters and marks may follow there are taken along.
-_SPACE = "\t-\r\x1c- \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"  # what str.isspace calls white space
+SPACE = "\t-\r\x1c- \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
+"""What ``str.isspace`` calls white space, as a character class; no word holds any of it."""
 _EMOJI = "\u2190-\u2bff\U0001f000-\U0001faff"
 _IDEOGRAPH = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"  # a word each, as for BERT
 _MARKS = "\u0300-\u036f\ufe0e\ufe0f"
@@ -45,7 +46,7 @@ _PART = (  # what hyphens join
     rf"(?:(?:[A-Z]\.)+{_LETTER}*|(?:[a-z]\.){{2,}}|(?:[a-z]\.)+[a-z]{_END}|{_ABBREVIATION}"
     rf"|[A-Z]+&[A-Z]{_LETTER}*|{_NUMBER}{_LETTER}*|{_LETTER}+(?:{_SUFFIX})*)"
 )
-_ADDRESS = rf"[^{_SPACE}\"<>]*[A-Za-z0-9/]{_LETTER}*"  # to the last letter, digit or slash before white space
+_ADDRESS = rf"[^{SPACE}\"<>]*[A-Za-z0-9/]{_LETTER}*"  # to the last letter, digit or slash before white space
 
 _ALTERNATIVES = (  # in this order; where a try may fail late, its length is bounded, so that the time stays linear
     rf"(?:[Hh]ttps?://|www\.){_ADDRESS}",
@@ -60,7 +61,7 @@ _ALTERNATIVES = (  # in this order; where a try may fail late, its length is bou
     rf"{_APOSTROPHE}(?:[smdSMD]|re|RE|ve|VE|ll|LL){_END}",
     r"\.{2,}|-{2,}|\*{2,}|!{2,}|\?{2,}|~{2,}|``|''|[:;]-?[()]",
     rf"[{_EMOJI}][{_MODIFIERS}]*(?:{_JOINER}[{_EMOJI}][{_MODIFIERS}]*)*",
-    rf"[^{_SPACE}][{_MARKS}]*",
+    rf"[^{SPACE}][{_MARKS}]*",
 )
 
 PATTERN = "|".join(_ALTERNATIVES)

@@ -1,0 +1,60 @@
+"""Texts a second that an export's ``serving_default`` tags, by the size of the batch: what serving/batching.config rests on.
+
+python benchmarks/batch_sizes.py saved_models/head
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+
+from tfner.demo import demo_corpus
+from tfner.terminal import quiet_imports, quieten, table
+from tfner.versions import resolve
+
+SIZES = (1, 2, 4, 8, 16, 32, 64, 128)
+WORDS = 20  # of a text
+
+
+def texts(number: int) -> list[str]:
+    """Texts of ``WORDS`` words each, cut out of the embedded corpus."""
+    words = [word for sentence in demo_corpus().splits["test"] for word in sentence.words]
+    return [" ".join(words[i * WORDS : (i + 1) * WORDS]) for i in range(number)]
+
+
+def measure(model: str, seconds: float) -> list[tuple[int, float, float]]:
+    """For every batch size the shortest time of a request and the least processor time (of all cores together), in seconds,
+    in at least ``seconds`` of it. The first is what counts; on a machine that does other things, only the second holds."""
+    with quiet_imports():
+        import tensorflow as tf
+        import tensorflow_text  # noqa: F401  registers the ops of an export
+    loaded = tf.saved_model.load(str(resolve(model)))
+    tag = loaded.signatures["serving_default"]
+    found = []
+    for size in SIZES:
+        batch = tf.constant(texts(size))
+        tag(text=batch)
+        times: list[tuple[float, float]] = []
+        while sum(busy for _, busy in times) < seconds or len(times) < 3:
+            start, busy = time.perf_counter(), time.process_time()
+            tag(text=batch)
+            times.append((time.perf_counter() - start, time.process_time() - busy))
+        found.append((size, *map(min, zip(*times, strict=True))))
+    return found
+
+
+def main() -> None:
+    """Prints a row per batch size."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("model", help="folder of an exported model")
+    parser.add_argument("--seconds", type=float, default=3.0, help="processor time to measure each size for [3]")
+    arguments = parser.parse_args()
+    quieten()
+    rows = [("texts", "ms", "texts/s", "processor ms", "texts/processor s")]
+    for size, wall, busy in measure(arguments.model, arguments.seconds):
+        rows.append((size, f"{1000 * wall:.1f}", f"{size / wall:.0f}", f"{1000 * busy:.1f}", f"{size / busy:.0f}"))
+    print(table(rows, left=0))
+
+
+if __name__ == "__main__":
+    main()

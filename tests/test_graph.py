@@ -1,0 +1,265 @@
+"""The exported graph against the Python path: the same words, labels, entities and offsets, whatever the text."""
+
+import re
+import subprocess
+from pathlib import Path
+from shutil import which
+
+import numpy as np
+import pytest
+import tensorflow as tf
+import tensorflow_text
+import tiny
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tfner import graph as graph_module
+from tfner.config import make_config
+from tfner.corpus import Sentence, load_corpus
+from tfner.encoding import Encoder
+from tfner.epochs import logits_function
+from tfner.errors import UserError
+from tfner.graph import signatures
+from tfner.labels import CONLL_LABELS, LabelSet
+from tfner.models import build_model
+from tfner.pretrained import load_tokenizer
+from tfner.tagger import Tagger
+from tfner.words import split_words
+
+TEXTS = [
+    "said Peter rejects said in call British lamb x y Blackburn",
+    "Peter Blackburn said in Nice to boycott British lamb.",
+    "",
+    " \t\n\u3000",
+    "EU  rejects\u00a0German 👍🏽 call, Ünal's cafe\u0301 [SEP] [MASK] ## 東京 " + "s" * 101,
+    "unbelievable Unice " * 40,
+    "القاهرة \u202eNice\u202c \ufeffx\0y",
+]
+CORE = """AddV2 All ArgMax Assert AssignVariableOp BatchMatMulV2 BiasAdd BroadcastTo Cast ConcatV2 Const Cumsum DenseBincount
+DisableCopyOnRead Equal Erf ExpandDims Fill FloorDiv FloorMod GatherV2 Greater GreaterEqual Identity If
+InvertPermutation Less LessEqual LogicalAnd LogicalNot LogicalOr MatMul Max Maximum Mean MergeV2Checkpoints Minimum
+Mul Neg NoOp NotEqual Pack Placeholder Prod RaggedTensorToTensor Range ReadVariableOp RealDiv Relu Reshape
+ResourceGather RestoreV2 Rsqrt SaveV2 SegmentMax SegmentMean Select SelectV2 Shape ShardedFilename Size Softmax
+SquaredDifference Squeeze StatefulPartitionedCall StaticRegexFullMatch StaticRegexReplace StopGradient StridedSlice
+StringJoin StringLength StringSplitV2 Sub Sum TensorListConcatV2 TensorListLength TensorListReserve
+TensorListSetItem TensorScatterUpdate Tile TopKV2 Transpose UnicodeDecode UnicodeEncode UnicodeTranscode
+UnsortedSegmentJoin VarHandleOp Where While ZerosLike""".split()
+TEXT_OPS = ["RegexSplitWithOffsets", "FastWordpieceTokenizeWithOffsets"]  # TF Serving 2.16 to 2.20 links them
+
+
+def model_of(folder, labels=CONLL_LABELS, max_pieces=24, variant="finetune"):
+    """The signatures of a random model, and the Tagger that does the same in Python."""
+    model = build_model(variant, str(folder), len(labels), make_config("standard"))
+    tiny.scatter(model, 5)
+    ids, mask = tiny.random_inputs([20] * 20, len(tiny.PIECES))
+    mean = model.predict({"input_ids": ids, "attention_mask": mask}, verbose=0).mean((0, 1))
+    bias = model.get_layer("classifier").bias
+    bias.assign(bias - mean)  # so that all labels occur
+    logits = logits_function(model)
+    encoder = Encoder(load_tokenizer(str(folder)), labels, max_pieces=max_pieces)
+    functions, missing = signatures(logits, encoder)
+    tagger = Tagger(lambda i, m: functions["pieces"](tf.constant(i), tf.constant(m))["probabilities"].numpy(), encoder, None)
+    return functions, tagger, missing, logits
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tiny.model_folder(tmp_path_factory.mktemp("bert"), "bert")
+
+
+@pytest.fixture(scope="module")
+def built(folder):
+    return model_of(folder)
+
+
+@pytest.fixture(scope="module")
+def saved(built, tmp_path_factory):
+    functions, _, _, logits = built
+    module = tf.Module()
+    module.weights = logits.get_concrete_function().variables
+    target = tmp_path_factory.mktemp("saved") / "1"
+    tf.saved_model.save(module, str(target), signatures=functions)
+    return target
+
+
+def run(function, name, values):
+    return {key: value.numpy() for key, value in function(**{name: tf.constant(values, tf.string)}).items()}
+
+
+def entities(out):
+    """What the graph says of each text, in the form of ``facts``."""
+    names = ("type", "text", "start", "end", "first_word", "end_word")
+    return [
+        (
+            [tuple(_plain(out[f"entity_{name}"][i, j]) for name in names) for j in range(out["entity_count"][i])],
+            out["entity_score"][i, : out["entity_count"][i]],
+        )
+        for i in range(len(out["entity_count"]))
+    ]
+
+
+def _plain(value):
+    return value.decode() if isinstance(value, bytes) else int(value)
+
+
+def facts(found):
+    return [(e.type, e.text, e.start, e.end, e.first_word, e.end_word) for e in found], np.array([e.score for e in found])
+
+
+def check(built, texts):
+    """Graph and Python say the same of texts; offsets slice them."""
+    functions, tagger, *_ = built
+    out = run(functions["serving_default"], "text", texts)
+    for text, found, (own, scores), i in zip(texts, tagger.tag_many(texts), entities(out), range(len(texts)), strict=True):
+        expected, expected_scores = facts(found)
+        text = text.replace("\0", "\ufffd")
+        assert own == [(kind, part.replace("\0", "\ufffd"), *offsets) for kind, part, *offsets in expected]
+        np.testing.assert_allclose(scores, expected_scores, atol=1e-5)
+        assert all(text[start:end] == part for _, part, start, end, _, _ in own)
+        words, n = split_words(text), out["word_count"][i]
+        assert n == len(words)
+        assert list(zip(out["word_start"][i, :n].tolist(), out["word_end"][i, :n].tolist(), strict=True)) == words
+        assert [word.decode() for word in out["word_text"][i, :n]] == [text[a:b] for a, b in words]
+        assert not out["word_end"][i, n:].any() and not any(out["word_text"][i, n:])
+    for name, values in out.items():
+        assert len(values) == len(texts), name
+        assert values.ndim == (1 if name.endswith("_count") else 2), name
+
+
+def test_texts_give_the_entities_of_the_python_path(built):
+    check(built, TEXTS)
+    out = run(built[0]["serving_default"], "text", TEXTS)
+    assert out["entity_count"].sum() > 20 and (out["entity_end_word"] - out["entity_first_word"]).max() > 1
+
+
+def test_a_text_alone_gives_what_it_gives_among_others(built):
+    for text in TEXTS:
+        check(built, [text])
+
+
+def test_no_texts_give_empty_outputs(built):
+    check(built, [])
+    assert run(built[0]["words"], "words", np.zeros((2, 0), object))["label"].shape == (2, 0)
+
+
+HARD = st.text("xysS .,'-#[]()\u0301\u200b\u200d\ufe0f\u202e👍🏽👩東ńقहि\x00\x07\n\u00a0SEPMASK", max_size=60)
+
+
+@settings(deadline=None, max_examples=150)
+@given(texts=st.lists(st.text(st.characters(exclude_categories=["Cs"])) | HARD, min_size=1, max_size=8))
+def test_random_texts_give_the_entities_of_the_python_path(built, texts):
+    check(built, texts)
+
+
+def test_a_long_text_is_not_cut(built):
+    text = " ".join(tiny.WORDS * 1000)  # about 90 kB, hundreds of windows
+    check(built, [text, "Peter Blackburn", text[:1000]])
+
+
+def test_how_many_pieces_run_together_changes_nothing(folder, built, monkeypatch):
+    monkeypatch.setattr(graph_module, "PIECES_A_RUN", 40)
+    check((model_of(folder)[0], built[1]), TEXTS)
+
+
+def test_words_that_are_split_already_get_the_labels_of_the_python_path(built):
+    functions, tagger, *_ = built
+    sentences = [
+        ("Peter", "Blackburn", "said", ".", "", ""),
+        ("[SEP]", "", "s" * 101, "New York", "\u200b", "東京"),
+        ("x", "un" + "s" * 60, "y", "##", "la", ""),
+        ("",) * 6,
+    ]
+    out = run(functions["words"], "words", sentences)
+    for i, tagged in enumerate(tagger.predict([Sentence(words, ()) for words in sentences])):
+        assert [label.decode() for label in out["label"][i]] == tagged.tags
+        np.testing.assert_allclose(out["score"][i], tagged.probabilities, atol=1e-5)
+
+
+def test_filling_up_with_empty_words_changes_nothing(built):
+    words = ["Peter", "rejects", "Nice"]
+    alone = run(built[0]["words"], "words", [words])
+    filled = run(built[0]["words"], "words", [words + [""] * 30, tiny.WORDS + [""] * (33 - len(tiny.WORDS))])
+    assert filled["label"][0, :3].tolist() == alone["label"][0].tolist()
+    np.testing.assert_allclose(filled["score"][0, :3], alone["score"][0], atol=1e-5)
+
+
+def test_bytes_that_are_no_utf8_count_as_replacement_characters(built):
+    raw = b"Peter \xff\xfe Nice \xc3"
+    out = run(built[0]["serving_default"], "text", [raw])
+    text = raw.decode("utf-8", "replace")
+    assert [word.decode() for word in out["word_text"][0]] == [text[a:b] for a, b in split_words(text)]
+
+
+@pytest.mark.parametrize("wrong", [None, 3, b"Nice", ["Nice", None], "Nice \ud83d"])
+def test_what_is_no_text_is_refused_in_one_line(built, wrong):
+    with pytest.raises(UserError, match=r"expected a text or a sequence of words|half of a surrogate pair"):
+        list(built[1].tag_many(["Peter", wrong]))
+
+
+def test_with_plain_labels_every_word_is_an_entity(folder):
+    plain = model_of(folder, LabelSet(("NN", "VB", ".", "X"), plain=True))
+    check(plain, TEXTS)
+    out = run(plain[0]["serving_default"], "text", TEXTS)
+    assert out["entity_count"].tolist() == out["word_count"].tolist()
+
+
+def test_a_tokenizer_that_is_no_wordpiece_has_pieces_only(tmp_path):
+    functions, _, missing, _ = model_of(tiny.model_folder(tmp_path, "roberta"))
+    assert list(functions) == ["pieces"]
+    assert "BPE" in missing
+
+
+def operations(graph):
+    """The names of all operations of a graph and its functions."""
+    nodes = [*graph.node, *(node for function in graph.library.function for node in function.node_def)]
+    return {node.op for node in nodes}
+
+
+def test_a_saved_model_uses_only_operations_that_tf_serving_has(saved):
+    from tensorflow.core.protobuf import saved_model_pb2
+
+    used = set()
+    for meta in saved_model_pb2.SavedModel.FromString((saved / "saved_model.pb").read_bytes()).meta_graphs:
+        used |= operations(meta.graph_def)
+    assert used - {*CORE, *TEXT_OPS} == set()
+    assert used >= set(TEXT_OPS)
+
+
+@pytest.mark.parametrize(("kind", "variant"), [("bert", "head"), ("distilbert", "replace"), ("electra", "finetune")])
+def test_every_wordpiece_encoder_uses_only_operations_that_tf_serving_has(tmp_path, kind, variant):
+    functions = model_of(tiny.model_folder(tmp_path, kind), variant=variant)[0]
+    for function in functions.values():
+        assert operations(function.get_concrete_function().graph.as_graph_def()) - {*CORE, *TEXT_OPS} == set()
+
+
+def test_a_program_without_python_tags_as_python_does(built, saved, tmp_path):
+    compiler = which("cc") or which("gcc")
+    if not compiler:
+        pytest.skip("no C compiler")
+    program, home = tmp_path / "tag", Path(tf.__file__).parent
+    if not (home / "libtensorflow_cc.so.2").exists():
+        pytest.skip("this TensorFlow has no libtensorflow_cc.so.2")
+    libraries = ["-l:libtensorflow_cc.so.2", "-l:libtensorflow_framework.so.2", f"-Wl,-rpath,{home}"]
+    source = Path(__file__).parent / "native" / "tag.c"
+    flags = ["-D_GNU_SOURCE", "-Wall", "-Wextra", "-Werror", f"-I{home / 'include'}"]
+    subprocess.run([compiler, *flags, str(source), "-o", str(program), f"-L{home}", *libraries], check=True)
+    operations = Path(tensorflow_text.__file__).parent / "python" / "ops"
+    operations = [str(operations / f"_{name}.so") for name in ("regex_split_ops", "fast_wordpiece_tokenizer")]
+    texts = [text for text in TEXTS if not re.search("[\n\0]", text)]
+    lines = "".join(f"{text}\n" for text in texts)
+    result = subprocess.run(
+        [str(program), str(saved), *operations], input=lines, capture_output=True, text=True, encoding="utf-8", check=True
+    )
+    found = [line.split("\t") for line in result.stdout.split("\n") if line]
+    expected = [(i, e) for i, text in enumerate(built[1].tag_many(texts)) for e in text]
+    assert len(found) == len(expected) > 20
+    for (number, kind, start, end, score, text), (i, entity) in zip(found, expected, strict=True):
+        assert (int(number), kind, int(start), int(end), text) == (i, entity.type, entity.start, entity.end, entity.text)
+        assert abs(float(score) - entity.score) < 1e-5
+
+
+@pytest.mark.parametrize("name", ["conll2003", "wnut17"])
+def test_sentences_of_real_corpora_get_the_entities_of_the_python_path(assets, name):
+    built = model_of(assets / "models" / "minilm-l6-h384-uncased", max_pieces=128)
+    sentences = load_corpus(assets / "data" / name).splits["test"][:1000]
+    check(built, [" ".join(s.words) for s in sentences])

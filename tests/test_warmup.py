@@ -1,0 +1,45 @@
+"""The warm-up requests of an export: read back as TF Serving reads them, each is answered by the model it lies in."""
+
+import shutil
+
+import pytest
+import tensorflow as tf
+import tiny
+from tensorflow_serving.apis import prediction_log_pb2
+
+from tfner.tagger import Tagger
+from tfner.warmup import WARMUP, write_warmup
+
+
+def answers(folder, signatures):
+    """Writes the requests of a SavedModel and runs each; gives their signatures and the shapes of their inputs."""
+    write_warmup(folder, signatures)
+    loaded = tf.saved_model.load(str(folder)).signatures
+    found = []
+    for record in tf.data.TFRecordDataset(str(folder / WARMUP)):
+        log = prediction_log_pb2.PredictionLog.FromString(record.numpy())
+        assert log.WhichOneof("log_type") == "predict_log"
+        request = log.predict_log.request
+        name = request.model_spec.signature_name
+        inputs = {key: tf.constant(tf.make_ndarray(proto)) for key, proto in request.inputs.items()}
+        outputs = loaded[name](**inputs)
+        assert {len(value) for value in outputs.values()} == {len(next(iter(inputs.values())))}
+        found.append((name, *(tuple(value.shape) for value in inputs.values())))
+    return found
+
+
+@pytest.fixture
+def copy(exported, tmp_path):
+    return shutil.copytree(exported, tmp_path / "1")
+
+
+def test_an_export_is_warmed_up_for_texts_and_words_of_several_sizes(copy):
+    Tagger.load(copy)  # registers the ops of an export
+    found = answers(copy, ("pieces", "serving_default", "words"))
+    assert found[:4] == [("serving_default", (batch,)) for batch in (1, 1, 8, 8)]
+    assert found[4:] == [("words", (batch, words)) for batch in (1, 8) for words in (18, 90)]
+
+
+def test_a_model_for_pieces_alone_is_warmed_up_with_pieces(tmp_path):
+    folder = tiny.exported_model(tmp_path, "roberta")
+    assert answers(folder, ["pieces"]) == [("pieces", (batch, 32), (batch, 32)) for batch in (1, 8)]
