@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -22,7 +22,13 @@ FORMATS = {
 }
 
 
-def export(folder: str | Path, state: int | None = None, format: str = "savedmodel", output: str | Path | None = None) -> Path:
+def export(
+    folder: str | Path,
+    state: int | None = None,
+    format: str = "savedmodel",
+    output: str | Path | None = None,
+    say: Callable[[str], None] = print,
+) -> Path:
     """Exports the best weights of a training into a new folder.
 
     Args:
@@ -30,6 +36,7 @@ def export(folder: str | Path, state: int | None = None, format: str = "savedmod
         state: the number of the training state in it [the latest].
         format: a key of ``FORMATS``.
         output: the folder to make [the model's next version; for other formats the next number in ``folder/FORMAT``].
+        say: is given every line for the terminal.
 
     Returns:
         The new folder.
@@ -92,11 +99,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
     arguments = parser.parse_args(argv)
-    folder = export(arguments.model, arguments.state, arguments.format, arguments.output)
+    say = partial(print, file=sys.stderr) if arguments.json else print
+    folder = export(arguments.model, arguments.state, arguments.format, arguments.output, say)
     if arguments.json:
         print_json({"folder": str(folder)})
     else:
-        print(f"exported to {folder}", file=sys.stdout)
+        print(f"exported to {folder}")
 
 
 if __name__ == "__main__":
