@@ -11,8 +11,8 @@ import tfner
 
 NOUNS = """errors terminal labels versions config sources columns jsonl hub corpus words demo_grammar demo demo_encoder
 pretrained encoding inputs batching losses models optimizers scores mistakes plots epochs wordpiece graph
-tagger transport client warmup card bundle transformers_format onnx_format""".split()
-VERBS = "explore train evaluate predict export".split()
+tagger transport client warmup card bundle transformers_format onnx_format rest microbatch servable app""".split()
+VERBS = "explore train evaluate predict export serve".split()
 FOLDER = Path(tfner.__file__).parent
 
 
@@ -41,7 +41,8 @@ def test_a_verb_imports_no_other_verb(module):
 
 
 @pytest.mark.parametrize(
-    "module", "labels config corpus words encoding inputs scores mistakes demo demo_encoder tagger client".split()
+    "module",
+    "labels config corpus words encoding inputs scores mistakes demo demo_encoder tagger client rest microbatch".split(),
 )
 def test_a_module_without_tensors_starts_without_tensorflow(module):
     program = f"import sys, tfner.{module}; sys.exit('tensorflow' in sys.modules)"
@@ -52,7 +53,8 @@ def test_a_module_without_tensors_starts_without_tensorflow(module):
 def test_help_needs_neither_tensorflow_nor_transformers(verb):
     program = (
         f"import sys, atexit\nfrom tfner import {verb}\n"
-        "atexit.register(lambda: print(sorted({'tensorflow', 'transformers', 'datasets', 'matplotlib'} & set(sys.modules))))\n"
+        "heavy = {'tensorflow', 'transformers', 'datasets', 'matplotlib', 'starlette'}\n"
+        "atexit.register(lambda: print(sorted(heavy & set(sys.modules))))\n"
         f"{verb}.main(['--help'])"
     )
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)

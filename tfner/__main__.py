@@ -11,6 +11,7 @@ VERBS = {
     "train": "fine-tune an encoder and export the model",
     "evaluate": "score a model on a split",
     "predict": "tag texts",
+    "serve": "serve models to programs and to a browser",
     "export": "export a training state again",
 }
 

@@ -1,0 +1,133 @@
+"""Load on the local server: speed, answers that are wrong or another request's, and memory, on the embedded corpus.
+
+    pip install -e '.[serve]' aiohttp
+    python benchmarks/serve_load.py saved_models/head [--requests 10000] [--clients 1 8 64] [--json load.json]
+
+Starts ``python -m tfner.serve`` on the model and takes sentences of the demo corpus (1 to 4 a request, some empty, some long).
+What each text gets alone is asked first; then every answer under load is compared with it: scores within 1e-4, all else
+exactly, and no padding beyond the request's own longest text. Prints a Markdown table, and JSON.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import random
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import aiohttp
+
+from tfner.demo import demo_corpus
+
+TOLERANCE = 1e-4
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("model")
+    parser.add_argument("--requests", type=int, default=10_000, help="requests in all, an equal part for each --clients")
+    parser.add_argument("--clients", type=int, nargs="+", default=[1, 8, 64])
+    parser.add_argument("--json", metavar="FILE", help="also write the figures there")
+    arguments = parser.parse_args()
+    command = [sys.executable, "-m", "tfner.serve", "--port", "0", arguments.model]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    try:
+        address = next(line.split()[1] for line in process.stdout if line.startswith("REST "))
+        figures = asyncio.run(measure(address, process.pid, arguments))
+    finally:
+        process.terminate()
+        process.wait()
+    print("| clients | requests | requests/s | texts/s | p50 ms | p99 ms | wrong | RSS after, MiB |")
+    print("|---|---|---|---|---|---|---|---|")
+    for run in figures["runs"]:
+        print("| " + " | ".join(str(value) for value in run.values()) + " |")
+    print(json.dumps(figures, indent=2))
+    if arguments.json:
+        Path(arguments.json).write_text(json.dumps(figures, indent=2) + "\n", "utf-8")
+    raise SystemExit(any(run["wrong"] for run in figures["runs"]))
+
+
+async def measure(address: str, process: int, arguments: argparse.Namespace) -> dict:
+    """The figures of all runs."""
+    generator = random.Random(1)
+    sentences = [" ".join(sentence.words) for sentence in demo_corpus().splits["test"][:150]]
+    texts = [*sentences, "", " ", "😀 " + sentences[0], " ".join(sentences[:40])]
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
+        known = [(await ask(session, address, [text]))[0] for text in texts]
+        before, runs = memory(process), []
+        load = os.getloadavg()[0]
+        for clients in arguments.clients:
+            number = -(-arguments.requests // len(arguments.clients))
+            picks = [generator.choices(range(len(texts)), k=generator.choice([1, 1, 1, 2, 4])) for _ in range(number)]
+            runs.append(await run(session, address, clients, picks, texts, known, process))
+    return {"model": arguments.model, "cores": os.cpu_count(), "load_before": load, "rss_before_mib": before, "runs": runs}
+
+
+async def run(session, address, clients, picks, texts, known, process) -> dict:
+    """Sends all requests by a number of clients, each one after the other, and compares the answers."""
+    queue, seconds, wrong = iter(picks), [], 0
+
+    async def client() -> None:
+        nonlocal wrong
+        for pick in queue:
+            began = time.perf_counter()
+            rows = await ask(session, address, [texts[i] for i in pick])
+            seconds.append(time.perf_counter() - began)
+            wrong += not right(rows, [known[i] for i in pick])
+
+    began = time.perf_counter()
+    await asyncio.gather(*(client() for _ in range(clients)))
+    took = time.perf_counter() - began
+    seconds.sort()
+    return {
+        "clients": clients,
+        "requests": len(seconds),
+        "requests_per_second": round(len(seconds) / took, 1),
+        "texts_per_second": round(sum(map(len, picks)) / took, 1),
+        "p50_ms": round(1000 * seconds[len(seconds) // 2], 1),
+        "p99_ms": round(1000 * seconds[len(seconds) * 99 // 100], 1),
+        "wrong": wrong,
+        "rss_mib": memory(process),
+    }
+
+
+async def ask(session, address, texts) -> list[dict]:
+    async with session.post(address, json={"instances": texts}) as response:
+        answer = await response.json()
+        assert response.status == 200, answer
+        return answer["predictions"]
+
+
+def right(rows: list[dict], known: list[dict]) -> bool:
+    """Whether rows are those of their texts alone, but for padding to the longest of them."""
+    widths = {kind: max(one[f"{kind}_count"] for one in known) for kind in ("entity", "word")}
+    return len(rows) == len(known) and all(
+        row.keys() == one.keys() and all(same(name, row[name], one[name], widths) for name in row)
+        for row, one in zip(rows, known, strict=True)
+    )
+
+
+def same(name: str, value, alone, widths: dict[str, int]) -> bool:
+    if not isinstance(value, list):
+        return value == alone
+    padding = value[len(alone) :]
+    if len(value) != widths[name.split("_")[0]] or any(item not in (0, "") for item in padding):
+        return False
+    if name.endswith("score"):
+        return all(abs(one - other) <= TOLERANCE for one, other in zip(value, alone, strict=False))
+    return value[: len(alone)] == alone
+
+
+def memory(process: int) -> float:
+    """Resident memory in MiB (Linux)."""
+    pages = int(Path(f"/proc/{process}/statm").read_text().split()[1])
+    return round(pages * os.sysconf("SC_PAGE_SIZE") / 2**20, 1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,143 @@
+"""The web application: TensorFlow Serving's REST API under ``/v1/models``, and a page at ``/`` that uses it.
+
+``Servable``s go in, an ASGI application comes out. Graphs and JSON are worked on in threads; the event loop only passes on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import hashlib
+import json
+import re
+from collections.abc import AsyncIterator, Sequence
+from functools import partial
+from importlib.resources import files
+
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from tfner import rest
+from tfner.microbatch import Microbatcher, Overloaded
+from tfner.rest import LIMITS, Limits, RestError
+from tfner.servable import Servable
+
+_PATH = re.compile(
+    r"/v1/models/(?P<name>[^/:]+)(?:/versions/(?P<version>\d+)|/labels/(?P<label>[^/:]+))?(?P<ask>/metadata|:predict)?"
+)
+_EXPECTED = "GET /v1/models/NAME[/versions/N][/metadata] or POST /v1/models/NAME[/versions/N]:predict"
+_METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
+
+
+def make_app(servables: Sequence[Servable], limits: Limits = LIMITS, **batching) -> Starlette:
+    """The application that serves models.
+
+    Args:
+        servables: the models, each with a name of its own.
+        limits: the largest request that is answered.
+        batching: ``rows``, ``size``, ``wait`` and ``waiting`` of a ``Microbatcher``, one of which every model gets.
+    """
+    models = {servable.name: servable for servable in servables}
+    batchers: dict[str, Microbatcher] = {}
+
+    @contextlib.asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        batchers.update({name: Microbatcher(servable.call, **batching) for name, servable in models.items()})
+        yield
+        for batcher in batchers.values():
+            await run_in_threadpool(batcher.close)
+
+    async def api(request: Request) -> Response:
+        path = request.scope["path"]
+        match = _PATH.fullmatch(path)
+        if not match or request.method != ("POST" if match["ask"] == ":predict" else "GET"):
+            raise RestError(400, f"Malformed request: {request.method} {path}; expected {_EXPECTED}")
+        servable = _find(models, match)
+        if match["ask"] == "/metadata":
+            return _answer(rest.write_metadata(servable.name, servable.version, servable.signature_def))
+        if match["ask"] is None:
+            return _answer(rest.write_status(servable.version))
+        body = await _body(request, limits.body)
+        query = await run_in_threadpool(rest.read_query, body, servable.signatures, limits)
+        outputs = await asyncio.wrap_future(batchers[servable.name].submit(query.signature, query.inputs))
+        return _answer(await run_in_threadpool(rest.write_answer, outputs, query.row))
+
+    async def list_models(request: Request) -> Response:
+        """What the page shows; TensorFlow Serving cannot list its models."""
+        listed = [{"name": s.name, "version": str(s.version), "takes_text": s.takes_text} for s in servables]
+        return _answer(json.dumps({"models": listed}, ensure_ascii=False).encode())
+
+    page, headers = _page()
+    return Starlette(
+        routes=[
+            Route("/", lambda request: Response(page, headers=headers, media_type="text/html")),
+            Route("/models", list_models),
+            Route("/v1/{path:path}", api, methods=_METHODS),
+        ],
+        exception_handlers={
+            RestError: lambda request, error: _answer(rest.write_error(str(error)), error.status),
+            ClientDisconnect: lambda request, error: Response(status_code=400),  # which nobody reads
+            Overloaded: lambda request, error: _answer(rest.write_error(str(error)), 503),
+            HTTPException: lambda request, error: _answer(
+                rest.write_error(f"{error.detail}: {request.method} {request.scope['path']}; expected {_EXPECTED}"),
+                error.status_code,
+            ),
+            Exception: lambda request, error: _answer(rest.write_error("Internal error: the server's log says which"), 500),
+        },
+        lifespan=lifespan,
+    )
+
+
+_answer = partial(Response, media_type="application/json")
+
+
+def _find(models: dict[str, Servable], match: re.Match) -> Servable:
+    """The model of a path; its messages are TensorFlow Serving's, with what there is instead."""
+    name, version, label = match["name"], match["version"], match["label"]
+    predict = match["ask"] is not None
+    if name not in models:
+        said = f"Servable not found for request: Latest({name})" if predict else f"Could not find any versions of model {name}"
+        raise RestError(404, f"{said}; there is {', '.join(models)}")
+    if label:
+        raise RestError(400, f"Unrecognized servable version label: {label}; this server has versions only")
+    if version and version != str(models[name].version):
+        said = f"Servable not found for request: Specific({name}, {version})"
+        said = said if predict else f"Could not find version {version} of model {name}"
+        raise RestError(404, f"{said}; version {models[name].version} is loaded")
+    return models[name]
+
+
+async def _body(request: Request, limit: int) -> bytes:
+    """The body of a request; one above the limit is read to its end and dropped, as a client that still sends hears nothing."""
+    kept, length = [], 0
+    async for chunk in request.stream():
+        length += len(chunk)
+        if length <= limit:
+            kept.append(chunk)
+    if length > limit:
+        raise RestError(413, f"Expected a request of at most {limit:,} bytes, got {length:,}: send less text at once")
+    return b"".join(kept)
+
+
+def _page() -> tuple[str, dict[str, str]]:
+    """The page, and headers that let nothing run in it or leave it but itself."""
+    page = files("tfner").joinpath("page.html").read_text("utf-8")
+    script, style = (
+        base64.b64encode(hashlib.sha256(re.search(rf"<{tag}>(.*?)</{tag}>", page, re.DOTALL)[1].encode()).digest()).decode()
+        for tag in ("script", "style")
+    )
+    policy = (
+        f"default-src 'none'; script-src 'sha256-{script}'; style-src 'sha256-{style}'; connect-src 'self'; img-src data:; "
+        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    )
+    return page, {
+        "Content-Security-Policy": policy,
+        "X-Content-Type-Options": "nosniff",
+        "Referrer-Policy": "no-referrer",
+        "Cache-Control": "no-cache",
+    }
