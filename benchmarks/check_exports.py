@@ -34,16 +34,19 @@ def expect(model: Path, corpus: str, output: Path) -> None:
     from tfner.corpus import load_corpus
     from tfner.epochs import logits_function
     from tfner.onnx_format import in_float32
+    from tfner.pretrained import load_encoder_config, piece_limit
     from tfner.versions import TRAINING, numbers
 
     state = model / TRAINING / str(numbers(model / TRAINING)[-1])
     trained, encoder, config = bundle.load_state(state)
     logits = logits_function(in_float32(trained, config, state))
+    limit = piece_limit(load_encoder_config(str(state / "encoder")), encoder.tokenizer)
+    options = {"is_split_into_words": True, "padding": True, "truncation": True, "max_length": limit, "return_tensors": "np"}
     sentences = [list(s.words) for s in load_corpus(corpus).splits["test"] if s.words][:SENTENCES]
     saved = {"words": np.array(json.dumps(sentences))}
     for i in range(0, len(sentences), ROWS):
         rows = sentences[i : i + ROWS]
-        batch = encoder.tokenizer(rows, is_split_into_words=True, padding=True, truncation=True, return_tensors="np")
+        batch = encoder.tokenizer(rows, **options)
         saved[f"ids{i}"], saved[f"mask{i}"] = (batch[k].astype(np.int32) for k in ("input_ids", "attention_mask"))
         saved[f"logits{i}"] = logits(saved[f"ids{i}"], saved[f"mask{i}"]).numpy()
     np.savez_compressed(output, **saved)
