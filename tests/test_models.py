@@ -346,6 +346,17 @@ def test_the_global_precision_stays_as_it_was_whether_building_works_or_fails(fo
     assert keras.mixed_precision.global_policy().name == "float32"
 
 
+def test_an_encoder_that_calls_its_pooler_unasked_builds_without_one(tmp_path):
+    from transformers import AutoConfig
+
+    sizes = {"vocab_size": len(tiny.PIECES) + 2, "hidden_size": 24, "num_hidden_layers": 1, "num_attention_heads": 2}
+    AutoConfig.for_model("mpnet", **sizes, intermediate_size=28).save_pretrained(tmp_path)
+    tiny.wordpiece_tokenizer(tmp_path).save_pretrained(tmp_path)
+    model = build_model("finetune", str(tmp_path), LABELS, Config(), weights=False)
+    assert not [v.name for v in model.weights if "pooler" in v.name]
+    assert np.isfinite(model(inputs_for(tmp_path)).numpy()).all()
+
+
 def test_padding_changes_nothing_in_bfloat16(folders):
     model = build_model("finetune", str(folders["bert"]), LABELS, Config(precision="bfloat16"))
     inputs = inputs_for(folders["bert"])

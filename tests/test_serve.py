@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
-from servers import Server, exported, same
+from local_server import Server, exported, same
 
 from tfner import serve
 from tfner.tagger import Tagger

@@ -146,7 +146,7 @@ def _load_encoder(config, source: str, weights: bool) -> keras.layers.Layer:
             f"{source}: {config.model_type} has no single encoder layer that tfner can build on: choose a BERT-like encoder"
         )
     if getattr(main, "pooler", None) is not None:
-        main.pooler = lambda hidden: hidden  # not None: MPNet's is called unasked
+        main.pooler = keras.layers.Activation("linear") if config.model_type == "mpnet" else None  # MPNet calls it unasked
     main._name = ENCODER
     _use_fast_gelu(main)
     return main
