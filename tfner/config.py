@@ -95,7 +95,7 @@ class Config:
 
 PRESETS: dict[str, dict[str, Any]] = {
     "standard": {},
-    "demo": {"epochs": 5, "learning_rate": 2e-3, "head_learning_rate": 4e-3},
+    "demo": {"epochs": 6, "learning_rate": 2e-3, "head_learning_rate": 4e-3},
     "paper": {
         "encoder": "bert-base-cased",
         "corpus": "conll2003",

@@ -73,7 +73,6 @@ def export(
         graph = onnx_format.onnx_graph(model, config, source)
         write = partial(onnx_format.write_onnx, graph=graph, model=model, **about)
     else:
-        say = partial(print, file=sys.stderr)  # standard output is the result's
         write = partial(bundle.write_saved_model, logits=logits_function(model), say=say, **about)
     return publish(target, write)
 
