@@ -7,7 +7,9 @@ to the logs.
 from __future__ import annotations
 
 import csv
+import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -140,6 +142,42 @@ class EpochReport(keras.callbacks.Callback):
         only = all_one_class(predicted)
         if only is not None:
             self.say(one_class_warning(only))
+
+
+class Interrupt(keras.callbacks.Callback):
+    """While entered, Ctrl-C waits for the end of the step or scoring in progress, so that no file is left half-written.
+
+    Then ``KeyboardInterrupt`` is raised. A second Ctrl-C raises it at once. Threads but the main one get no signals.
+    """
+
+    asked = False
+
+    def __enter__(self):
+        self._before = signal.getsignal(signal.SIGINT)
+        self._set(lambda number, frame: self._ask())
+        return self
+
+    def __exit__(self, *error):
+        self._set(self._before)
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self._check()
+
+    def on_train_batch_end(self, batch, logs=None):
+        self._check()
+
+    def _ask(self):
+        self.asked = True
+        self._set(self._before)
+
+    def _check(self):
+        if self.asked:
+            raise KeyboardInterrupt
+
+    @staticmethod
+    def _set(handler):
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGINT, handler)
 
 
 def one_class_warning(label: str) -> str:

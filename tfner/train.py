@@ -56,7 +56,7 @@ def train(config: Config, say: Callable[[str], None] = print) -> Trained:
 
         from tfner import bundle, models, optimizers
         from tfner.batching import training_batches
-        from tfner.epochs import EpochReport, logits_function
+        from tfner.epochs import EpochReport, Interrupt, logits_function
         from tfner.losses import MaskedAccuracy, MaskedCrossentropy, MaskedLoss
         from tfner.pretrained import encoder_source, load_encoder_config, load_tokenizer, piece_limit
         from tfner.tagger import Tagger, make_encoder
@@ -104,7 +104,8 @@ def train(config: Config, say: Callable[[str], None] = print) -> Trained:
         callbacks.append(keras.callbacks.TensorBoard(config.tensorboard))
     batches = training_batches(encoded.rows, rows_a_step, encoder.pad_id, config.seed)
     try:
-        model.fit(batches, epochs=config.epochs, steps_per_epoch=steps, verbose=0, callbacks=callbacks)
+        with Interrupt() as interrupt:
+            model.fit(batches, epochs=config.epochs, steps_per_epoch=steps, verbose=0, callbacks=[*callbacks, interrupt])
     except KeyboardInterrupt:
         report.close()
         say("interrupted: going on with the best weights so far (once more to leave at once)")
