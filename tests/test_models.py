@@ -13,7 +13,7 @@ import tiny
 
 from tfner.config import Config
 from tfner.errors import UserError
-from tfner.models import ENCODER, VARIANTS, build_model, new_variables, parameter_counts
+from tfner.models import ENCODER, VARIANTS, Dropout, build_model, new_variables, parameter_counts
 from tfner.pretrained import load_encoder_config, load_tokenizer, piece_limit
 
 LABELS = 9
@@ -355,6 +355,50 @@ def test_an_encoder_that_calls_its_pooler_unasked_builds_without_one(tmp_path):
     model = build_model("finetune", str(tmp_path), LABELS, Config(), weights=False)
     assert not [v.name for v in model.weights if "pooler" in v.name]
     assert np.isfinite(model(inputs_for(tmp_path)).numpy()).all()
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize("rate", [0.1, 0.5])
+def test_dropout_drops_its_share_and_keeps_the_mean(rate, dtype):
+    keras.utils.set_random_seed(1)
+    layer, ones = Dropout(rate, dtype=dtype), tf.ones((7, 101, 31), dtype)
+    with tf.GradientTape() as tape:
+        tape.watch(ones)
+        first = layer(ones, training=True)
+    second = layer(ones, training=True)
+    np.testing.assert_array_equal(tape.gradient(first, ones), first)
+    first, second = (x.numpy().astype(np.float64) for x in (first, second))
+    assert len(np.unique(first)) == 2  # 0, and 1 scaled up
+    assert first.max() == pytest.approx(1 / (1 - rate), rel=1e-4 if dtype == "float32" else 1e-2)
+    noise = 4 * np.sqrt(rate * (1 - rate) / first.size)
+    dropped = [first == 0, second == 0]
+    assert np.mean(dropped[0]) == pytest.approx(rate, abs=noise)
+    # neighbours come out of one number, calls and places are drawn anew
+    for one, other in (
+        (dropped[0], dropped[1]),
+        (dropped[0][..., ::2][..., :15], dropped[0][..., 1::2]),
+        (dropped[0][:-1], dropped[0][1:]),
+    ):
+        assert np.mean(one & other) == pytest.approx(rate**2, abs=6 * np.sqrt(rate**2 / one.size))
+
+
+def test_dropout_rests_outside_of_training_and_repeats_with_a_seed():
+    layer, ones = Dropout(0.3), tf.ones((5, 3))
+    np.testing.assert_array_equal(layer(ones), ones)
+    np.testing.assert_array_equal(Dropout(0.0)(ones, training=True), ones)
+    drawn = []
+    for seed in (1, 1, 2):
+        keras.utils.set_random_seed(seed)
+        drawn.append(tf.function(lambda: layer(ones, training=True))().numpy().tolist())
+    assert drawn[0] == drawn[1] != drawn[2]
+
+
+@pytest.mark.parametrize("kind", ["bert", "distilbert", "electra", "roberta"])
+def test_every_dropout_of_an_encoder_is_the_fast_one(built, kind):
+    model = built(kind, "head")
+    drops = [layer for layer in model.submodules if "Dropout" in type(layer).__name__]
+    assert len(drops) > model.get_layer(ENCODER).config.num_hidden_layers
+    assert {type(layer) for layer in drops} == {Dropout}
 
 
 def test_padding_changes_nothing_in_bfloat16(folders):

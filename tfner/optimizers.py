@@ -32,6 +32,9 @@ class WarmupLinearDecay(keras.optimizers.schedules.LearningRateSchedule):
 class AdamW(keras.optimizers.Optimizer):
     """Adam with decoupled weight decay (Loshchilov & Hutter 2019), one fused kernel per variable.
 
+    Of a table of embeddings, a step touches the rows that its batch used, as most of a vocabulary is in no batch. The momenta
+    of other rows rest, and their decay is made up for when they are used next; a row that is never used keeps its values.
+
     Args:
         learning_rate: a rate or schedule, per step, for the encoder.
         weight_decay: per step and unit of learning rate; not applied to variables of one dimension, which are the biases and
@@ -54,9 +57,9 @@ class AdamW(keras.optimizers.Optimizer):
         epsilon: float = 1e-6,
         name: str = "AdamW",
     ):
-        super().__init__(name=name, global_clipnorm=global_clipnorm, jit_compile=False)
+        super().__init__(name=name, global_clipnorm=global_clipnorm, weight_decay=None, jit_compile=False)
         self._learning_rate = self._build_learning_rate(learning_rate)
-        self.decay, self.new_factor = weight_decay, new_factor  # Keras's own weight_decay would decay everything
+        self.decay, self.new_factor = weight_decay, new_factor  # Keras's own weight_decay, even 0, passes over everything
         self.beta_1, self.beta_2, self.epsilon = beta_1, beta_2, epsilon
         self._new = {self._var_key(variable) for variable in new_variables}
 
@@ -68,6 +71,10 @@ class AdamW(keras.optimizers.Optimizer):
         self._built = True
         self._m = [self.add_variable_from_reference(variable, "m") for variable in var_list]
         self._v = [self.add_variable_from_reference(variable, "v") for variable in var_list]
+        rows = [[] if len(variable.shape) < 2 else variable.shape[:1] for variable in var_list]
+        self._owed = [  # the decay that rows were spared since they were used last
+            self.add_variable_from_reference(variable, "owed", shape) for variable, shape in zip(var_list, rows, strict=True)
+        ]
 
     def _clip_gradients(self, grads):
         """Sums the slices of sparse gradients first: their norm would count a row once for every piece that used it."""
@@ -77,21 +84,37 @@ class AdamW(keras.optimizers.Optimizer):
         """Updates one variable in place."""
         key = self._var_key(variable)
         index = self._index_dict[key]
+        m, v = self._m[index], self._v[index]
         rate = tf.cast(self.learning_rate, variable.dtype) * (self.new_factor if key in self._new else 1.0)
+        decay = rate * (self.decay if len(variable.shape) > 1 else 0.0)
+        beta_1, beta_2, epsilon = (tf.cast(x, variable.dtype) for x in (self.beta_1, self.beta_2, self.epsilon))
         step = tf.cast(self.iterations + 1, variable.dtype)
+        power_1, power_2 = tf.pow(beta_1, step), tf.pow(beta_2, step)
+        if isinstance(gradient, tf.IndexedSlices):  # of rows that differ, see _clip_gradients
+            rows, owed = gradient.indices, self._owed[index]
+            owed.assign_add(tf.fill(owed.shape, decay))
+            new_m = beta_1 * tf.gather(m, rows) + (1 - beta_1) * gradient.values
+            new_v = beta_2 * tf.gather(v, rows) + (1 - beta_2) * tf.square(gradient.values)
+            change = rate * tf.sqrt(1 - power_2) / (1 - power_1) * new_m / (tf.sqrt(new_v) + epsilon)
+            kept = tf.exp(-tf.gather(owed, rows))[:, None]
+            m.scatter_update(tf.IndexedSlices(new_m, rows))
+            v.scatter_update(tf.IndexedSlices(new_v, rows))
+            owed.scatter_update(tf.IndexedSlices(tf.zeros_like(rows, owed.dtype), rows))
+            variable.scatter_update(tf.IndexedSlices(kept * tf.gather(variable, rows) - change, rows))
+            return
         if len(variable.shape) > 1 and self.decay:
-            variable.assign_sub(variable * (rate * self.decay))
+            variable.assign_sub(variable * decay)
         tf.raw_ops.ResourceApplyAdam(
             var=variable.handle,
-            m=self._m[index].handle,
-            v=self._v[index].handle,
-            beta1_power=tf.pow(tf.cast(self.beta_1, variable.dtype), step),
-            beta2_power=tf.pow(tf.cast(self.beta_2, variable.dtype), step),
+            m=m.handle,
+            v=v.handle,
+            beta1_power=power_1,
+            beta2_power=power_2,
             lr=rate,
-            beta1=tf.cast(self.beta_1, variable.dtype),
-            beta2=tf.cast(self.beta_2, variable.dtype),
-            epsilon=tf.cast(self.epsilon, variable.dtype),
-            grad=tf.convert_to_tensor(gradient),  # sparse ones become dense: momenta move for every row
+            beta1=beta_1,
+            beta2=beta_2,
+            epsilon=epsilon,
+            grad=gradient,
         )
 
     def get_config(self):
