@@ -1,0 +1,102 @@
+"""How time and memory grow: one measurement a turn.
+
+    python growth.py ENCODER CORPUS MODEL
+
+A turn's words are ``size SHARE`` (training on a share of the sentences: seconds an epoch), ``length PIECES`` or ``batch ROWS``
+(training steps on rows of about that length, or of so many rows: seconds for 10,000 pieces), or ``tag NUMBER`` (``python -m
+tfner.predict`` on a file of so many sentences: seconds, MiB at most).
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from itertools import cycle, islice
+from pathlib import Path
+
+import numpy as np
+import tf_keras as keras
+from turns import answer, ready
+
+from tfner.batching import training_batches
+from tfner.config import Config
+from tfner.corpus import load_corpus
+from tfner.encoding import Encoder, Row
+from tfner.losses import MaskedAccuracy, MaskedCrossentropy, MaskedLoss
+from tfner.models import build_model, new_variables
+from tfner.optimizers import AdamW, WarmupLinearDecay
+from tfner.pretrained import load_tokenizer
+
+
+class Growth:
+    """What turns share: one model, compiled once, and the rows of the corpus."""
+
+    def __init__(self, encoder: str, corpus: str, model: str):
+        loaded = load_corpus(corpus)
+        self.sentences, self.model = loaded.splits["train"], model
+        self.encoder = Encoder(load_tokenizer(encoder), loaded.labels)
+        self.rows = self.encoder.encode(self.sentences).rows
+        self.trained = build_model("finetune", encoder, len(loaded.labels), Config())
+        optimizer = AdamW(WarmupLinearDecay(5e-5, 100, 10**6), new_variables=new_variables(self.trained), new_factor=20.0)
+        self.trained.compile(optimizer, MaskedCrossentropy(), metrics=[MaskedLoss(), MaskedAccuracy()])
+        self._train(self.rows[:320], 32)  # traces the step
+
+    def size(self, share: float) -> dict[str, float]:
+        rows = self.rows[: round(share * len(self.rows))]
+        return {"seconds": self._train(rows, 32), "pieces": sum(map(len, rows))}
+
+    def length(self, pieces: int) -> dict[str, float]:
+        ids = np.concatenate([row.ids[1:-1] for row in self.rows[:4000]])
+        number = max(8, 20_000 // pieces)
+        rows = [self._row(ids[i * pieces : (i + 1) * pieces]) for i in range(number)]
+        seconds = self._train(rows, max(1, 640 // pieces))
+        return {"seconds": seconds * 1e4 / (number * pieces), "pieces": number * pieces}
+
+    def batch(self, size: int) -> dict[str, float]:
+        rows = self.rows[: 40 * max(32, size)]
+        pieces = sum(map(len, rows))
+        return {"seconds": self._train(rows, size) * 1e4 / pieces, "pieces": pieces}
+
+    def tag(self, number: int) -> dict[str, float]:
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder) / "texts.txt"
+            with file.open("w", encoding="utf-8") as out:
+                out.writelines(" ".join(s.words) + "\n" for s in islice(cycle(self.sentences), number))
+            command = [sys.executable, "-m", "tfner.predict", self.model, "--file", str(file), "--json"]
+            start = time.perf_counter()
+            process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            _, status, usage = os.wait4(process.pid, 0)
+            assert status == 0, status
+            return {"seconds": time.perf_counter() - start, "peak_mib": usage.ru_maxrss / 1024}
+
+    def _train(self, rows, size: int) -> float:
+        steps = -(-len(rows) // size)
+        batches = training_batches(rows, size, self.encoder.pad_id, 0)
+        seconds: list[float] = []
+
+        class Clock(keras.callbacks.Callback):
+            def on_epoch_begin(self, epoch, logs=None):
+                self.start = time.perf_counter()
+
+            def on_epoch_end(self, epoch, logs=None):
+                seconds.append(time.perf_counter() - self.start)
+
+        self.trained.fit(batches, epochs=1, steps_per_epoch=steps, verbose=0, callbacks=[Clock()])
+        return seconds[0]
+
+    @staticmethod
+    def _row(ids: np.ndarray) -> Row:
+        words = np.arange(len(ids), dtype=np.int32)
+        return Row(ids, np.zeros_like(words), np.zeros_like(words), words, np.ones(len(ids), bool))
+
+
+if __name__ == "__main__":
+    growth = Growth(*sys.argv[1:])
+    word = ready()
+    while True:
+        kind, value = word.split()
+        result = getattr(growth, kind)(float(value) if kind == "size" else int(value))
+        word = answer(result)

@@ -1,0 +1,48 @@
+"""How long a user waits at the start: one figure a turn, of whole processes.
+
+    python starting.py ENCODER CORPUS MODEL
+
+A turn's word is ``import``, ``help``, ``step`` (from the command to the end of the first training step) or ``tag`` (from the
+command to the first tagged sentence).
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+
+from turns import answer, ready
+
+STEP = """
+import sys, os
+from tfner import epochs, train
+def end(self, batch, logs=None):
+    print("done", flush=True)
+    os._exit(0)
+epochs.EpochReport.on_train_batch_end = end
+train.main(sys.argv[1:])
+"""
+
+
+def measure(word: str, encoder: str, corpus: str, model: str) -> float:
+    with tempfile.TemporaryDirectory() as folder:
+        command = {
+            "import": ["-c", "import tfner"],
+            "help": ["-m", "tfner.train", "--help"],
+            "step": ["-c", STEP, "--encoder", encoder, "--corpus", corpus, "--output", f"{folder}/m"],
+            "tag": ["-m", "tfner.predict", model, "Ahmed works at Unice in Nice."],
+        }[word]
+        start = time.perf_counter()
+        subprocess.run(
+            [sys.executable, *command], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=os.environ
+        )
+        return time.perf_counter() - start
+
+
+if __name__ == "__main__":
+    word = ready()
+    while True:
+        word = answer({"seconds": measure(word, *sys.argv[1:])})

@@ -1,0 +1,137 @@
+"""Contenders in tagging: a turn tags all sentences of a file, or one sentence again and again.
+
+    python tagging.py KIND MODEL SENTENCES
+
+SENTENCES is a JSON file of lists of words. Kinds: ``tagger-words``, ``tagger-text`` and ``graph-text`` (MODEL: an export of
+tfner's), ``pipeline-N`` (a folder for transformers, batches of N) and ``onnx`` (a folder with ``model.onnx``). A turn's word is
+``all``, which answers the seconds and the entities found, (type, start, end) in characters of the words joined by spaces, for
+each sentence; or ``one``, which answers the seconds of 100 calls with a sentence of 20 words each.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+from turns import answer, ready
+
+BATCH = 32
+
+
+def tagger(model: str, from_text: bool):
+    """tfner's ``Tagger``, from split words or from text."""
+    from tfner.tagger import Tagger
+
+    loaded = Tagger.load(model)
+
+    def tag(sentences):
+        inputs = [" ".join(words) for words in sentences] if from_text else sentences
+        return [[(e.type, e.start, e.end) for e in found] for found in loaded.tag_many(inputs)]
+
+    return tag
+
+
+def graph(model: str):
+    """The exported graph alone, as TF Serving calls it: all sentences in requests of 64 texts, in the order they come."""
+    import tensorflow as tf
+    import tensorflow_text  # noqa: F401  its operations are in the graph
+
+    from tfner.versions import resolve
+
+    loaded = tf.saved_model.load(str(resolve(model)))
+    run = loaded.signatures["serving_default"]
+
+    def tag(sentences):
+        found = []
+        for i in range(0, len(sentences), 64):
+            out = {k: v.numpy() for k, v in run(text=tf.constant([" ".join(words) for words in sentences[i : i + 64]])).items()}
+            for j, count in enumerate(out["entity_count"]):
+                columns = (out[f"entity_{name}"][j, :count].tolist() for name in ("type", "start", "end"))
+                found.append([(kind.decode(), start, end) for kind, start, end in zip(*columns, strict=True)])
+        return found
+
+    tag.model = loaded
+    return tag
+
+
+def pipeline(model: str, batch: int):
+    """Hugging Face's pipeline in PyTorch, word labels from first pieces."""
+    from transformers import pipeline as make
+
+    run = make("token-classification", model=model, aggregation_strategy="first", device="cpu")
+
+    def tag(sentences):
+        results = run([" ".join(words) for words in sentences], batch_size=batch)
+        return [[(e["entity_group"], e["start"], e["end"]) for e in found] for found in results]
+
+    return tag
+
+
+def onnx(model: str):
+    """ONNX Runtime with the same fast tokenizer, sorted by length, and the least code that gives entities."""
+    import onnxruntime
+    from transformers import AutoTokenizer
+
+    from tfner.labels import spans
+
+    session = onnxruntime.InferenceSession(str(Path(model) / "model.onnx"), providers=["CPUExecutionProvider"])
+    tokenizer = AutoTokenizer.from_pretrained(model)
+    config = json.loads((Path(model) / "config.json").read_text("utf-8"))
+    names = [config["id2label"][str(i)] for i in range(len(config["id2label"]))]
+
+    def tag(sentences):
+        encodings = tokenizer(sentences, is_split_into_words=True)
+        lengths = np.array([len(ids) for ids in encodings["input_ids"]])
+        order, found = np.argsort(-lengths), [None] * len(sentences)
+        for start in range(0, len(order), BATCH):
+            numbers = order[start : start + BATCH]
+            ids = np.zeros((len(numbers), lengths[numbers[0]]), np.int64)
+            mask = np.zeros_like(ids)
+            for row, number in enumerate(numbers):
+                ids[row, : lengths[number]], mask[row, : lengths[number]] = encodings["input_ids"][number], 1
+            best = session.run(None, {"input_ids": ids, "attention_mask": mask})[0].argmax(-1)
+            for row, number in enumerate(numbers):
+                tags, last = ["O"] * len(sentences[number]), None
+                for position, word in enumerate(encodings.word_ids(int(number))):
+                    if word is not None and word != last:
+                        tags[word] = names[best[row, position]]
+                    last = word
+                ends = np.cumsum([len(word) + 1 for word in sentences[number]]) - 1
+                found[number] = [
+                    (kind, int(ends[a] - len(sentences[number][a])), int(ends[b - 1])) for kind, a, b in spans(tags)
+                ]
+        return found
+
+    return tag
+
+
+def main() -> None:
+    kind, model, file = sys.argv[1:]
+    sentences = json.loads(Path(file).read_text("utf-8"))
+    makers = {"tagger-words": lambda: tagger(model, False), "tagger-text": lambda: tagger(model, True)}
+    makers |= {"graph-text": lambda: graph(model), "onnx": lambda: onnx(model)}
+    name, _, batch = kind.partition("pipeline-")
+    tag = pipeline(model, int(batch)) if batch else makers[name]()
+    twenty = [(words * 20)[:20] for words in sentences[:100]]
+    tag(sentences[:200])
+    tag(twenty[:1])
+    word = ready()
+    while True:
+        start = time.perf_counter()
+        if word == "all":
+            found = tag(sentences)
+            word = answer({"seconds": time.perf_counter() - start, "found": found})
+        else:
+            times = []
+            for one in twenty:
+                start = time.perf_counter()
+                tag([one])
+                times.append(time.perf_counter() - start)
+            word = answer({"times": times})
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,153 @@
+"""Contenders in training: one epoch a turn.
+
+    python training.py tfner     ENCODER CORPUS EPOCHS SEED VARIANT PRECISION
+    python training.py trainer   ENCODER CORPUS EPOCHS SEED study|tuned
+    python training.py fit       ENCODER CORPUS EPOCHS SEED
+
+Answers: the epoch's training seconds, and entity F1 of the validation and test split by conlleval's count, outside of the time.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+import time
+
+from turns import answer, ready
+
+from tfner.corpus import load_corpus
+from tfner.encoding import Encoder
+from tfner.pretrained import load_tokenizer
+from tfner.scores import score
+
+
+class Scorer:
+    """F1 of logits, by a function from ids and mask, both int32 (batch, length), to logits."""
+
+    def __init__(self, encoder: Encoder, corpus):
+        self.encoder, self.sentences = encoder, {split: corpus.splits[split] for split in ("validation", "test")}
+        self.encoded = {split: encoder.encode(sentences) for split, sentences in self.sentences.items()}
+
+    def __call__(self, logits) -> dict[str, float]:
+        from tfner.batching import run_rows
+
+        found = {}
+        for split, encoded in self.encoded.items():
+            rows = run_rows(logits, encoded.rows, 64, self.encoder.pad_id)
+            tags = self.encoder.decode_tags(encoded, [row.argmax(-1) for row in rows])
+            found[split] = score([s.tags for s in self.sentences[split]], tags, self.encoder.labels).overall.f1
+        return found
+
+
+def tfner(encoder: str, corpus: str, epochs: int, seed: int, variant: str, precision: str) -> None:
+    """The command's own function; a turn starts with an epoch and ends before the next."""
+    from tfner import epochs as parts
+    from tfner.config import make_config
+    from tfner.train import train
+
+    class Turns(parts.EpochReport):
+        def on_epoch_begin(self, epoch, logs=None):
+            answer(self.last) if epoch else ready()
+            super().on_epoch_begin(epoch, logs)
+
+        def on_epoch_end(self, epoch, logs=None):
+            super().on_epoch_end(epoch, logs)
+            self.last = {"seconds": self.rows[-1]["seconds"], "validation": self.rows[-1]["f1"]}
+
+    parts.EpochReport = Turns
+    with tempfile.TemporaryDirectory() as folder:
+        config = make_config(
+            variant=variant, encoder=encoder, corpus=corpus, epochs=epochs, seed=seed, precision=precision,
+            patience=epochs, output=f"{folder}/model",
+        )  # fmt: skip
+        trained = train(config, say=lambda line: None)
+    last = trained.history[-1]
+    answer({"seconds": last["seconds"], "validation": last["f1"], "test": trained.scores["test"].overall.f1})
+
+
+def trainer(encoder: str, corpus: str, epochs: int, seed: int, settings: str) -> None:
+    """Hugging Face's Trainer in PyTorch: with the study's settings, and as well tuned as we could make it."""
+    import torch
+    from transformers import (
+        AutoModelForTokenClassification,
+        DataCollatorForTokenClassification,
+        Trainer,
+        TrainerCallback,
+        TrainingArguments,
+    )
+
+    tokenizer, loaded = load_tokenizer(encoder), load_corpus(corpus)
+    labels = loaded.labels
+    align = Encoder(tokenizer, labels, "all" if settings == "study" else "first")
+    rows = align.encode(loaded.splits["train"]).rows
+    data = [{"input_ids": row.ids.tolist(), "attention_mask": [1] * len(row), "labels": row.labels.tolist()} for row in rows]
+    model = AutoModelForTokenClassification.from_pretrained(encoder, num_labels=len(labels))
+    scores = Scorer(align, loaded)
+
+    @torch.no_grad()
+    def logits(ids, mask):
+        model.eval()
+        return model(input_ids=torch.from_numpy(ids).long(), attention_mask=torch.from_numpy(mask).long()).logits.numpy()
+
+    class Turns(TrainerCallback):
+        def on_epoch_begin(self, arguments, state, control, **kwargs):
+            answer(self.last) if state.epoch else ready()
+            self.start = time.perf_counter()
+
+        def on_epoch_end(self, arguments, state, control, **kwargs):
+            seconds = time.perf_counter() - self.start
+            self.last = {"seconds": seconds, **scores(logits)}
+            model.train()
+
+    options = {"per_device_train_batch_size": 8, "learning_rate": 2e-5, "weight_decay": 0.01}
+    if settings == "tuned":
+        options = {"per_device_train_batch_size": 32, "learning_rate": 5e-5, "weight_decay": 0.01, "warmup_ratio": 0.1}
+        options |= {"group_by_length": True, "bf16": True}
+    with tempfile.TemporaryDirectory() as folder:
+        arguments = TrainingArguments(
+            folder, num_train_epochs=epochs, seed=seed, use_cpu=True, report_to=[], save_strategy="no", disable_tqdm=True,
+            **options,
+        )  # fmt: skip
+        turns = Turns()
+        collate = DataCollatorForTokenClassification(tokenizer)
+        Trainer(model, arguments, train_dataset=data, data_collator=collate, callbacks=[turns]).train()
+    answer(turns.last)
+
+
+def fit(encoder: str, corpus: str, epochs: int, seed: int) -> None:
+    """The study's TensorFlow set-up: rows filled up to 100 pieces, batches of 128, stock Keras ``fit``; labels are masked."""
+    import tensorflow as tf
+    import tf_keras as keras
+    from transformers import TFAutoModelForTokenClassification
+
+    from tfner.batching import pad
+
+    keras.utils.set_random_seed(seed)
+    tokenizer, loaded = load_tokenizer(encoder), load_corpus(corpus)
+    align = Encoder(tokenizer, loaded.labels, "all")
+    rows, length = align.encode(loaded.splits["train"]).rows, 100
+    inputs, labels = pad(rows, align.pad_id)
+    inputs = {name: array[:, :length] for name, array in inputs.items()}
+    data = tf.data.Dataset.from_tensor_slices((inputs, labels[:, :length])).shuffle(len(rows)).batch(128)
+    model = TFAutoModelForTokenClassification.from_pretrained(encoder, num_labels=len(loaded.labels))
+    model.compile(keras.optimizers.Adam(5e-5))  # its own loss, which leaves out -100
+    scores = Scorer(align, loaded)
+    spec = tf.TensorSpec((None, None), tf.int32)
+    logits = tf.function(lambda i, m: model(input_ids=i, attention_mask=m, training=False).logits, [spec, spec])
+
+    class Turns(keras.callbacks.Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            answer(self.last) if epoch else ready()
+            self.start = time.perf_counter()
+
+        def on_epoch_end(self, epoch, logs=None):
+            self.last = {"seconds": time.perf_counter() - self.start, **scores(logits)}
+
+    turns = Turns()
+    model.fit(data, epochs=epochs, verbose=0, callbacks=[turns])
+    answer(turns.last)
+
+
+if __name__ == "__main__":
+    kind, encoder, corpus, epochs, seed, *more = sys.argv[1:]
+    {"tfner": tfner, "trainer": trainer, "fit": fit}[kind](encoder, corpus, int(epochs), int(seed), *more)
