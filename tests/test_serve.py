@@ -359,6 +359,11 @@ def test_a_port_in_use_is_refused(capsys, folders):
     assert f"--port {port}: cannot listen there (Address already in use): choose another port" in message
 
 
+def test_answers_are_sent_without_delay():
+    with serve._listen("127.0.0.1", 0) as listener:
+        assert listener.proto == socket.IPPROTO_TCP  # what asyncio goes by
+
+
 @pytest.mark.parametrize("flags", [["--port", "99999"], ["--host", "no such host"]])
 def test_an_address_that_is_none_is_refused(capsys, folders, flags):
     assert "cannot listen there" in refused(capsys, folders[0], *flags)
