@@ -46,7 +46,7 @@ def main() -> None:
     parser.add_argument("--corpus", required=True, type=Path)
     parser.add_argument("--model", required=True, type=Path)
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS))
-    parser.add_argument("--only", default="", help="training contenders whose names hold this")
+    parser.add_argument("--only", nargs="+", default=[""], help="training contenders whose names hold one of these")
     parser.add_argument("--epochs", type=int, default=3)
     parser.add_argument("--rounds", type=int, default=5, help="turns of each contender in tagging and start")
     parser.add_argument("--most", type=int, default=10**5, help="most sentences that growth tags")
@@ -78,8 +78,8 @@ def about(arguments: argparse.Namespace) -> dict:
         "machine": f"{processor}, {platform.machine()}",
         "python": platform.python_version(),
         "packages": {name: version(name) for name in PACKAGES},
-        "command": f"python benchmarks/speed/run.py --encoder {arguments.encoder.name} --corpus {arguments.corpus.name} "
-        f"--model {arguments.model.name} --parts {' '.join(arguments.parts)} --epochs {arguments.epochs}",
+        "command": f"python benchmarks/speed/run.py --encoder {arguments.encoder.name} --corpus {arguments.corpus.name} --model "
+        f"{arguments.model.name} --parts {' '.join(arguments.parts)} --epochs {arguments.epochs} --rounds {arguments.rounds}",
     }
 
 
@@ -118,7 +118,7 @@ def training(arguments) -> dict:
     paths = (str(arguments.encoder), str(arguments.corpus), str(arguments.epochs), "0")
     gauge = Contender("limit", "limit.py", str(arguments.encoder))
     for name, (kind, *more) in TRAINING.items():
-        if arguments.only in name:
+        if any(part in name for part in arguments.only):
             contenders[name] = Contender(name, "training.py", kind, *paths, *more)
     found, limits = defaultdict(list), []
     for epoch in range(arguments.epochs):
