@@ -56,7 +56,7 @@ def main() -> None:
     for name in ("encoder", "corpus", "model"):
         setattr(arguments, name, getattr(arguments, name).resolve())
     figures = json.loads(arguments.json.read_text("utf-8")) if arguments.json.is_file() else {}
-    figures["about"] = about(arguments)
+    figures["about"] = about()
     for part in arguments.parts:
         print(f"{part} ...", file=sys.stderr, flush=True)
         figures[part] = PARTS[part](arguments)
@@ -67,8 +67,8 @@ def main() -> None:
         arguments.table.write_text(text, "utf-8")
 
 
-def about(arguments: argparse.Namespace) -> dict:
-    """What the figures were measured on and with."""
+def about() -> dict:
+    """What the figures were measured on and with; folders by their names."""
     lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
     processor = next((line.split(":")[1].strip() for line in lines if "model name" in line), "")
     git = subprocess.run(["git", "describe", "--always", "--dirty"], cwd=HERE, capture_output=True, text=True)
@@ -78,8 +78,7 @@ def about(arguments: argparse.Namespace) -> dict:
         "machine": f"{processor}, {platform.machine()}",
         "python": platform.python_version(),
         "packages": {name: version(name) for name in PACKAGES},
-        "command": f"python benchmarks/speed/run.py --encoder {arguments.encoder.name} --corpus {arguments.corpus.name} --model "
-        f"{arguments.model.name} --parts {' '.join(arguments.parts)} --epochs {arguments.epochs} --rounds {arguments.rounds}",
+        "command": " ".join(["python benchmarks/speed/run.py", *(Path(word).name for word in sys.argv[1:])]),
     }
 
 
