@@ -5,7 +5,8 @@ import tiny
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tfner.batching import pad, plan, run_rows, training_batches
+from tfner import batching
+from tfner.batching import pad, run_rows, runs, training_batches, training_plan
 from tfner.corpus import Sentence, load_corpus
 from tfner.encoding import Encoder, Row
 from tfner.labels import CONLL_LABELS, IGNORED_LABEL
@@ -28,24 +29,34 @@ def padding(lengths, batches) -> int:
     return int(sum(lengths[b].max() * len(b) - lengths[b].sum() for b in batches))
 
 
-@settings(max_examples=50, deadline=None)
-@given(
-    st.lists(st.integers(1, 60), max_size=400),
-    st.integers(1, 9),
-    st.one_of(st.none(), st.integers(0, 2**31)),
-)
-def test_every_row_is_in_exactly_one_batch(lengths, batch_size, seed):
-    batches = plan(lengths, batch_size, seed)
-    assert sorted(np.concatenate([[], *batches]).astype(int).tolist()) == list(range(len(lengths)))
+lists_of_lengths = st.lists(st.integers(1, 60), max_size=400)
+
+
+def assert_each_once(batches, number):
+    assert sorted(np.concatenate([[], *batches]).astype(int).tolist()) == list(range(number))
+    assert all(len(batch) for batch in batches)
+
+
+@settings(max_examples=100, deadline=None)
+@given(lists_of_lengths, st.integers(1, 9), st.integers(0, 2**31))
+def test_a_pass_of_training_has_every_row_once_in_batches_of_the_size_asked(lengths, batch_size, seed):
+    batches = training_plan(lengths, batch_size, seed)
+    assert_each_once(batches, len(lengths))
     assert len(batches) == -(-len(lengths) // batch_size)
     sizes = sorted(map(len, batches), reverse=True)
     assert sizes[:-1] == [batch_size] * (len(batches) - 1)
-    assert not batches or 1 <= sizes[-1] <= batch_size
 
 
-def test_without_a_seed_the_longest_rows_come_first():
-    batches = plan(LENGTHS, 4)
-    assert [[LENGTHS[i] for i in b] for b in batches] == [[12, 9, 7, 7], [6, 5, 4, 3], [3, 2, 1]]
+@settings(max_examples=100, deadline=None)
+@given(lists_of_lengths, st.integers(1, 300))
+def test_runs_have_every_row_once_longest_first_and_no_more_pieces_than_asked(lengths, pieces):
+    batches = runs(lengths, pieces)
+    assert_each_once(batches, len(lengths))
+    sorted_ = [lengths[i] for batch in batches for i in batch]
+    assert sorted_ == sorted(lengths, reverse=True)
+    assert all(len(batch) == 1 or len(batch) * lengths[batch[0]] <= pieces for batch in batches)
+    # and no run could take the next row as well
+    assert all((len(batch) + 1) * lengths[batch[0]] > pieces for batch in batches[:-1])
 
 
 def as_lists(batches):
@@ -54,19 +65,19 @@ def as_lists(batches):
 
 def test_the_same_seed_gives_the_same_batches_and_another_seed_others():
     lengths = np.random.default_rng(0).integers(3, 80, 500)
-    assert as_lists(plan(lengths, 8, seed=5)) == as_lists(plan(lengths, 8, seed=5))
-    assert as_lists(plan(lengths, 8, seed=5)) != as_lists(plan(lengths, 8, seed=6))
+    assert as_lists(training_plan(lengths, 8, seed=5)) == as_lists(training_plan(lengths, 8, seed=5))
+    assert as_lists(training_plan(lengths, 8, seed=5)) != as_lists(training_plan(lengths, 8, seed=6))
 
 
 def test_another_seed_puts_rows_together_in_another_way():
     lengths = np.random.default_rng(0).integers(3, 80, 5000)
-    one, two = ({frozenset(b.tolist()) for b in plan(lengths, 8, seed=seed)} for seed in (5, 6))
+    one, two = ({frozenset(b.tolist()) for b in training_plan(lengths, 8, seed=seed)} for seed in (5, 6))
     assert len(one & two) < len(one) / 20
 
 
 def test_batches_of_different_lengths_are_mixed():
     lengths = np.random.default_rng(0).integers(3, 80, 5000)
-    longest = [lengths[b].max() for b in plan(lengths, 8, seed=1)]
+    longest = [lengths[b].max() for b in training_plan(lengths, 8, seed=1)]
     assert abs(np.corrcoef(longest[:-1], longest[1:])[0, 1]) < 0.2
 
 
@@ -75,7 +86,7 @@ def test_padding_of_real_sentences_is_a_small_part_of_what_unsorted_batches_pad(
     lengths = [len(s.words) for s in sentences]
     order = np.random.default_rng(0).permutation(len(lengths))
     unsorted = padding(lengths, [order[i : i + 32] for i in range(0, len(order), 32)])
-    pooled, sorted_ = padding(lengths, plan(lengths, 32, seed=0)), padding(lengths, plan(lengths, 32))
+    pooled, sorted_ = padding(lengths, training_plan(lengths, 32, seed=0)), padding(lengths, runs(lengths, 500))
     assert unsorted > sum(lengths)  # more padding than words
     assert pooled < unsorted / 10
     assert sorted_ < pooled
@@ -89,26 +100,27 @@ def test_padding_fills_ids_mask_and_labels_each_with_its_own_value():
     assert {inputs["input_ids"].dtype, inputs["attention_mask"].dtype, labels.dtype} == {np.dtype(np.int32)}
 
 
-@pytest.mark.parametrize("batch_size", [1, 3, 4, 11, 50])
-def test_values_come_back_in_the_order_of_the_rows(batch_size):
+@pytest.mark.parametrize("pieces", [1, 12, 30, 40, 1000])
+def test_values_come_back_in_the_order_of_the_rows(monkeypatch, pieces):
     shapes = []
 
     def ids_and_mask(input_ids, attention_mask):
         shapes.append(input_ids.shape)
         return tf.stack([input_ids, attention_mask], -1)
 
-    values = run_rows(ids_and_mask, ROWS, batch_size, pad_id=0)
+    monkeypatch.setattr(batching, "runs", lambda lengths: runs(lengths, pieces))
+    values = run_rows(ids_and_mask, ROWS, pad_id=0)
     assert [v[:, 0].tolist() for v in values] == [r.ids.tolist() for r in ROWS]
     assert all((v[:, 1] == 1).all() for v in values)
     assert sum(n for n, _ in shapes) == len(ROWS)
-    assert shapes[0] == (min(batch_size, 11), 12)
+    assert shapes[0] == (min(max(1, pieces // 12), 11), 12)
 
 
 def test_no_rows_give_no_values():
-    assert run_rows(lambda ids, mask: ids, [], 4, 0) == []
+    assert run_rows(lambda ids, mask: ids, [], 0) == []
 
 
-def test_progress_sees_every_batch():
+def test_progress_sees_every_run():
     seen = []
 
     def progress(batches):
@@ -116,8 +128,8 @@ def test_progress_sees_every_batch():
             seen.append(len(batch))
             yield batch
 
-    run_rows(lambda ids, mask: ids, ROWS, 4, 0, progress)
-    assert seen == [4, 4, 3]
+    run_rows(lambda ids, mask: ids, ROWS, 0, progress)
+    assert seen == [len(ROWS)]
 
 
 def first_ids(batches, number):
@@ -190,5 +202,5 @@ def test_the_encoders_rows_go_through_whole(tmp_path):
     encoder = Encoder(tiny.wordpiece_tokenizer(tmp_path), CONLL_LABELS)
     sentences = [Sentence(tuple(tiny.WORDS[:n]), ("O",) * n) for n in (3, 9, 1)]
     encoded = encoder.encode(sentences)
-    values = run_rows(lambda ids, mask: ids, encoded.rows, 2, encoder.pad_id)
+    values = run_rows(lambda ids, mask: ids, encoded.rows, encoder.pad_id)
     assert [v.tolist() for v in values] == [r.ids.tolist() for r in encoded.rows]

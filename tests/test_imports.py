@@ -10,7 +10,7 @@ import pytest
 import tfner
 
 NOUNS = """errors terminal labels versions config sources columns jsonl hub corpus words demo_grammar demo demo_encoder
-pretrained encoding inputs batching losses models optimizers scores mistakes plots epochs wordpiece graph
+pretrained encoding inputs batching losses layers models optimizers scores mistakes plots epochs wordpiece graph
 tagger transport client warmup card bundle transformers_format onnx_format rest microbatch servable app""".split()
 VERBS = "explore train evaluate predict export serve".split()
 FOLDER = Path(tfner.__file__).parent

@@ -17,22 +17,26 @@ from tfner.labels import IGNORED_LABEL
 POOL = 50
 """Batches that are sorted by length together in training: larger pools pad less, smaller ones shuffle better."""
 
+PIECES_A_RUN = 2048
+"""Word pieces, padding included, that go through a model together outside of training."""
 
-def plan(lengths: Sequence[int], batch_size: int, seed: int | None = None) -> list[np.ndarray]:
-    """Which rows form which batch; rows of about the same length stand together.
+
+def training_plan(lengths: Sequence[int], batch_size: int, seed: int) -> list[np.ndarray]:
+    """Which rows form which batch of a pass, shuffled with a seed; rows of about the same length stand together.
+
+    Batches are of rows, not of pieces: as many short rows as hold the pieces of a few long ones are too much of one kind. On
+    a tenth of CoNLL-2003, two epochs of ``head`` (seeds 0 and 1) gave test F1 0.634 and 0.625 with batches of 16 rows, and
+    0.402 and 0.603 with batches of as many pieces.
 
     Args:
         lengths: the length of every row in pieces.
         batch_size: rows per batch; the last one may hold fewer.
-        seed: shuffles rows and batches; None keeps all rows sorted, longest first (so that memory runs short at once or never).
+        seed: of the shuffling.
 
     Returns:
-        For every batch the numbers of its rows; every row is in exactly one.
+        For every batch the numbers of its rows; every row is in exactly one. There are ``ceil(rows / batch_size)`` batches.
     """
     lengths = np.asarray(lengths)
-    if seed is None:
-        order = np.argsort(-lengths, kind="stable")
-        return [order[i : i + batch_size] for i in range(0, len(order), batch_size)]
     generator = np.random.default_rng(seed)
     order = generator.permutation(len(lengths))
     batches = []
@@ -41,6 +45,19 @@ def plan(lengths: Sequence[int], batch_size: int, seed: int | None = None) -> li
         pool = pool[np.argsort(lengths[pool], kind="stable")]
         batches += [pool[i : i + batch_size] for i in range(0, len(pool), batch_size)]
     return [batches[i] for i in generator.permutation(len(batches))]
+
+
+def runs(lengths: Sequence[int], pieces: int = PIECES_A_RUN) -> list[np.ndarray]:
+    """Rows sorted by length, longest first (so that memory runs short at once or never), in runs of at most ``pieces``, padding
+    included, or of one row."""
+    lengths = np.asarray(lengths)
+    order = np.argsort(-lengths, kind="stable")
+    found, start = [], 0
+    while start < len(order):
+        stop = start + max(1, pieces // lengths[order[start]])
+        found.append(order[start:stop])
+        start = stop
+    return found
 
 
 def pad(rows: Sequence[Row], pad_id: int) -> tuple[dict[str, np.ndarray], np.ndarray]:
@@ -63,7 +80,7 @@ def training_batches(rows: Sequence[Row], batch_size: int, pad_id: int, seed: in
     def batches() -> Iterator:
         epoch = 0
         while True:
-            for numbers in plan(lengths, batch_size, seed=seed * 1000 + epoch):
+            for numbers in training_plan(lengths, batch_size, seed * 1000 + epoch):
                 yield pad([rows[i] for i in numbers], pad_id)
             epoch += 1
 
@@ -75,17 +92,16 @@ def training_batches(rows: Sequence[Row], batch_size: int, pad_id: int, seed: in
 def run_rows(
     function: Callable[[np.ndarray, np.ndarray], np.ndarray],
     rows: Sequence[Row],
-    batch_size: int,
     pad_id: int,
     progress: Callable[[Iterable], Iterable] = iter,
 ) -> list[np.ndarray]:
-    """Runs ``function(input_ids, attention_mask)`` over rows, sorted by length, and returns its values in the rows' order.
+    """Calls ``function(input_ids, attention_mask)`` on ``runs`` of rows and returns its values in the rows' order.
 
     Returns:
         For every row an array of shape (the row's length, ...).
     """
     results: list[np.ndarray] = [np.empty(0)] * len(rows)
-    for numbers in progress(plan([len(row) for row in rows], batch_size)):
+    for numbers in progress(runs([len(row) for row in rows])):
         inputs, _ = pad([rows[i] for i in numbers], pad_id)
         values = np.asarray(function(inputs["input_ids"], inputs["attention_mask"]))
         for i, value in zip(numbers, values, strict=True):

@@ -111,7 +111,7 @@ class EpochReport(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         seconds = time.perf_counter() - self._start
         self.close()
-        values = run_rows(self.logits, self.encoded.rows, 64, self.encoder.pad_id)
+        values = run_rows(self.logits, self.encoded.rows, self.encoder.pad_id)
         losses, right = [], []
         for row, logits in zip(self.encoded.rows, values, strict=True):
             counted = row.labels != IGNORED_LABEL

@@ -60,7 +60,7 @@ def export(
     if target.exists():
         raise UserError(f"--output {target}: expected a new folder, but it exists: choose another")
     with quiet_imports():
-        from tfner import bundle, onnx_format, transformers_format
+        from tfner import bundle, models, onnx_format, transformers_format
         from tfner.epochs import logits_function
     if format == "onnx":
         onnx_format.require_tf2onnx()
@@ -73,6 +73,7 @@ def export(
         graph = onnx_format.onnx_graph(model, config, source)
         write = partial(onnx_format.write_onnx, graph=graph, model=model, **about)
     else:
+        models.store_cast(model)
         write = partial(bundle.write_saved_model, logits=logits_function(model), say=say, **about)
     return publish(target, write)
 

@@ -14,6 +14,7 @@ import tensorflow as tf
 import tf_keras as keras
 
 from tfner.errors import UserError
+from tfner.layers import Dropout, Stack, speed_up
 from tfner.pretrained import from_hub_or_folder, load_encoder_config
 
 PRECISIONS = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
@@ -85,6 +86,16 @@ def build_model(variant: str, source: str, labels: int, settings, weights: bool 
         keras.mixed_precision.set_global_policy(policy)
 
 
+def store_cast(model: keras.Model) -> bool:
+    """Whether a model in mixed precision now holds its weights in the lower one too, where it can; then ``logits_function`` and
+    an export are to be made anew, and training is over."""
+    stack = getattr(model.get_layer(ENCODER), "encoder", None)
+    if not isinstance(stack, Stack) or stack.product_type == tf.float32:
+        return False
+    stack.store_cast()
+    return True
+
+
 def new_variables(model: keras.Model) -> list[tf.Variable]:
     """The trainable variables of a model's new layers: all but the encoder's."""
     return [v for layer in model.layers if layer.name != ENCODER for v in layer.trainable_variables]
@@ -148,55 +159,5 @@ def _load_encoder(config, source: str, weights: bool) -> keras.layers.Layer:
     if getattr(main, "pooler", None) is not None:
         main.pooler = keras.layers.Activation("linear") if config.model_type == "mpnet" else None  # MPNet calls it unasked
     main._name = ENCODER
-    _use_fast_gelu(main)
-    _use_fast_dropout(main)
+    speed_up(main)
     return main
-
-
-def _use_fast_gelu(encoder: keras.layers.Layer) -> None:
-    """Exact GELU through ``erf``: TensorFlow's own uses ``erfc``, for which its CPU kernels have no vector code."""
-
-    def gelu(x):
-        x32 = tf.cast(x, tf.float32)
-        return tf.cast(0.5 * x32 * (1.0 + tf.math.erf(x32 / math.sqrt(2.0))), x.dtype)
-
-    if getattr(encoder.config, "hidden_act", getattr(encoder.config, "activation", None)) != "gelu":
-        return
-    for layer in encoder.submodules:
-        for name in ("intermediate_act_fn", "activation"):
-            if "gelu" in getattr(getattr(layer, name, None), "__name__", ""):
-                setattr(layer, name, gelu)
-
-
-class Dropout(keras.layers.Layer):
-    """Dropout whose mask takes 16 random bits a value, where Keras's takes 32 and makes a fraction of them.
-
-    The share that is dropped is ``rate`` to the nearest 65536th.
-    """
-
-    def __init__(self, rate: float, **options):
-        super().__init__(**options)
-        self.rate = rate
-        self._least = round(rate * 2**16)
-
-    def call(self, inputs, training=None):
-        """``inputs``, of any shape; in training, values are dropped and those that stay are scaled up."""
-        if not training or not self._least:
-            return inputs
-        number = tf.size(inputs)
-        key = tf.cast(tf.random.uniform((1,), maxval=tf.int32.max, dtype=tf.int32), tf.uint64)
-        philox = {"counter": tf.zeros((2,), tf.uint64), "alg": 1}
-        pairs = tf.raw_ops.StatelessRandomUniformFullIntV2(shape=[(number + 1) // 2], key=key, dtype=tf.int32, **philox)
-        bits = tf.reshape(tf.bitcast(pairs, tf.uint16), [-1])[:number]
-        stays = tf.reshape(tf.cast(bits >= self._least, inputs.dtype), tf.shape(inputs))
-        return inputs * (stays * (2**16 / (2**16 - self._least)))
-
-    def get_config(self):
-        return {**super().get_config(), "rate": self.rate}
-
-
-def _use_fast_dropout(encoder: keras.layers.Layer) -> None:
-    for layer in encoder.submodules:
-        for name, part in list(vars(layer).items()):
-            if type(part) is keras.layers.Dropout and part.noise_shape is None:
-                setattr(layer, name, Dropout(part.rate, name=part.name, dtype=part.dtype_policy))

@@ -27,7 +27,6 @@ from tfner.words import split_words
 EXTRA = "assets.extra"
 """Folder of a SavedModel for files that travel along; TF Serving reserves the name."""
 
-BATCH_ROWS = 64
 CHUNK = 4096  # texts tagged at once: enough to group rows by length, little enough to bound memory
 
 
@@ -98,7 +97,7 @@ class Tagger:
 
         encoded = self.encoder.encode([Sentence(s.words, (), s.document) for s in sentences])
         self.kept += encoded.kept
-        rows = run_rows(self.probabilities, encoded.rows, BATCH_ROWS, self.encoder.pad_id, progress)
+        rows = run_rows(self.probabilities, encoded.rows, self.encoder.pad_id, progress)
         tags = self.encoder.decode_tags(encoded, [row.argmax(-1) for row in rows])
         values = self.encoder.decode(encoded, [row.max(-1) for row in rows], fill=1.0)
         return [Tagged(*pair) for pair in zip(tags, values, strict=True)]

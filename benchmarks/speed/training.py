@@ -33,7 +33,7 @@ class Scorer:
 
         found = {}
         for split, encoded in self.encoded.items():
-            rows = run_rows(logits, encoded.rows, 64, self.encoder.pad_id)
+            rows = run_rows(logits, encoded.rows, self.encoder.pad_id)
             tags = self.encoder.decode_tags(encoded, [row.argmax(-1) for row in rows])
             found[split] = score([s.tags for s in self.sentences[split]], tags, self.encoder.labels).overall.f1
         return found

@@ -1,0 +1,247 @@
+import math
+import re
+
+import numpy as np
+import pytest
+import tensorflow as tf
+import tf_keras as keras
+import tiny
+
+from tfner import layers
+from tfner.config import Config
+from tfner.epochs import logits_function
+from tfner.layers import Dropout, Stack, attention, gelu, layer_norm
+from tfner.models import ENCODER, VARIANTS, build_model, store_cast
+
+LABELS = 5
+STACKED = ("bert", "electra", "roberta", *tiny.LIKE_ROBERTA)
+
+
+def normal(*shape, seed=0, scale=1.0):
+    return tf.constant(np.random.default_rng(seed).normal(0, scale, shape), tf.float32)
+
+
+def value_and_gradients(function, inputs):
+    """What a function returns, and the gradients of a weighted sum of it."""
+    with tf.GradientTape() as tape:
+        tape.watch(inputs)
+        value = function(*inputs)
+        total = tf.reduce_sum(value * normal(*value.shape, seed=9))
+    return value, tape.gradient(total, inputs)
+
+
+def assert_same(one, other, tolerance=1e-5):
+    for a, b in zip(tf.nest.flatten(one), tf.nest.flatten(other), strict=True):
+        a, b = tf.convert_to_tensor(a).numpy(), tf.convert_to_tensor(b).numpy()
+        np.testing.assert_allclose(a, b, atol=tolerance * max(1, np.abs(b).max()))
+
+
+# The whole stack, beside transformers
+
+
+def without_dropout(kind):
+    names = ("hidden_dropout_prob", "attention_probs_dropout_prob")
+    return dict.fromkeys(names, 0.0)
+
+
+def logits_and_gradients(model, inputs, training):
+    with tf.GradientTape() as tape:
+        logits = model(inputs, training=training)
+        loss = tf.reduce_mean((logits * tf.cast(inputs["attention_mask"][..., None], tf.float32)) ** 2)
+    gradients = tape.gradient(loss, model.trainable_variables)
+    return logits, {
+        own_name(v.name): tf.convert_to_tensor(g) for v, g in zip(model.trainable_variables, gradients, strict=True)
+    }
+
+
+def own_name(name):
+    """A variable's name without that of transformers' model, which is numbered."""
+    return re.sub("^tf_[^/]*/", "", name)
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("kind", ["bert", "electra", "roberta"])
+def test_a_stack_has_the_logits_and_gradients_of_transformers_layers(tmp_path, monkeypatch, kind, variant):
+    folder = tiny.model_folder(tmp_path, kind, **without_dropout(kind))
+    settings = Config(variant=variant, dropout=0.0)
+    own = build_model(variant, str(folder), LABELS, settings)
+    monkeypatch.setattr(layers, "STACKS", ())
+    theirs = build_model(variant, str(folder), LABELS, settings)
+    weights = {own_name(v.name): v for v in own.weights}
+    assert set(weights) == {own_name(v.name) for v in theirs.weights} and len(weights) == len(own.weights)
+    for variable in theirs.weights:
+        variable.assign(weights[own_name(variable.name)])
+    assert isinstance(own.get_layer(ENCODER).encoder, Stack) and not isinstance(theirs.get_layer(ENCODER).encoder, Stack)
+    ids, mask = tiny.random_inputs([7, 12, 3], own.get_layer(ENCODER).config.vocab_size)
+    inputs = {"input_ids": ids, "attention_mask": mask}
+    for training in (False, True):
+        (logits, gradients), (expected, wanted) = (logits_and_gradients(m, inputs, training) for m in (own, theirs))
+        assert_same(logits, expected)
+        assert_same([gradients[name] for name in wanted], list(wanted.values()))
+        assert np.mean([np.abs(g.numpy()).max() > 1e-6 for g in wanted.values()]) > 0.8
+
+
+@pytest.mark.parametrize("kind", STACKED)
+def test_the_classes_that_compute_the_same_get_a_stack(tmp_path, kind):
+    from transformers import AutoConfig
+
+    AutoConfig.for_model(kind, **{**tiny.SIZES.get(kind, tiny.SIZES["roberta"]), "vocab_size": 40}).save_pretrained(tmp_path)
+    model = build_model("finetune", str(tmp_path), LABELS, Config(), weights=False)
+    assert isinstance(model.get_layer(ENCODER).encoder, Stack)
+
+
+@pytest.mark.parametrize("settings", [{"is_decoder": True}, {"model_type": "rembert"}])
+def test_others_keep_transformers_layers(tmp_path, settings):
+    from transformers import AutoConfig
+
+    settings = {"model_type": "bert", **tiny.SIZES["bert"], "vocab_size": 40, **settings}
+    AutoConfig.for_model(**settings).save_pretrained(tmp_path)
+    model = build_model("finetune", str(tmp_path), LABELS, Config(), weights=False)
+    assert not [layer for layer in model.submodules if isinstance(layer, Stack)]
+    assert np.isfinite(model({"input_ids": np.ones((2, 5), np.int32), "attention_mask": np.ones((2, 5), np.int32)})).all()
+
+
+def test_a_stack_drops_in_training_alone_and_at_every_place(tmp_path):
+    folder = tiny.model_folder(tmp_path, "bert")
+    encoder = build_model("finetune", str(folder), LABELS, Config(dropout=0.0)).get_layer(ENCODER).encoder
+    hidden, mask = normal(2, 6, 24), tf.zeros((2, 1, 1, 6))
+
+    def states(training):
+        return encoder(hidden, mask, training=training)[0].numpy()
+
+    np.testing.assert_array_equal(states(False), states(False))
+    places = [d for layer in encoder.layer for d in (layer.attention.self_attention, layer.attention.dense_output)]
+    places += [layer.bert_output for layer in encoder.layer]
+    rates = [place.dropout.rate for place in places]
+    for place in places:
+        place.dropout.rate = 0.0
+    np.testing.assert_array_equal(states(True), states(False))
+    for place, rate in zip(places, rates, strict=True):
+        place.dropout.rate = rate
+        assert np.abs(states(True) - states(False)).max() > 1e-3
+        place.dropout.rate = 0.0
+
+
+def test_a_stack_in_bfloat16_rounds_products_alone(tmp_path):
+    folder = tiny.model_folder(tmp_path, "bert")
+    exact, half = (build_model("finetune", str(folder), LABELS, Config(precision=p)) for p in ("float32", "bfloat16"))
+    half.set_weights(exact.get_weights())
+    ids, mask = tiny.random_inputs([7, 12, 3], len(tiny.PIECES))
+    states = [m.get_layer(ENCODER)(input_ids=ids, attention_mask=mask)[0] for m in (exact, half)]
+    assert {s.dtype for s in states} == {tf.float32}
+    difference = np.abs(states[0] - states[1]).max() / np.abs(states[0]).max()
+    assert 0 < difference < 0.03
+
+
+def test_stored_casts_give_the_same_logits_and_half_the_export(tmp_path):
+    folder = tiny.model_folder(tmp_path, "bert")
+    ids, mask = tiny.random_inputs([7, 12, 3], len(tiny.PIECES))
+    sizes = {}
+    for precision in ("float32", "bfloat16"):
+        model = build_model("finetune", str(folder), LABELS, Config(precision=precision))
+        before, weights = logits_function(model)(ids, mask).numpy(), [v.name for v in model.weights]
+        assert store_cast(model) == (precision != "float32")
+        assert [v.name for v in model.weights] == weights
+        function = logits_function(model)
+        np.testing.assert_array_equal(function(ids, mask).numpy(), before)
+        variables = function.get_concrete_function().variables
+        sizes[precision] = sum(
+            v.dtype.size * v.shape.num_elements() for v in variables if "layer_._" in v.name or v.dtype.size < 4
+        )
+    assert sizes["bfloat16"] < 0.6 * sizes["float32"]
+
+
+def test_an_encoder_without_a_stack_stores_no_casts(tmp_path):
+    folder = tiny.model_folder(tmp_path, "distilbert")
+    assert not store_cast(build_model("finetune", str(folder), LABELS, Config(precision="bfloat16")))
+
+
+# Its parts
+
+
+def plain_attention(drop):
+    def attend(query, key, value, mask):
+        return drop(tf.nn.softmax(query @ tf.transpose(key, [0, 1, 3, 2]) + mask)) @ value
+
+    return attend
+
+
+@pytest.mark.parametrize("rate", [0.0, 0.4])
+def test_attention_has_the_gradients_of_its_formula(monkeypatch, rate):
+    stays = tf.cast(np.random.default_rng(3).random((2, 3, 5, 5)) >= rate, tf.float32) / (1 - rate)
+    monkeypatch.setattr(layers, "_mask", lambda shape, rate: lambda x: x * stays)
+    inputs = [normal(2, 3, 5, 4, seed=i) for i in range(3)]
+    mask = tf.constant(np.where(np.arange(5) < 4, 0.0, -10000.0), tf.float32)[None, None, None]
+    own = value_and_gradients(lambda *x: attention(*x, mask, rate), inputs)
+    assert_same(own, value_and_gradients(lambda *x: plain_attention(lambda p: p * stays)(*x, mask), inputs))
+
+
+def test_layer_norm_has_the_value_and_gradients_of_keras():
+    inputs = [normal(7, 6, scale=3.0), normal(6, seed=1), normal(6, seed=2)]
+    keras_layer = keras.layers.LayerNormalization(epsilon=1e-3)
+    keras_layer.build((None, 6))
+
+    def theirs(x, gamma, beta):
+        mean, variance = tf.nn.moments(x, -1, keepdims=True)
+        return tf.nn.batch_normalization(x, mean, variance, beta, gamma, 1e-3)
+
+    own = value_and_gradients(lambda *x: layer_norm(*x, 1e-3), inputs)
+    assert_same(own, value_and_gradients(theirs, inputs))
+    keras_layer.set_weights([v.numpy() for v in inputs[1:]])
+    assert_same(own[0], keras_layer(inputs[0]))
+
+
+def test_gelu_is_the_exact_one():
+    x = np.linspace(-12, 12, 4001).astype(np.float32)
+    share = np.array([0.5 * math.erfc(-v / math.sqrt(2)) for v in x.astype(np.float64)])
+    density = np.exp(-(x.astype(np.float64) ** 2) / 2) / math.sqrt(2 * math.pi)
+    value = tf.Variable(x)
+    with tf.GradientTape() as tape:
+        y = gelu(value)
+    np.testing.assert_allclose(y.numpy(), x * share, atol=1e-6, rtol=1e-6)
+    np.testing.assert_allclose(tape.gradient(y, value).numpy(), share + x * density, atol=2e-6)
+    np.testing.assert_allclose(layers._fusable_gelu(tf.constant(x)).numpy(), x * share, atol=1e-6, rtol=1e-6)
+
+
+def test_gelu_keeps_half_precision():
+    x = tf.constant([-1.0, 0.5, 3.0], tf.bfloat16)
+    expected = [0.5 * v * (1 + math.erf(v / math.sqrt(2))) for v in (-1.0, 0.5, 3.0)]
+    for function in (gelu, layers._fusable_gelu):
+        assert function(x).dtype == tf.bfloat16
+        np.testing.assert_allclose(tf.cast(function(x), tf.float32).numpy(), expected, rtol=0.02)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize("rate", [0.1, 0.5])
+def test_dropout_drops_its_share_and_keeps_the_mean(rate, dtype):
+    keras.utils.set_random_seed(1)
+    layer, ones = Dropout(rate, dtype=dtype), tf.ones((7, 101, 31), dtype)
+    with tf.GradientTape() as tape:
+        tape.watch(ones)
+        first = layer(ones, training=True)
+    second = layer(ones, training=True)
+    np.testing.assert_array_equal(tape.gradient(first, ones), first)
+    first, second = (x.numpy().astype(np.float64) for x in (first, second))
+    assert len(np.unique(first)) == 2  # 0, and 1 scaled up
+    assert first.max() == pytest.approx(1 / (1 - rate), rel=1e-4 if dtype == "float32" else 1e-2)
+    noise = 4 * np.sqrt(rate * (1 - rate) / first.size)
+    dropped = [first == 0, second == 0]
+    assert np.mean(dropped[0]) == pytest.approx(rate, abs=noise)
+    # neighbours come out of one number, calls and places are drawn anew
+    for one, other in (
+        (dropped[0], dropped[1]),
+        (dropped[0][..., ::2][..., :15], dropped[0][..., 1::2]),
+        (dropped[0][:-1], dropped[0][1:]),
+    ):
+        assert np.mean(one & other) == pytest.approx(rate**2, abs=6 * np.sqrt(rate**2 / one.size))
+
+
+def test_dropout_rests_outside_of_training_and_repeats_with_a_seed():
+    layer, ones = Dropout(0.3), tf.ones((5, 3))
+    np.testing.assert_array_equal(layer(ones), ones)
+    np.testing.assert_array_equal(Dropout(0.0)(ones, training=True), ones)
+    drawn = []
+    for seed in (1, 1, 2):
+        keras.utils.set_random_seed(seed)
+        drawn.append(tf.function(lambda: layer(ones, training=True))().numpy().tolist())
+    assert drawn[0] == drawn[1] != drawn[2]
