@@ -39,11 +39,6 @@ def assert_same(one, other, tolerance=1e-5):
 # The whole stack, beside transformers
 
 
-def without_dropout(kind):
-    names = ("hidden_dropout_prob", "attention_probs_dropout_prob")
-    return dict.fromkeys(names, 0.0)
-
-
 def logits_and_gradients(model, inputs, training):
     with tf.GradientTape() as tape:
         logits = model(inputs, training=training)
@@ -62,7 +57,7 @@ def own_name(name):
 @pytest.mark.parametrize("variant", VARIANTS)
 @pytest.mark.parametrize("kind", ["bert", "electra", "roberta"])
 def test_a_stack_has_the_logits_and_gradients_of_transformers_layers(tmp_path, monkeypatch, kind, variant):
-    folder = tiny.model_folder(tmp_path, kind, **without_dropout(kind))
+    folder = tiny.model_folder(tmp_path, kind, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0)
     settings = Config(variant=variant, dropout=0.0)
     own = build_model(variant, str(folder), LABELS, settings)
     monkeypatch.setattr(layers, "STACKS", ())

@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import platform
+import shutil
 import statistics
 import subprocess
 import sys
@@ -133,15 +134,12 @@ def training(arguments) -> dict:
 
 def tagging(arguments) -> dict:
     """Seconds for the test split, F1 by character span, latency of one sentence."""
+    from tagging import entities
+
     from tfner.corpus import load_corpus
-    from tfner.labels import spans
-    from tfner.tagger import joined_offsets
 
     sentences = load_corpus(str(arguments.corpus)).splits["test"]
-    gold = []
-    for sentence in sentences:
-        offsets = joined_offsets(sentence.words)
-        gold.append([(kind, offsets[first][0], offsets[end - 1][1]) for kind, first, end in spans(sentence.tags)])
+    gold = [entities(sentence.words, sentence.tags) for sentence in sentences]
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "sentences.json"
         file.write_text(json.dumps([s.words for s in sentences]), "utf-8")
@@ -186,8 +184,6 @@ def export(model: Path, *flags) -> None:
 
 def in_bfloat16(model: Path, folder: Path) -> Path:
     """The same weights in an export that computes in bfloat16."""
-    import shutil
-
     from tfner.versions import TRAINING, numbers
 
     latest = model / TRAINING / str(numbers(model / TRAINING)[-1])

@@ -18,7 +18,16 @@ from pathlib import Path
 import numpy as np
 from turns import answer, ready
 
+from tfner.labels import spans
+from tfner.tagger import joined_offsets
+
 BATCH = 32
+
+
+def entities(words: list[str], tags: list[str]) -> list[tuple[str, int, int]]:
+    """Entities by type and characters of the words joined by spaces."""
+    offsets = joined_offsets(words)
+    return [(kind, offsets[first][0], offsets[end - 1][1]) for kind, first, end in spans(tags)]
 
 
 def tagger(model: str, from_text: bool):
@@ -75,8 +84,6 @@ def onnx(model: str):
     import onnxruntime
     from transformers import AutoTokenizer
 
-    from tfner.labels import spans
-
     session = onnxruntime.InferenceSession(str(Path(model) / "model.onnx"), providers=["CPUExecutionProvider"])
     tokenizer = AutoTokenizer.from_pretrained(model)
     config = json.loads((Path(model) / "config.json").read_text("utf-8"))
@@ -99,10 +106,7 @@ def onnx(model: str):
                     if word is not None and word != last:
                         tags[word] = names[best[row, position]]
                     last = word
-                ends = np.cumsum([len(word) + 1 for word in sentences[number]]) - 1
-                found[number] = [
-                    (kind, int(ends[a] - len(sentences[number][a])), int(ends[b - 1])) for kind, a, b in spans(tags)
-                ]
+                found[number] = entities(sentences[number], tags)
         return found
 
     return tag
