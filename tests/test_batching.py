@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tfner import batching
-from tfner.batching import pad, run_rows, runs, training_batches, training_plan
+from tfner.batching import LARGEST, pad, run_rows, runs, training_batches, training_plan
 from tfner.corpus import Sentence, load_corpus
 from tfner.encoding import Encoder, Row
 from tfner.labels import CONLL_LABELS, IGNORED_LABEL
@@ -39,12 +39,33 @@ def assert_each_once(batches, number):
 
 @settings(max_examples=100, deadline=None)
 @given(lists_of_lengths, st.integers(1, 9), st.integers(0, 2**31))
-def test_a_pass_of_training_has_every_row_once_in_batches_of_the_size_asked(lengths, batch_size, seed):
+def test_a_pass_of_training_has_every_row_once_in_as_many_batches_as_asked(lengths, batch_size, seed):
     batches = training_plan(lengths, batch_size, seed)
     assert_each_once(batches, len(lengths))
     assert len(batches) == -(-len(lengths) // batch_size)
-    sizes = sorted(map(len, batches), reverse=True)
-    assert sizes[:-1] == [batch_size] * (len(batches) - 1)
+
+
+def test_batches_of_rows_of_about_one_length_have_the_size_asked():
+    lengths = np.random.default_rng(0).integers(20, 50, 803)
+    assert sorted(map(len, training_plan(lengths, 8, seed=0))) == [3] + [8] * 100
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.one_of(st.integers(1, 9), st.integers(1, 500)), min_size=1, max_size=400), st.integers(8, 40))
+def test_no_batch_is_much_larger_than_the_mean(lengths, batch_size):
+    lengths = np.asarray(lengths)  # of one pool
+    batches = training_plan(lengths, batch_size, seed=0)
+    most = LARGEST * lengths.sum() / len(batches)
+    assert len(batches) == 1 or all(len(b) == 1 or len(b) * lengths[b].max() <= most for b in batches)
+
+
+def test_rows_of_real_sentences_stand_in_smaller_batches_only_where_they_are_longest(assets):
+    sentences = load_corpus(assets / "data/conll2003/train.txt").splits["train"]
+    lengths = np.array([len(s.words) for s in sentences])
+    batches = training_plan(lengths, 32, seed=0)
+    sizes = sorted(map(len, batches))
+    assert sizes[-1] <= 33 and sum(size < 31 for size in sizes) < len(batches) / 20
+    assert max(len(b) * lengths[b].max() for b in batches) < 32 * lengths.max() / 2
 
 
 @settings(max_examples=100, deadline=None)
