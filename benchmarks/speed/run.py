@@ -49,7 +49,7 @@ def main() -> None:
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS))
     parser.add_argument("--only", nargs="+", default=[""], help="training contenders whose names hold one of these")
     parser.add_argument("--epochs", type=int, default=3)
-    parser.add_argument("--rounds", type=int, default=5, help="turns of each contender in tagging and start")
+    parser.add_argument("--rounds", type=int, default=5, help="turns of each contender, but in training")
     parser.add_argument("--most", type=int, default=10**5, help="most sentences that growth tags")
     parser.add_argument("--json", type=Path, default=Path("speed.json"))
     parser.add_argument("--table", type=Path)
@@ -202,7 +202,7 @@ def growth(arguments) -> dict:
     words += [f"length {n}" for n in (16, 32, 64, 128, 256, 512)]
     words += [f"batch {n}" for n in (8, 16, 32, 64, 128)]
     found = defaultdict(list)
-    for _ in range(3):
+    for _ in range(arguments.rounds):
         for word in words:
             found[word].append(contender.turn(word))
     for number in numbers:
@@ -287,7 +287,7 @@ def tagging_rows(part: dict) -> Iterator:
 
 def growth_rows(part: dict) -> Iterator:
     yield "Growth"
-    yield "Seconds, medians of three turns (tagging: one turn)."
+    yield "Seconds, medians of the turns (tagging: one turn)."
     yield ["", "seconds", ""]
     for word, turns in part.items():
         kind, value = word.split()
