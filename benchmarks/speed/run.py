@@ -299,7 +299,7 @@ def growth_rows(part: dict) -> Iterator:
             ),
             "length": (f"10,000 pieces in training, rows of {value}", ""),
             "batch": (f"10,000 pieces in training, {value} sentences a step", ""),
-            "tag": (f"`predict` on {value} sentences", f"{turns[0].get('peak_mib', 0):.0f} MiB at most"),
+            "tag": (f"`predict` on {value} sentences", f"{turns[0].get('command_mib', 0):.0f} MiB at most"),
         }[kind]
         yield [what, f"{seconds:.2f}", note]
 
