@@ -23,7 +23,8 @@ def run(name: str) -> nbformat.NotebookNode:
         beside = Path(folder) / "notebooks"
         beside.mkdir()
         notebook = nbformat.read(shutil.copy(FOLDER / name, beside), as_version=4)
-        NotebookClient(notebook, timeout=3600, resources={"metadata": {"path": str(beside)}}).execute()
+        resources = {"metadata": {"path": str(beside)}}
+        NotebookClient(notebook, timeout=3600, resources=resources, coalesce_streams=True).execute()
     return notebook
 
 
