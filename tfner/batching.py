@@ -30,7 +30,8 @@ def training_plan(lengths: Sequence[int], batch_size: int, seed: int) -> list[np
     Batches are of rows, not of pieces: as many short rows as hold the pieces of a few long ones are too much of one kind. On
     a tenth of CoNLL-2003, two epochs of ``head`` (seeds 0 and 1) gave test F1 0.634 and 0.625 with batches of 16 rows, and
     0.402 and 0.603 with batches of as many pieces. The longest rows alone, whose batches would decide how much memory
-    training takes, stand in smaller ones: none holds more than ``LARGEST`` times the pieces of the mean batch.
+    training takes, stand in smaller ones: none of several rows holds more than ``LARGEST`` times the pieces of the mean
+    batch of its pool.
 
     Args:
         lengths: the length of every row in pieces.
