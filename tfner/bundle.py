@@ -19,7 +19,7 @@ from tfner import __version__, plots
 from tfner.card import model_card
 from tfner.config import Config
 from tfner.encoding import Encoder
-from tfner.errors import UserError
+from tfner.errors import UserError, one_line
 from tfner.graph import signatures
 from tfner.labels import LabelSet
 from tfner.models import build_model
@@ -58,8 +58,9 @@ def load_state(folder: Path) -> tuple[keras.Model, Encoder, Config]:
     try:
         model.load_weights(folder / WEIGHTS)
     except (OSError, ValueError, KeyError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise UserError(f"{folder / WEIGHTS}: cannot be read ({reason}): train again with python -m tfner.train") from error
+        raise UserError(
+            f"{folder / WEIGHTS}: cannot be read ({one_line(error)}): train again with python -m tfner.train"
+        ) from error
     return model, make_encoder(tokenizer, labels, config, piece_limit(load_encoder_config(source), tokenizer)), config
 
 

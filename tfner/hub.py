@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from tfner.errors import UserError
+from tfner.errors import UserError, one_line
 from tfner.sources import Written, number_documents, splits_in_name
 
 _REPOSITORIES = {"conll2003": "tomaarsen/conll2003"}  # unlike the original's, its rows say which document they are of
@@ -50,14 +50,14 @@ def read_hub(name: str, task: str) -> tuple[dict[str, tuple[str, list[Written]]]
                 raise
             found = datasets.load_dataset(repository, revision=_PARQUET)
     except datasets.exceptions.DatasetNotFoundError as error:
-        raise UserError(f"{name}: {_line(error)}; mend the name, or {_ALTERNATIVES}") from None
+        raise UserError(f"{name}: {one_line(error)}; mend the name, or {_ALTERNATIVES}") from None
     except OSError:
         raise UserError(
             f"{name}: not a file or folder here, and the Hugging Face hub is out of reach; "
             f"mend the connection or the name, or {_ALTERNATIVES}"
         ) from None
     except (ValueError, datasets.exceptions.DatasetsError) as error:  # a choice between configurations, broken files
-        raise UserError(f"{name}: the datasets library cannot load it ({_line(error)}); {_ALTERNATIVES}") from None
+        raise UserError(f"{name}: the datasets library cannot load it ({one_line(error)}); {_ALTERNATIVES}") from None
     finally:
         datasets.config.HF_HUB_OFFLINE = offline
     written, more = written_splits(found, repository, task)
@@ -120,8 +120,3 @@ def _sentences(rows: Any, source: str, task: str) -> list[Written]:
         if words:
             found.append(Written(tuple(words), tuple(tags), document, number, step=0))
     return found
-
-
-def _line(error: Exception) -> str:
-    """An exception's message on one line."""
-    return " ".join(str(error).split())[:200]

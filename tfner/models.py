@@ -13,7 +13,7 @@ from collections.abc import Callable
 import tensorflow as tf
 import tf_keras as keras
 
-from tfner.errors import UserError
+from tfner.errors import UserError, one_line
 from tfner.layers import Dropout, Stack, speed_up
 from tfner.pretrained import from_hub_or_folder, load_encoder_config
 
@@ -138,9 +138,8 @@ def _load_encoder(config, source: str, weights: bool) -> keras.layers.Layer:
         try:
             model, info = from_hub_or_folder(source, "weights", load)
         except (SafetensorError, ImportError, tf.errors.OpError) as error:
-            reason = " ".join(str(error).split())[:200]
             raise UserError(
-                f"{source}: its weights cannot be read ({reason}): fetch them again, as safetensors or tf_model.h5"
+                f"{source}: its weights cannot be read ({one_line(error)}): fetch them again, as safetensors or tf_model.h5"
             ) from error
         missing = [name for name in info["missing_keys"] if "pooler" not in name]
         if missing or info["mismatched_keys"]:

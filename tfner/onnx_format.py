@@ -17,7 +17,7 @@ import tf_keras as keras
 
 from tfner.config import Config
 from tfner.encoding import Encoder
-from tfner.errors import UserError
+from tfner.errors import UserError, one_line
 from tfner.models import build_model
 from tfner.scores import Scores
 from tfner.transformers_format import write_description
@@ -77,8 +77,9 @@ def onnx_graph(model: keras.Model, config: Config, state: Path):
     try:
         onnx.checker.check_model(graph)
     except onnx.checker.ValidationError as error:  # tf2onnx leaves an operation in place that it cannot express
-        reason = " ".join(str(error).split())[:200]
-        raise UserError(f"--format onnx: ONNX cannot express this encoder ({reason}): choose --format savedmodel") from error
+        raise UserError(
+            f"--format onnx: ONNX cannot express this encoder ({one_line(error)}): choose --format savedmodel"
+        ) from error
     return graph
 
 

@@ -9,7 +9,7 @@ import functools
 from collections.abc import Callable
 from pathlib import Path
 
-from tfner.errors import UserError
+from tfner.errors import UserError, one_line
 
 
 def require_fast(tokenizer) -> None:
@@ -58,12 +58,11 @@ def from_hub_or_folder(name: str, what: str, load: Callable):
         # what transformers raises for all of these, and the bare Exception that tokenizers raises for a damaged tokenizer.json
         if not isinstance(error, (OSError, ValueError, KeyError, TypeError)) and type(error) is not Exception:
             raise
-        reason = " ".join(str(error).split())
         if Path(name).is_dir():
-            raise UserError(f"{name}: its {what} cannot be loaded: {reason[:300]}") from error
+            raise UserError(f"{name}: its {what} cannot be loaded: {one_line(error, 300)}") from error
         raise UserError(
             f"the {what} of {name!r} cannot be loaded from the Hugging Face hub (out of reach, or no such model): give a "
-            f"local folder with --encoder FOLDER, or use the embedded encoder with --encoder demo ({reason[:120]})"
+            f"local folder with --encoder FOLDER, or use the embedded encoder with --encoder demo ({one_line(error)})"
         ) from error
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from tfner.errors import UserError
+from tfner.errors import UserError, one_line
 from tfner.rest import DEFAULT_SIGNATURE, INTEGERS, TEXT, RestError, Signature, Tensor
 from tfner.terminal import quiet_imports
 from tfner.versions import resolve
@@ -60,9 +60,8 @@ def load_servable(path: str | Path) -> Servable:
         loaded = tf.saved_model.load(str(folder))
         stored = SavedModel.FromString((folder / "saved_model.pb").read_bytes())
     except (OSError, ValueError, IndexError, DecodeError, tf.errors.OpError) as error:  # IndexError: a file ends too early
-        reason = " ".join(str(error).split())[:200]
         raise UserError(
-            f"{folder}: the SavedModel cannot be loaded ({reason}): export it again with python -m tfner.export"
+            f"{folder}: the SavedModel cannot be loaded ({one_line(error)}): export it again with python -m tfner.export"
         ) from error
     definition = MessageToDict(
         stored.meta_graphs[0], preserving_proto_field_name=True, always_print_fields_with_no_presence=True

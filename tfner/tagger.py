@@ -17,7 +17,7 @@ import numpy as np
 from tfner.config import Config
 from tfner.corpus import Sentence
 from tfner.encoding import DOCUMENT_PIECES, Encoder, Kept
-from tfner.errors import UserError
+from tfner.errors import UserError, one_line
 from tfner.labels import Entity, LabelSet, Span, spans
 from tfner.pretrained import load_tokenizer
 from tfner.terminal import quiet_imports
@@ -186,9 +186,8 @@ def _saved_function(folder: Path) -> Callable[[np.ndarray, np.ndarray], np.ndarr
     try:
         model = tf.saved_model.load(str(folder))
     except (OSError, ValueError, IndexError, tf.errors.OpError) as error:  # IndexError: a file ends too early
-        reason = " ".join(str(error).split())[:200]
         raise UserError(
-            f"{folder}: the SavedModel cannot be loaded ({reason}): export it again with python -m tfner.export"
+            f"{folder}: the SavedModel cannot be loaded ({one_line(error)}): export it again with python -m tfner.export"
         ) from error
     pieces = model.signatures["pieces"]
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 from urllib.parse import quote, unquote, urlsplit
 
-from tfner.errors import UserError
+from tfner.errors import UserError, one_line
 
 EXPECTED = "http://HOST:8501/v1/models/NAME or grpc://HOST:8500/NAME, either with /versions/NUMBER or /labels/LABEL behind it"
 
@@ -33,7 +33,7 @@ class Refusal(Exception):
     """A server's answer that is none: ``kind`` is one of the words above."""
 
     def __init__(self, kind: str, reason: str):
-        super().__init__(" ".join(reason.split())[:300])
+        super().__init__(one_line(reason, 300))
         # its words say more than its status: TF Serving's batching and tfner.serve refuse large requests as invalid ones
         large = re.search(r"larger than max(imum input batch size)?\b|expected (strings of )?at most", reason)
         self.kind = TOO_LARGE if large else kind
