@@ -31,6 +31,8 @@ def speed_up(encoder: keras.layers.Layer) -> None:
     stack = getattr(encoder, "encoder", None)
     if type(stack).__name__ in STACKS and not encoder.config.is_decoder:
         encoder.encoder = Stack(stack)
+        # no control flow of these encoders depends on values, and converting it is half the time of building them
+        encoder.call = tf.autograph.experimental.do_not_convert(encoder.call)
 
 
 class Stack(keras.layers.Layer):

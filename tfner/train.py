@@ -86,6 +86,7 @@ def train(config: Config, say: Callable[[str], None] = print) -> Trained:
         global_clipnorm=config.clip_norm or None,
     )
     model.compile(optimizer, MaskedCrossentropy(), metrics=[MaskedLoss(), MaskedAccuracy()])
+    model.optimizer.build(model.trainable_variables)  # or the step would be traced twice, once to make these variables
 
     number = next_number(config.folder)
     state = config.folder / TRAINING / str(number)
