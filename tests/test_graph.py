@@ -35,15 +35,15 @@ TEXTS = [
     "unbelievable Unice " * 40,
     "القاهرة \u202eNice\u202c \ufeffx\0y",
 ]
-CORE = """AddV2 All ArgMax Assert AssignVariableOp BatchMatMulV2 BiasAdd BroadcastTo Cast ConcatV2 Const Cumsum DenseBincount
-DisableCopyOnRead Equal Erf ExpandDims Fill FloorDiv FloorMod GatherV2 Greater GreaterEqual Identity IdentityN If
-InvertPermutation Less LessEqual LogicalAnd LogicalNot LogicalOr MatMul Max Maximum Mean MergeV2Checkpoints Minimum
-Mul Neg NoOp NotEqual Pack Placeholder Prod RaggedTensorToTensor Range ReadVariableOp RealDiv Relu Reshape
-ResourceGather RestoreV2 Rsqrt SaveV2 SegmentMax SegmentMean Select SelectV2 Shape ShardedFilename Size Softmax Square
-SquaredDifference Squeeze StatefulPartitionedCall StaticRegexFullMatch StaticRegexReplace StopGradient StridedSlice
-StringJoin StringLength StringSplitV2 Sub Sum TensorListConcatV2 TensorListLength TensorListReserve TensorListSetItem
-TensorScatterUpdate Tile TopKV2 Transpose UnicodeDecode UnicodeEncode UnicodeTranscode UnsortedSegmentJoin VarHandleOp
-Where While ZerosLike""".split()
+CORE = """AddV2 All ArgMax Assert AssignVariableOp BatchMatMulV2 BiasAdd Bitcast BroadcastTo Cast ConcatV2 Const
+Cumsum DenseBincount DisableCopyOnRead Equal Erf ExpandDims Fill FloorDiv FloorMod GatherV2 Greater GreaterEqual
+Identity IdentityN If InvertPermutation Less LessEqual LogicalAnd LogicalNot LogicalOr MatMul Max Maximum Mean
+MergeV2Checkpoints Minimum Mul Neg NoOp NotEqual Pack Placeholder Prod RaggedTensorToTensor Range ReadVariableOp
+RealDiv Relu Reshape ResourceGather RestoreV2 Rsqrt SaveV2 SegmentMax SegmentMean Select SelectV2 Shape
+ShardedFilename Size Softmax Square SquaredDifference Squeeze StatefulPartitionedCall StaticRegexFullMatch
+StaticRegexReplace StopGradient StridedSlice StringJoin StringLength StringSplitV2 Sub Sum TensorListConcatV2
+TensorListLength TensorListReserve TensorListSetItem TensorScatterUpdate Tile TopKV2 Transpose UnicodeDecode
+UnicodeEncode UnicodeTranscode UnsortedSegmentJoin VarHandleOp Where While ZerosLike""".split()
 TEXT_OPS = ["RegexSplitWithOffsets", "FastWordpieceTokenizeWithOffsets"]  # TF Serving 2.16 to 2.20 links them
 
 

@@ -11,7 +11,7 @@ from tfner import layers
 from tfner.config import Config
 from tfner.epochs import logits_function
 from tfner.layers import Dropout, Stack, attention, gelu, layer_norm
-from tfner.models import ENCODER, VARIANTS, build_model, store_cast
+from tfner.models import ENCODER, VARIANTS, build_model, for_inference
 
 LABELS = 5
 STACKED = ("bert", "electra", "roberta", *tiny.LIKE_ROBERTA)
@@ -128,14 +128,14 @@ def test_a_stack_in_bfloat16_rounds_products_alone(tmp_path):
     assert 0 < difference < 0.03
 
 
-def test_stored_casts_give_the_same_logits_and_half_the_export(tmp_path):
+def test_a_model_for_inference_gives_the_same_logits_and_half_the_export_in_bfloat16(tmp_path):
     folder = tiny.model_folder(tmp_path, "bert")
     ids, mask = tiny.random_inputs([7, 12, 3], len(tiny.PIECES))
     sizes = {}
-    for precision in ("float32", "bfloat16"):
+    for precision in ("float32", "bfloat16", "float16"):
         model = build_model("finetune", str(folder), LABELS, Config(precision=precision))
         before, weights = logits_function(model)(ids, mask).numpy(), [v.name for v in model.weights]
-        assert store_cast(model) == (precision != "float32")
+        assert for_inference(model)
         assert [v.name for v in model.weights] == weights
         function = logits_function(model)
         np.testing.assert_array_equal(function(ids, mask).numpy(), before)
@@ -146,9 +146,9 @@ def test_stored_casts_give_the_same_logits_and_half_the_export(tmp_path):
     assert sizes["bfloat16"] < 0.6 * sizes["float32"]
 
 
-def test_an_encoder_without_a_stack_stores_no_casts(tmp_path):
+def test_an_encoder_without_a_stack_has_no_form_for_inference(tmp_path):
     folder = tiny.model_folder(tmp_path, "distilbert")
-    assert not store_cast(build_model("finetune", str(folder), LABELS, Config(precision="bfloat16")))
+    assert not for_inference(build_model("finetune", str(folder), LABELS, Config(precision="bfloat16")))
 
 
 # Its parts

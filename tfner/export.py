@@ -73,7 +73,7 @@ def export(
         graph = onnx_format.onnx_graph(model, config, source)
         write = partial(onnx_format.write_onnx, graph=graph, model=model, **about)
     else:
-        models.store_cast(model)
+        models.for_inference(model)
         write = partial(bundle.write_saved_model, logits=logits_function(model), say=say, **about)
     return publish(target, write)
 

@@ -47,6 +47,7 @@ class Stack(keras.layers.Layer):
         self.layer = stack.layer
         self.product_type = tf.as_dtype(stack.compute_dtype)
         self._weights = lambda part: [tf.cast(variable, self.product_type) for variable in (part.kernel, part.bias)]
+        self._inference = False
 
     def build(self, input_shape=None):
         for layer in self.layer:
@@ -66,11 +67,11 @@ class Stack(keras.layers.Layer):
             own, out = layer.attention.self_attention, layer.attention.dense_output
             heads = [shape[0], shape[1], own.num_attention_heads, own.attention_head_size]
             query, key, value = (
-                tf.transpose(tf.reshape(self._dense(x, part), heads), [0, 2, 1, 3]) for part in (own.query, own.key, own.value)
+                self._swap(tf.reshape(self._dense(x, part), heads)) for part in (own.query, own.key, own.value)
             )
             query *= tf.cast(1 / math.sqrt(own.attention_head_size), query.dtype)
             context = attention(query, key, value, mask, own.dropout.rate if training else 0.0)
-            context = tf.reshape(tf.transpose(context, [0, 2, 1, 3]), [-1, own.all_head_size])
+            context = tf.reshape(self._swap(context), [-1, own.all_head_size])
             x = self._close(context, out, x, training)
             inner = self._dense(x, layer.intermediate.dense)
             activation = layer.intermediate.intermediate_act_fn
@@ -79,15 +80,25 @@ class Stack(keras.layers.Layer):
         x = tf.reshape(x, [shape[0], shape[1], hidden_states.shape[-1]])
         return TFBaseModelOutputWithPastAndCrossAttentions(last_hidden_state=x) if return_dict else (x,)
 
-    def store_cast(self) -> None:
-        """Stores what goes into products in their type, for what is traced from now on, and for inference alone: it need not be
-        cast in every call then, and an export is smaller."""
-        stored = {
-            id(part): [tf.Variable(weight, trainable=False) for weight in self._weights(part)]
-            for part in self.submodules
-            if isinstance(part, keras.layers.Dense)
-        }
-        self._weights = lambda part: stored[id(part)]  # no attribute, so that they are no weights of the model
+    def for_inference(self) -> None:
+        """Changes what is traced from now on, which is for inference alone: weights are stored in the products' type, so that
+        they need not be cast in every call and an export is smaller; and axes are swapped as ``_swap`` says."""
+        self._inference = True
+        if self.product_type != tf.float32:
+            stored = {
+                id(part): [tf.Variable(weight, trainable=False) for weight in self._weights(part)]
+                for part in self.submodules
+                if isinstance(part, keras.layers.Dense)
+            }
+            self._weights = lambda part: stored[id(part)]  # no attribute, so that they are no weights of the model
+
+    def _swap(self, x: tf.Tensor) -> tf.Tensor:
+        """``x``, of four axes, with the two in the middle swapped: in inference as integers, as TensorFlow hands floats to
+        oneDNN on a CPU, which takes longer to begin than to move a sentence."""
+        if not self._inference:
+            return tf.transpose(x, [0, 2, 1, 3])
+        integer = {2: tf.int16, 4: tf.int32}[x.dtype.size]
+        return tf.bitcast(tf.transpose(tf.bitcast(x, integer), [0, 2, 1, 3]), x.dtype)
 
     def _dense(self, x: tf.Tensor, part: keras.layers.Dense) -> tf.Tensor:
         kernel, bias = self._weights(part)

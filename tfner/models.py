@@ -86,13 +86,13 @@ def build_model(variant: str, source: str, labels: int, settings, weights: bool 
         keras.mixed_precision.set_global_policy(policy)
 
 
-def store_cast(model: keras.Model) -> bool:
-    """Whether a model in mixed precision now holds its weights in the lower one too, where it can; then ``logits_function`` and
-    an export are to be made anew, and training is over."""
+def for_inference(model: keras.Model) -> bool:
+    """Whether a model has changed to a form that is faster, and for inference alone (see ``layers.Stack``); its
+    ``logits_function`` is to be made anew then, before an export."""
     stack = getattr(model.get_layer(ENCODER), "encoder", None)
-    if not isinstance(stack, Stack) or stack.product_type == tf.float32:
+    if not isinstance(stack, Stack):
         return False
-    stack.store_cast()
+    stack.for_inference()
     return True
 
 

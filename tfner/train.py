@@ -126,7 +126,7 @@ def train(config: Config, say: Callable[[str], None] = print) -> Trained:
     bundle.write_scores(state / bundle.SCORES, scores)
     for line in tagger.kept.warnings():
         say(f"validation and test: {line}")
-    if models.store_cast(model):
+    if models.for_inference(model):
         logits = logits_function(model)
     folder = publish(
         config.folder / str(number), lambda draft: bundle.write_saved_model(draft, logits, encoder, config, state, scores, say)
