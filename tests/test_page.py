@@ -116,6 +116,12 @@ def test_differing_places_are_marked_counted_and_listed(server, page):
     assert page.get_by_role("columnheader", name="<b>two<").count() == 1
 
 
+def test_before_the_first_click_models_are_listed_as_not_asked_yet(page):
+    page.locator("article").first.wait_for()
+    said = [text.splitlines()[-1] for text in page.locator("article").all_inner_texts()]
+    assert said == ["not asked yet", "not asked yet", "takes word pieces only, no text"]
+
+
 def test_a_model_without_raw_text_says_so(page):
     find(page, TEXT)
     assert "takes word pieces only" in page.locator("article").nth(2).inner_text()
@@ -189,6 +195,7 @@ def test_a_refused_text_is_told_with_the_servers_words_and_then_a_good_one_is_an
     find(page, "x" * 100_001)
     assert "one: Input 'text': expected strings of at most 100,000 characters" in page.get_by_role("alert").inner_text()
     assert page.locator("mark").count() == 0
+    assert "no answer" in page.locator("article").first.inner_text()
     find(page, TEXT)
     assert page.get_by_role("alert").text_content() == ""
     assert page.locator("mark").count() > 0
