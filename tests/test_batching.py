@@ -78,8 +78,20 @@ def test_runs_have_every_row_once_longest_first_and_no_more_pieces_than_asked(le
     sorted_ = [lengths[i] for batch in batches for i in batch]
     assert sorted_ == sorted(lengths, reverse=True)
     assert all(len(batch) == 1 or len(batch) * lengths[batch[0]] <= pieces for batch in batches)
-    # and no run could take the next row as well
-    assert all((len(batch) + 1) * lengths[batch[0]] > pieces for batch in batches[:-1])
+    left = len(lengths)
+    for number, batch in enumerate(batches):
+        whole = max(1, pieces // lengths[batch[0]])  # no whole run could take the next row as well
+        rest = left if number == 0 else max(2**n for n in range(10) if 2**n <= left)
+        assert len(batch) == (whole if left >= whole else rest)
+        left -= len(batch)
+
+
+def test_new_text_brings_no_new_shapes(assets):
+    sentences = load_corpus(assets / "data/conll2003/train.txt").splits["train"]
+    lengths = np.tile([len(s.words) for s in sentences], 20)
+    shapes = [{(len(run), part[run[0]]) for run in runs(part)} for part in np.array_split(lengths, len(lengths) // 4096)]
+    early, late = (set().union(*some) for some in (shapes[:40], shapes[40:]))
+    assert len(shapes) > 60 and late <= early
 
 
 def as_lists(batches):

@@ -60,14 +60,20 @@ def training_plan(lengths: Sequence[int], batch_size: int, seed: int) -> list[np
 
 def runs(lengths: Sequence[int], pieces: int = PIECES_A_RUN) -> list[np.ndarray]:
     """Rows sorted by length, longest first (so that memory runs short at once or never), in runs of at most ``pieces``, padding
-    included, or of one row."""
+    included, or of one row.
+
+    What is left after whole runs goes in powers of two: TensorFlow on a CPU keeps about 0.8 MiB for every shape that it meets,
+    and rests of any number of rows would bring new shapes for as long as there is text.
+    """
     lengths = np.asarray(lengths)
     order = np.argsort(-lengths, kind="stable")
-    found, start = [], 0
-    while start < len(order):
-        stop = start + max(1, pieces // lengths[order[start]])
-        found.append(order[start:stop])
-        start = stop
+    found: list[np.ndarray] = []
+    while len(order):
+        rows = max(1, pieces // lengths[order[0]])
+        if found and len(order) < rows:
+            rows = 1 << len(order).bit_length() - 1
+        found.append(order[:rows])
+        order = order[rows:]
     return found
 
 
