@@ -400,6 +400,59 @@ def test_an_evaluation_does_not_replace_a_folder_of_something_else(capsys, model
     assert (tmp_path / "thesis.tex").exists()
 
 
+@pytest.mark.parametrize("inside", ["training/1", "1/assets.extra", "training/1/encoder/new", "1/new", "."])
+def test_an_evaluation_is_never_saved_in_a_model(capsys, trained, inside):
+    folder = trained["finetune"].folder.parent
+    before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
+    assert evaluate.main([str(folder), "--output", str(folder / inside)]) == 2
+    assert "--output" in capsys.readouterr().err
+    assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before
+
+
+def test_an_evaluation_with_a_file_of_somebody_else_in_it_is_left_alone(capsys, model, tmp_path):
+    assert evaluate.main([str(model), "--output", str(tmp_path / "e")]) == 0
+    (tmp_path / "e" / "thesis.tex").write_text("x")
+    assert evaluate.main([str(model), "--output", str(tmp_path / "e")]) == 2
+    assert "found thesis.tex" in capsys.readouterr().err
+    assert (tmp_path / "e" / "thesis.tex").read_text() == "x"
+
+
+def test_an_evaluation_that_cannot_be_written_leaves_the_earlier_one(model, tmp_path, monkeypatch):
+    from tfner import plots
+
+    evaluate.evaluate(model, output=tmp_path / "e", say=lambda line: None)
+    before = {path.name: path.read_bytes() for path in (tmp_path / "e").iterdir()}
+
+    def full(figure, path):
+        raise OSError(28, "No space left on device", str(path))
+
+    monkeypatch.setattr(plots, "save", full)
+    with pytest.raises(OSError, match="No space left"):
+        evaluate.evaluate(model, output=tmp_path / "e", say=lambda line: None)
+    assert {path.name: path.read_bytes() for path in (tmp_path / "e").iterdir()} == before
+    assert [path.name for path in tmp_path.iterdir()] == ["e"]
+
+
+def test_weights_of_the_best_epoch_survive_a_kill_while_the_next_are_written(corpus, tmp_path, monkeypatch):
+    import tf_keras as keras
+
+    saved = keras.Model.save_weights
+    first = []
+
+    def killed(self, path, *arguments, **options):
+        if first:
+            path.write_bytes(b"half")
+            raise MemoryError  # stands for the end of the process
+        first.append(None)
+        saved(self, path, *arguments, **options)
+
+    monkeypatch.setattr(keras.Model, "save_weights", killed)
+    config = make_config(corpus=str(corpus), epochs=EPOCHS, patience=EPOCHS, output=str(tmp_path / "m"))
+    with pytest.raises(MemoryError):
+        train.train(config, say=lambda line: None)
+    bundle.load_state(tmp_path / "m" / "training" / "1")
+
+
 def test_evaluating_types_the_model_does_not_know_is_refused_or_scores_them_as_missed(capsys, model, corpus, tmp_path):
     shutil.copytree(corpus, tmp_path / "c")
     (tmp_path / "c" / "test.txt").write_text("Halley B-COMET\nreturns O\n")

@@ -53,6 +53,23 @@ def test_an_output_that_holds_something_else_is_refused(tmp_path):
         versions.check_output(tmp_path)
 
 
+@pytest.mark.parametrize("name", ["1", "training", "onnx"])
+def test_an_output_with_a_file_where_a_folder_is_to_be_is_refused(tmp_path, name):
+    (tmp_path / name).write_text("x")
+    with pytest.raises(UserError, match=f"found {name}"):
+        versions.check_output(tmp_path)
+
+
+def test_what_is_replaced_goes_when_the_new_one_is_whole(tmp_path):
+    versions.publish(tmp_path / "e", lambda folder: (folder / "a").write_text("old"))
+    with pytest.raises(KeyboardInterrupt):
+        versions.publish(tmp_path / "e", lambda folder: (_ for _ in ()).throw(KeyboardInterrupt), replace=True)
+    assert (tmp_path / "e" / "a").read_text() == "old"
+    versions.publish(tmp_path / "e", lambda folder: (folder / "b").write_text("new"), replace=True)
+    assert [path.name for path in (tmp_path / "e").iterdir()] == ["b"]
+    assert [path.name for path in tmp_path.iterdir()] == ["e"]
+
+
 def test_an_output_that_cannot_be_written_is_refused():
     with pytest.raises(UserError, match="cannot be written"):
         versions.check_output(versions.Path("/proc/tfner/model"))

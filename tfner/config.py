@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
@@ -151,6 +152,8 @@ def _check(setting, value: Any) -> None:
     if choices and value not in choices:
         raise UserError(f"{flag}: expected one of {', '.join(choices)}, got {value!r}")
     for number in value if isinstance(value, (tuple, list)) else (value,):
+        if isinstance(number, float) and not math.isfinite(number):
+            raise UserError(f"{flag}: expected a finite number, got {number!r}")
         if least is not None and not number >= least:
             raise UserError(f"{flag}: expected at least {least}, got {number!r}")
         if most is not None and not number <= most:

@@ -144,6 +144,23 @@ class EpochReport(keras.callbacks.Callback):
             self.say(one_class_warning(only))
 
 
+class SaveBest(keras.callbacks.Callback):
+    """Saves the weights of the best epoch so far, as ``stopping`` judges it (it has to come first among the callbacks).
+
+    They are written beside ``path`` and renamed, so that the file holds the weights of one epoch whenever the process ends.
+    """
+
+    def __init__(self, stopping: keras.callbacks.EarlyStopping, path: Path):
+        super().__init__()
+        self.stopping, self.path = stopping, path
+
+    def on_epoch_end(self, epoch, logs=None):
+        if self.stopping.best_epoch == epoch:
+            draft = self.path.with_name(f".{self.path.name}")
+            self.model.save_weights(draft, save_format="h5")
+            draft.replace(self.path)
+
+
 class Interrupt(keras.callbacks.Callback):
     """While entered, Ctrl-C waits for the end of the step or scoring in progress, so that no file is left half-written.
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 import json
 import re
-import shutil
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -21,7 +20,10 @@ from tfner.errors import UserError
 from tfner.mistakes import Mistake, mistakes
 from tfner.scores import INTERVAL_SAMPLES, Scores, format_confusion, format_scores, score
 from tfner.terminal import command, print_json, quiet_imports
-from tfner.versions import EVALUATIONS, publish, resolve
+from tfner.versions import EVALUATIONS, check_replaceable, publish, resolve
+
+FILES = ("scores.json", "scores.txt", "mistakes.txt", "confusion_matrix.png", "learning_curves.png")
+"""The files of an evaluation's folder, which a later one replaces."""
 
 
 @dataclass(frozen=True)
@@ -78,8 +80,7 @@ def evaluate(
             f"--unseen-labels keep scores them as missed"
         )
     target = Path(output or version.parent / EVALUATIONS / f"{version.name}-{_file_name(config.corpus)}-{split}")
-    if target.exists() and not (target / "scores.json").is_file():
-        raise UserError(f"--output {target}: expected a new folder or one with an earlier evaluation: choose another")
+    check_replaceable(target, FILES)
 
     tagged = tagger.predict(sentences)
     gold, predicted = [s.tags for s in sentences], [t.tags for t in tagged]
@@ -105,8 +106,7 @@ def evaluate(
         if history:
             plots.save(plots.learning_curves(history), folder / "learning_curves.png")
 
-    shutil.rmtree(target, ignore_errors=True)
-    publish(target, write)
+    publish(target, write, replace=True)
     say(f"saved in {target}")
     return Evaluation(scores, found, target)
 

@@ -56,7 +56,7 @@ def train(config: Config, say: Callable[[str], None] = print) -> Trained:
 
         from tfner import bundle, models, optimizers
         from tfner.batching import training_batches
-        from tfner.epochs import EpochReport, Interrupt, logits_function
+        from tfner.epochs import EpochReport, Interrupt, SaveBest, logits_function
         from tfner.losses import MaskedAccuracy, MaskedCrossentropy, MaskedLoss
         from tfner.pretrained import encoder_source, load_encoder_config, load_tokenizer, piece_limit
         from tfner.tagger import Tagger, make_encoder
@@ -97,10 +97,7 @@ def train(config: Config, say: Callable[[str], None] = print) -> Trained:
     report = EpochReport(logits, encoder, corpus.splits["validation"], words, state / bundle.HISTORY, say)
     mode = "min" if config.monitor == "val_loss" else "max"
     stopping = keras.callbacks.EarlyStopping(config.monitor, patience=config.patience, mode=mode, restore_best_weights=True)
-    saving = keras.callbacks.ModelCheckpoint(
-        str(state / bundle.WEIGHTS), config.monitor, mode=mode, save_best_only=True, save_weights_only=True
-    )
-    callbacks = [report, stopping, saving]
+    callbacks = [report, stopping, SaveBest(stopping, state / bundle.WEIGHTS)]
     if config.tensorboard:
         callbacks.append(keras.callbacks.TensorBoard(config.tensorboard))
     batches = training_batches(encoded.rows, rows_a_step, encoder.pad_id, config.seed)

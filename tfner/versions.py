@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 from tfner.errors import UserError
@@ -39,7 +39,8 @@ def check_output(folder: Path) -> None:
         raise UserError(f"--output {folder}: {existing} cannot be written ({error.strerror}): choose another folder") from error
     if existing == folder:
         names = sorted(path.name for path in folder.iterdir())
-        other = [n for n in names if not (n.isdigit() or n.startswith(".") or n in (TRAINING, EVALUATIONS, *OTHER_FORMATS))]
+        ours = (TRAINING, EVALUATIONS, *OTHER_FORMATS)
+        other = [n for n in names if not n.startswith(".") and not ((n.isdigit() or n in ours) and (folder / n).is_dir())]
         if other:
             raise UserError(
                 f"--output {folder}: expected an empty folder or one with numbered versions, found {', '.join(other[:5])}: "
@@ -52,10 +53,30 @@ def next_number(folder: Path) -> int:
     return max([0, *numbers(folder), *numbers(folder / TRAINING)]) + 1
 
 
-def publish(target: Path, write: Callable[[Path], None]) -> Path:
-    """Lets ``write`` fill a new folder beside ``target`` and renames it into place, replacing nothing.
+def check_replaceable(target: Path, files: Collection[str]) -> None:
+    """Makes sure that a folder of results can be written, and replaced where it exists.
 
-    Whatever interrupts it, ``target`` either does not exist or is whole. Raises FileExistsError where it exists already.
+    Raises UserError where it is inside a version or a training state, or holds anything that is not one of ``files``.
+    """
+    for parent in target.absolute().parents:
+        if (parent / "saved_model.pb").exists() or (parent / "labels.json").exists():
+            raise UserError(f"--output {target}: {parent} holds a trained model: choose a folder outside it")
+    if target.is_dir():
+        other = sorted(path.name for path in target.iterdir() if path.name not in files or path.is_dir())
+        if other:
+            raise UserError(
+                f"--output {target}: expected a new folder or one with an earlier evaluation alone, found "
+                f"{', '.join(other[:5])}: choose another"
+            )
+    elif target.exists():
+        raise UserError(f"--output {target}: expected a folder, but it is a file: choose another")
+
+
+def publish(target: Path, write: Callable[[Path], None], replace: bool = False) -> Path:
+    """Lets ``write`` fill a new folder beside ``target`` and renames it into place.
+
+    Whatever interrupts it, ``target`` either does not exist or is whole. With ``replace``, a folder that is there goes once the
+    new one is written. Raises FileExistsError where it exists already and is not to be replaced.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     draft = target.parent / f".{target.name}-{os.getpid()}"
@@ -63,9 +84,15 @@ def publish(target: Path, write: Callable[[Path], None]) -> Path:
     draft.mkdir()
     try:
         write(draft)
-        if target.exists():
+        if not target.exists():
+            draft.rename(target)
+        elif replace:
+            old = draft.with_name(f"{draft.name}-old")
+            target.rename(old)
+            draft.rename(target)
+            shutil.rmtree(old)
+        else:
             raise FileExistsError(f"{target} exists already")
-        draft.rename(target)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
     return target
