@@ -9,8 +9,8 @@ import argparse
 import time
 
 from tfner.demo import demo_corpus
+from tfner.folder import resolve
 from tfner.terminal import quiet_imports, quieten, table
-from tfner.versions import resolve
 
 SIZES = (1, 2, 4, 8, 16, 32, 64, 128)
 WORDS = 20  # of a text

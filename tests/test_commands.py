@@ -12,7 +12,8 @@ import time
 import numpy as np
 import pytest
 
-from tfner import bundle, evaluate, export, predict, train, versions
+from tfner import bundle, evaluate, export, predict, train
+from tfner import folder as versions
 from tfner.config import make_config
 from tfner.demo import demo_corpus
 from tfner.epochs import COLUMNS, logits_function

@@ -16,10 +16,10 @@ from tfner import bundle, export
 from tfner.config import make_config
 from tfner.epochs import logits_function
 from tfner.errors import UserError
+from tfner.folder import check_output, next_number
 from tfner.models import build_model
 from tfner.pretrained import load_tokenizer
 from tfner.transformers_format import CLASSES, SETTINGS, pytorch_weights
-from tfner.versions import check_output, next_number
 
 VARIANTS = {"bert": "finetune", "distilbert": "replace", "roberta": "finetune", "electra": "replace"}
 VARIANTS |= {"camembert": "finetune", "xlm-roberta": "replace"}

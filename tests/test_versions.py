@@ -1,6 +1,6 @@
 import pytest
 
-from tfner import versions
+from tfner import folder as versions
 from tfner.errors import UserError
 
 

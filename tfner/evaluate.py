@@ -17,10 +17,10 @@ from typing import Any
 from tfner.config import CORPUS_SETTINGS, Config, add_flags
 from tfner.corpus import SPLITS, corpus_of
 from tfner.errors import UserError
+from tfner.folder import EVALUATIONS, check_replaceable, publish, resolve
 from tfner.mistakes import Mistake, mistakes
 from tfner.scores import INTERVAL_SAMPLES, Scores, format_confusion, format_scores, score
 from tfner.terminal import command, print_json, quiet_imports
-from tfner.versions import EVALUATIONS, check_replaceable, publish, resolve
 
 FILES = ("scores.json", "scores.txt", "mistakes.txt", "confusion_matrix.png", "learning_curves.png")
 """The files of an evaluation's folder, which a later one replaces."""

@@ -12,8 +12,8 @@ from functools import partial
 from pathlib import Path
 
 from tfner.errors import UserError
+from tfner.folder import TRAINING, next_number, numbers, publish
 from tfner.terminal import command, print_json, quiet_imports
-from tfner.versions import TRAINING, next_number, numbers, publish
 
 FORMATS = {
     "savedmodel": "for tfner and TensorFlow Serving",

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from tfner.errors import UserError, one_line
+from tfner.folder import resolve
 from tfner.rest import DEFAULT_SIGNATURE, INTEGERS, TEXT, RestError, Signature, Tensor
 from tfner.terminal import quiet_imports
-from tfner.versions import resolve
 
 PIECES = "pieces"  # the signature that every export has
 

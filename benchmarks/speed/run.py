@@ -184,7 +184,7 @@ def export(model: Path, *flags) -> None:
 
 def in_bfloat16(model: Path, folder: Path) -> Path:
     """The same weights in an export that computes in bfloat16."""
-    from tfner.versions import TRAINING, numbers
+    from tfner.folder import TRAINING, numbers
 
     latest = model / TRAINING / str(numbers(model / TRAINING)[-1])
     copy = shutil.copytree(latest, folder / TRAINING / "1")

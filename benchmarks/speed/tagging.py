@@ -48,7 +48,7 @@ def graph(model: str):
     import tensorflow as tf
     import tensorflow_text  # noqa: F401  its operations are in the graph
 
-    from tfner.versions import resolve
+    from tfner.folder import resolve
 
     loaded = tf.saved_model.load(str(resolve(model)))
     run = loaded.signatures["serving_default"]
