@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tfner.microbatch import Microbatcher, Overloaded
+from tfner.serving.microbatch import Microbatcher, Overloaded
 
 
 def letters(texts):

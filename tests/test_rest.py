@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from tfner.rest import LIMITS, Limits, RestError, Tensor, read_query, write_answer, write_metadata, write_status
+from tfner.serving.rest import LIMITS, Limits, RestError, Tensor, read_query, write_answer, write_metadata, write_status
 
 SIGNATURES = {
     "serving_default": {"text": Tensor("DT_STRING", (-1,))},

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from tfner.errors import UserError
-from tfner.rest import LIMITS, Limits
+from tfner.serving.rest import LIMITS, Limits
 from tfner.terminal import command
 
 
@@ -45,12 +45,12 @@ def serve(
     try:
         import uvicorn
 
-        from tfner.app import make_app
+        from tfner.serving.app import make_app
     except ModuleNotFoundError as error:
         if error.name not in ("starlette", "uvicorn"):
             raise
         raise UserError(f"the server needs {error.name}, which is not installed: pip install -e '.[serve]'") from error
-    from tfner.servable import load_servable
+    from tfner.serving.servable import load_servable
 
     listener = _listen(host, port)  # first, as it is quick to fail
     with listener:

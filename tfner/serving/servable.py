@@ -14,7 +14,7 @@ import numpy as np
 
 from tfner.errors import UserError, one_line
 from tfner.folder import resolve
-from tfner.rest import DEFAULT_SIGNATURE, INTEGERS, TEXT, RestError, Signature, Tensor
+from tfner.serving.rest import DEFAULT_SIGNATURE, INTEGERS, TEXT, RestError, Signature, Tensor
 from tfner.terminal import quiet_imports
 
 PIECES = "pieces"  # the signature that every export has

@@ -22,10 +22,10 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from tfner import rest
-from tfner.microbatch import Microbatcher, Overloaded
-from tfner.rest import LIMITS, Limits, RestError
-from tfner.servable import Servable
+from tfner.serving import rest
+from tfner.serving.microbatch import Microbatcher, Overloaded
+from tfner.serving.rest import LIMITS, Limits, RestError
+from tfner.serving.servable import Servable
 
 _PATH = re.compile(
     r"/v1/models/(?P<name>[^/:]+)(?:/versions/(?P<version>\d+)|/labels/(?P<label>[^/:]+))?(?P<ask>/metadata|:predict)?"
