@@ -419,7 +419,7 @@ def test_an_evaluation_with_a_file_of_somebody_else_in_it_is_left_alone(capsys, 
 
 
 def test_an_evaluation_that_cannot_be_written_leaves_the_earlier_one(model, tmp_path, monkeypatch):
-    from tfner import plots
+    from tfner.evaluation import plots
 
     evaluate.evaluate(model, output=tmp_path / "e", say=lambda line: None)
     before = {path.name: path.read_bytes() for path in (tmp_path / "e").iterdir()}

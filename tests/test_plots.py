@@ -5,9 +5,9 @@ import sys
 import numpy as np
 import pytest
 
+from tfner.evaluation.plots import compare_curves, confusion_matrix, learning_curves, save, type_bars
+from tfner.evaluation.scores import score
 from tfner.labels import CONLL_LABELS, LabelSet
-from tfner.plots import compare_curves, confusion_matrix, learning_curves, save, type_bars
-from tfner.scores import score
 
 HISTORY = [
     {"epoch": 1, "loss": 0.9, "val_loss": 0.4, "precision": 0.6, "recall": 0.5, "f1": 0.55, "accuracy": 0.9},

@@ -11,9 +11,8 @@ from seqeval.metrics.v1 import classification_report as strict_report
 from seqeval.scheme import IOB2
 
 from tfner.corpus import load_corpus
-from tfner.labels import CONLL_LABELS, LabelSet, Span
-from tfner.mistakes import format_mistake, mistakes
-from tfner.scores import (
+from tfner.evaluation.mistakes import format_mistake, mistakes
+from tfner.evaluation.scores import (
     Score,
     Scores,
     all_one_class,
@@ -22,6 +21,7 @@ from tfner.scores import (
     format_scores,
     score,
 )
+from tfner.labels import CONLL_LABELS, LabelSet, Span
 
 AB = LabelSet.from_types(["A", "BB"])
 POS = LabelSet(("DT", "NN", "VB"), plain=True)

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 
 from tfner import __version__
 from tfner.config import Config
+from tfner.evaluation.scores import Scores, format_scores
 from tfner.labels import LabelSet
-from tfner.scores import Scores, format_scores
 
 _VARIANTS = {
     "finetune": "encoder, dropout, one classification layer",

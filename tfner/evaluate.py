@@ -17,9 +17,9 @@ from typing import Any
 from tfner.config import CORPUS_SETTINGS, Config, add_flags
 from tfner.corpus import SPLITS, corpus_of
 from tfner.errors import UserError
+from tfner.evaluation.mistakes import Mistake, mistakes
+from tfner.evaluation.scores import INTERVAL_SAMPLES, Scores, format_confusion, format_scores, score
 from tfner.folder import EVALUATIONS, check_replaceable, publish, resolve
-from tfner.mistakes import Mistake, mistakes
-from tfner.scores import INTERVAL_SAMPLES, Scores, format_confusion, format_scores, score
 from tfner.terminal import command, print_json, quiet_imports
 
 FILES = ("scores.json", "scores.txt", "mistakes.txt", "confusion_matrix.png", "learning_curves.png")
@@ -59,7 +59,7 @@ def evaluate(
         UserError: where model, corpus or split are missing, or the split has entity types that the model does not know.
     """
     with quiet_imports():
-        from tfner import plots
+        from tfner.evaluation import plots
         from tfner.tagger import EXTRA, Tagger, is_address
 
     served = is_address(model)

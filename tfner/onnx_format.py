@@ -18,8 +18,8 @@ import tf_keras as keras
 from tfner.config import Config
 from tfner.encoding import Encoder
 from tfner.errors import UserError, one_line
+from tfner.evaluation.scores import Scores
 from tfner.models import build_model
-from tfner.scores import Scores
 from tfner.transformers_format import write_description
 
 INPUTS = ["input_ids", "attention_mask"]

@@ -15,8 +15,8 @@ from pathlib import Path
 from tfner.config import PRESETS, Config, add_flags, make_config
 from tfner.corpus import Corpus, corpus_of
 from tfner.errors import UserError
+from tfner.evaluation.scores import INTERVAL_SAMPLES, Scores, format_scores, score
 from tfner.folder import TRAINING, check_output, next_number, publish
-from tfner.scores import INTERVAL_SAMPLES, Scores, format_scores, score
 from tfner.terminal import command, print_json, quiet_imports
 
 

@@ -18,9 +18,9 @@ from tfner.card import model_card
 from tfner.config import Config
 from tfner.encoding import Encoder
 from tfner.errors import UserError
+from tfner.evaluation.scores import Scores
 from tfner.models import ENCODER
 from tfner.pretrained import load_tokenizer, piece_limit
-from tfner.scores import Scores
 
 CLASSES = {
     "bert": ("BertForTokenClassification", "bert"),

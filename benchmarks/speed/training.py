@@ -17,8 +17,8 @@ from turns import answer, ready
 
 from tfner.corpus import load_corpus
 from tfner.encoding import Encoder
+from tfner.evaluation.scores import score
 from tfner.pretrained import load_tokenizer
-from tfner.scores import score
 
 
 class Scorer:

@@ -9,8 +9,8 @@ import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from tfner.evaluation.scores import check_aligned
 from tfner.labels import Span, iob2, spans
-from tfner.scores import check_aligned
 
 _WIDTH = 100  # characters of a line of words
 _LONG, _CONTEXT = 60, 12  # of a sentence of more words than _LONG, only _CONTEXT words around each mistake are shown
