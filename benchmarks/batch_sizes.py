@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 import time
 
-from tfner.demo import demo_corpus
+from tfner.demo.corpus import demo_corpus
 from tfner.folder import resolve
 from tfner.terminal import quiet_imports, quieten, table
 

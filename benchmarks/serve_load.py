@@ -22,7 +22,7 @@ from pathlib import Path
 
 import aiohttp
 
-from tfner.demo import demo_corpus
+from tfner.demo.corpus import demo_corpus
 
 TOLERANCE = 1e-4
 

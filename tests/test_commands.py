@@ -15,7 +15,7 @@ import pytest
 from tfner import bundle, evaluate, export, predict, train
 from tfner import folder as versions
 from tfner.config import make_config
-from tfner.demo import demo_corpus
+from tfner.demo.corpus import demo_corpus
 from tfner.epochs import COLUMNS, logits_function
 from tfner.labels import spans
 from tfner.tagger import EXTRA, Tagger

@@ -7,11 +7,12 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from tfner import demo, demo_grammar
-from tfner import demo_encoder as encoder_module
 from tfner.corpus import SPLITS, TASKS
-from tfner.demo import demo_corpus, held_out_names
-from tfner.demo_encoder import demo_encoder
+from tfner.demo import corpus as demo
+from tfner.demo import encoder as encoder_module
+from tfner.demo import grammar as demo_grammar
+from tfner.demo.corpus import demo_corpus, held_out_names
+from tfner.demo.encoder import demo_encoder
 from tfner.errors import UserError
 from tfner.labels import CONLL_LABELS, CONLL_TYPES, scheme, spans
 
@@ -31,9 +32,7 @@ def entities(sentence):
 
 
 def test_processes_with_other_hash_seeds_generate_the_same_corpus():
-    program = (
-        "import hashlib; from tfner.demo import demo_corpus; print(hashlib.sha256(repr(demo_corpus()).encode()).hexdigest())"
-    )
+    program = "import hashlib; from tfner.demo.corpus import demo_corpus; print(hashlib.sha256(repr(demo_corpus()).encode()).hexdigest())"
     digests = {
         subprocess.run(
             [sys.executable, "-c", program],

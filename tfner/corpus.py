@@ -85,7 +85,7 @@ def load_corpus(
         raise UserError(f"unseen_labels {unseen_labels!r}: expected error or keep")
     path = Path(spec).expanduser()
     if spec == "demo":
-        from tfner import demo  # it stands below this module: the one import that points down
+        from tfner.demo import corpus as demo  # it stands below this module: the one import that points down
 
         return demo.demo_corpus(task)
     if path.exists():

@@ -29,7 +29,7 @@ def encoder_source(name: str | Path) -> str:
     """
     name = str(name)
     if name == "demo":
-        from tfner.demo_encoder import demo_encoder  # generates a corpus first, which other encoders do not need
+        from tfner.demo.encoder import demo_encoder  # generates a corpus first, which other encoders do not need
 
         return str(demo_encoder())
     path = Path(name).expanduser()

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tfner.demo import demo_corpus
+from tfner.demo.corpus import demo_corpus
 from tfner.errors import UserError
 
 ENCODER_SEED = 0

@@ -12,8 +12,8 @@ import re
 from collections.abc import Callable, Iterable
 from typing import ClassVar, NamedTuple
 
-from tfner import demo_grammar as grammar
 from tfner.corpus import TASKS, Corpus, Sentence
+from tfner.demo import grammar
 from tfner.errors import UserError
 from tfner.labels import CONLL_LABELS, OUTSIDE, LabelSet
 
