@@ -6,8 +6,8 @@ import pytest
 from datasets import ClassLabel, Dataset, DatasetDict, Features, List, Value, load_dataset
 
 from tfner.corpus import Sentence, load_corpus
+from tfner.data.hub import written_splits
 from tfner.errors import UserError
-from tfner.hub import written_splits
 from tfner.labels import CONLL_LABELS
 
 

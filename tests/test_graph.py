@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from tfner import graph as graph_module
 from tfner.config import make_config
 from tfner.corpus import Sentence, load_corpus
+from tfner.data.words import split_words
 from tfner.encoding import Encoder
 from tfner.epochs import logits_function
 from tfner.errors import UserError
@@ -24,7 +25,6 @@ from tfner.labels import CONLL_LABELS, LabelSet
 from tfner.models import build_model
 from tfner.pretrained import load_tokenizer
 from tfner.tagger import Tagger
-from tfner.words import split_words
 
 TEXTS = [
     "said Peter rejects said in call British lamb x y Blackburn",

@@ -1,7 +1,7 @@
 import pytest
 
+from tfner.data.inputs import guess_format, read_inputs
 from tfner.errors import UserError
-from tfner.inputs import guess_format, read_inputs
 
 
 def test_text_is_a_line_each_and_empty_lines_count():

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tfner.corpus import load_corpus
-from tfner.words import PATTERN, split_words
+from tfner.data.words import PATTERN, split_words
 
 
 def words(text):

@@ -11,12 +11,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from tfner.columns import read_columns
 from tfner.config import Config
+from tfner.data.conll import read_columns
+from tfner.data.files import Written, read_text, split_files, splits_in_name
+from tfner.data.jsonl import read_jsonl
 from tfner.errors import UserError
-from tfner.jsonl import read_jsonl
 from tfner.labels import LabelSet, iob2, scheme, split_tag
-from tfner.sources import Written, read_text, split_files, splits_in_name
 
 SPLITS = ("train", "validation", "test")
 TASKS = ("ner", "pos", "chunk")
@@ -96,7 +96,7 @@ def load_corpus(
             "lines), one such file, a name on the Hugging Face hub such as conll2003, or demo for the embedded corpus"
         )
     else:
-        from tfner.hub import read_hub  # brings the datasets library, which only the hub needs
+        from tfner.data.hub import read_hub  # brings the datasets library, which only the hub needs
 
         written, notes = read_hub(str(spec), task)
     splits: dict[str, tuple[Sentence, ...]] = {}

@@ -11,10 +11,10 @@ from collections.abc import Callable
 import tensorflow as tf
 import tensorflow_text as tf_text
 
+from tfner.data.words import PATTERN, SPACE
 from tfner.encoding import Encoder, overlap_and_stride
 from tfner.labels import split_tag
 from tfner.wordpiece import WordPiece, unsupported
-from tfner.words import PATTERN, SPACE
 
 PIECES_A_RUN = 512
 """Pieces, padding included, that go through the encoder together; bounds the memory, and little of it is padding where requests

@@ -17,7 +17,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from tfner.inputs import FORMATS, guess_format, read_inputs
+from tfner.data.inputs import FORMATS, guess_format, read_inputs
 from tfner.labels import Entity
 from tfner.terminal import command, quiet_imports
 

@@ -16,13 +16,13 @@ import numpy as np
 
 from tfner.config import Config
 from tfner.corpus import Sentence
+from tfner.data.words import split_words
 from tfner.encoding import DOCUMENT_PIECES, Encoder, Kept
 from tfner.errors import UserError, one_line
 from tfner.folder import resolve
 from tfner.labels import Entity, LabelSet, Span, spans
 from tfner.pretrained import load_tokenizer
 from tfner.terminal import quiet_imports
-from tfner.words import split_words
 
 EXTRA = "assets.extra"
 """Folder of a SavedModel for files that travel along; TF Serving reserves the name."""

@@ -9,8 +9,8 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+from tfner.data.files import Written, number_documents, shorten
 from tfner.errors import UserError
-from tfner.sources import Written, number_documents, shorten
 
 LABELS_FILE = "labels.json"
 _DOCUMENT_KEYS = ("document", "document_id")

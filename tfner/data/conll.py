@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from sys import intern
 
+from tfner.data.files import Written, shorten
 from tfner.errors import UserError
-from tfner.sources import Written, shorten
 
 DOCUMENT_MARK = "-DOCSTART-"
 _LAYOUTS = {4: "word POS chunk NER", 3: "word POS NER"}

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from tfner.data.files import Written, number_documents, splits_in_name
 from tfner.errors import UserError, one_line
-from tfner.sources import Written, number_documents, splits_in_name
 
 _REPOSITORIES = {"conll2003": "tomaarsen/conll2003"}  # unlike the original's, its rows say which document they are of
 _PARQUET = "refs/convert/parquet"  # where the hub keeps its own Parquet copy of data sets that come as a script
