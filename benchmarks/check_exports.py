@@ -34,8 +34,8 @@ def expect(model: Path, corpus: str, output: Path) -> None:
     from tfner.corpus import load_corpus
     from tfner.epochs import logits_function
     from tfner.folder import TRAINING, numbers
+    from tfner.modeling.pretrained import load_encoder_config, piece_limit
     from tfner.onnx_format import in_float32
-    from tfner.pretrained import load_encoder_config, piece_limit
 
     state = model / TRAINING / str(numbers(model / TRAINING)[-1])
     trained, encoder, config = bundle.load_state(state)

@@ -5,11 +5,11 @@ import tiny
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from tfner import batching
-from tfner.batching import LARGEST, pad, run_rows, runs, training_batches, training_plan
 from tfner.corpus import Sentence, load_corpus
-from tfner.encoding import Encoder, Row
 from tfner.labels import CONLL_LABELS, IGNORED_LABEL
+from tfner.modeling import batches as batching
+from tfner.modeling.batches import LARGEST, pad, run_rows, runs, training_batches, training_plan
+from tfner.modeling.rows import Encoder, Row
 
 
 def row(length: int, number: int) -> Row:

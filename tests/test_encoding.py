@@ -9,12 +9,12 @@ import tiny
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tfner.batching import pad
 from tfner.corpus import Sentence, load_corpus
-from tfner.encoding import SPECIAL, Encoder, Kept
 from tfner.errors import UserError
 from tfner.labels import CONLL_LABELS, IGNORED_LABEL, LabelSet
-from tfner.pretrained import encoder_source, from_hub_or_folder, load_encoder_config, load_tokenizer, piece_limit
+from tfner.modeling.batches import pad
+from tfner.modeling.pretrained import encoder_source, from_hub_or_folder, load_encoder_config, load_tokenizer, piece_limit
+from tfner.modeling.rows import SPECIAL, Encoder, Kept
 
 EU = Sentence(
     tuple(tiny.WORDS[:9]),
@@ -577,7 +577,7 @@ def test_a_defect_of_ours_keeps_its_own_exception(tmp_path):
 def test_a_hub_out_of_reach_is_one_line_with_the_ways_out_and_within_20_seconds(tmp_path, endpoint, function):
     program = (
         "import sys, time, transformers\n"
-        f"from tfner.pretrained import {function}\n"
+        f"from tfner.modeling.pretrained import {function}\n"
         "from tfner.errors import UserError\n"
         "start = time.perf_counter()\n"
         f"try: {function}('bert-base-cased')\n"

@@ -17,13 +17,13 @@ from tfner import graph as graph_module
 from tfner.config import make_config
 from tfner.corpus import Sentence, load_corpus
 from tfner.data.words import split_words
-from tfner.encoding import Encoder
 from tfner.epochs import logits_function
 from tfner.errors import UserError
 from tfner.graph import signatures
 from tfner.labels import CONLL_LABELS, LabelSet
-from tfner.models import build_model
-from tfner.pretrained import load_tokenizer
+from tfner.modeling.pretrained import load_tokenizer
+from tfner.modeling.rows import Encoder
+from tfner.modeling.variants import build_model
 from tfner.tagger import Tagger
 
 TEXTS = [

@@ -7,11 +7,11 @@ import tensorflow as tf
 import tf_keras as keras
 import tiny
 
-from tfner import layers
 from tfner.config import Config
 from tfner.epochs import logits_function
-from tfner.layers import Dropout, Stack, attention, gelu, layer_norm
-from tfner.models import ENCODER, VARIANTS, build_model, for_inference
+from tfner.modeling import layers
+from tfner.modeling.layers import Dropout, Stack, attention, gelu, layer_norm
+from tfner.modeling.variants import ENCODER, VARIANTS, build_model, for_inference
 
 LABELS = 5
 STACKED = ("bert", "electra", "roberta", *tiny.LIKE_ROBERTA)

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tfner.labels import IGNORED_LABEL
-from tfner.losses import MaskedAccuracy, MaskedCrossentropy, MaskedLoss
+from tfner.modeling.losses import MaskedAccuracy, MaskedCrossentropy, MaskedLoss
 
 
 def by_hand(labels, logits):
@@ -184,7 +184,7 @@ DISTRIBUTED = """
     import numpy as np
     import tensorflow as tf
     import tf_keras as keras
-    from tfner.losses import MaskedAccuracy, MaskedCrossentropy, MaskedLoss
+    from tfner.modeling.losses import MaskedAccuracy, MaskedCrossentropy, MaskedLoss
     from tfner.optimizers import AdamW, WarmupLinearDecay
 
     cpu = tf.config.list_physical_devices("CPU")[0]

@@ -13,9 +13,9 @@ import tiny
 
 from tfner.config import Config
 from tfner.errors import UserError
-from tfner.layers import Dropout, gelu
-from tfner.models import ENCODER, VARIANTS, build_model, new_variables, parameter_counts
-from tfner.pretrained import load_encoder_config, load_tokenizer, piece_limit
+from tfner.modeling.layers import Dropout, gelu
+from tfner.modeling.pretrained import load_encoder_config, load_tokenizer, piece_limit
+from tfner.modeling.variants import ENCODER, VARIANTS, build_model, new_variables, parameter_counts
 
 LABELS = 9
 LENGTHS = [7, 12, 3]
@@ -493,7 +493,7 @@ import sys
 sys.modules["torch"] = None  # importing it fails, as where it is not installed
 import numpy as np
 from tfner.config import Config
-from tfner.models import build_model, parameter_counts
+from tfner.modeling.variants import build_model, parameter_counts
 for variant in ("finetune", "head", "replace"):
     model = build_model(variant, sys.argv[1], 9, Config(variant=variant))
     ids = np.array([[101, 2624, 3799, 2003, 1037, 2103, 102]], np.int32)

@@ -13,7 +13,7 @@ from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, te
 from tensorflow_serving.config import model_server_config_pb2
 
 from tfner.client import ServedTagger
-from tfner.models import VARIANTS
+from tfner.modeling.variants import VARIANTS
 from tfner.warmup import _BATCHES
 
 FOLDER = Path(__file__).parent.parent / "serving"

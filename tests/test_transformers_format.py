@@ -17,8 +17,8 @@ from tfner.config import make_config
 from tfner.epochs import logits_function
 from tfner.errors import UserError
 from tfner.folder import check_output, next_number
-from tfner.models import build_model
-from tfner.pretrained import load_tokenizer
+from tfner.modeling.pretrained import load_tokenizer
+from tfner.modeling.variants import build_model
 from tfner.transformers_format import CLASSES, SETTINGS, pytorch_weights
 
 VARIANTS = {"bert": "finetune", "distilbert": "replace", "roberta": "finetune", "electra": "replace"}

@@ -94,8 +94,8 @@ def exported_model(folder: Path, kind: str = "bert", name: str = "finetune", see
     from tfner.config import make_config
     from tfner.epochs import COLUMNS
     from tfner.labels import CONLL_TYPES, LabelSet
-    from tfner.models import build_model
-    from tfner.pretrained import load_tokenizer
+    from tfner.modeling.pretrained import load_tokenizer
+    from tfner.modeling.variants import build_model
 
     source = str(model_folder(folder / f"{kind}-encoder", kind, seed))
     config, labels = make_config(variant=name, encoder=source, output=str(folder / name)), LabelSet.from_types(CONLL_TYPES)
@@ -126,8 +126,8 @@ def trained_folder(folder: Path, kind: str, variant: str, **settings) -> Path:
     from tfner import bundle
     from tfner.config import make_config
     from tfner.labels import LabelSet
-    from tfner.models import build_model
-    from tfner.pretrained import load_tokenizer
+    from tfner.modeling.pretrained import load_tokenizer
+    from tfner.modeling.variants import build_model
 
     encoder = model_folder(folder / "encoder", "roberta" if kind in LIKE_ROBERTA else kind)
     if kind in LIKE_ROBERTA:

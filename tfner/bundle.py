@@ -18,14 +18,14 @@ import tf_keras as keras
 from tfner import __version__
 from tfner.card import model_card
 from tfner.config import Config
-from tfner.encoding import Encoder
 from tfner.errors import UserError, one_line
 from tfner.evaluation import plots
 from tfner.evaluation.scores import Scores
 from tfner.graph import signatures
 from tfner.labels import LabelSet
-from tfner.models import build_model
-from tfner.pretrained import load_encoder_config, load_tokenizer, piece_limit
+from tfner.modeling.pretrained import load_encoder_config, load_tokenizer, piece_limit
+from tfner.modeling.rows import Encoder
+from tfner.modeling.variants import build_model
 from tfner.tagger import EXTRA, make_encoder, read_settings
 from tfner.warmup import write_warmup
 

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 
 from tfner.corpus import Sentence
-from tfner.encoding import Kept
 from tfner.errors import UserError
 from tfner.labels import Entity
+from tfner.modeling.rows import Kept
 from tfner.tagger import Tagged, Tagger, joined_offsets, utf8_size
 from tfner.transport import FAILED, INVALID, NOT_FOUND, TOO_LARGE, TOO_LATE, UNAVAILABLE, Address, Refusal, connect
 

@@ -19,11 +19,11 @@ import tensorflow as tf
 import tf_keras as keras
 from tqdm import tqdm
 
-from tfner.batching import run_rows
 from tfner.corpus import Sentence
-from tfner.encoding import Encoder
 from tfner.evaluation.scores import all_one_class, score
 from tfner.labels import IGNORED_LABEL
+from tfner.modeling.batches import run_rows
+from tfner.modeling.rows import Encoder
 
 COLUMNS = ("epoch", "loss", "val_loss", "precision", "recall", "f1", "accuracy", "seconds", "words_per_second")
 _WIDTHS = (5, 9, 9, 9, 9, 9, 9, 9, 9)

@@ -60,8 +60,9 @@ def export(
     if target.exists():
         raise UserError(f"--output {target}: expected a new folder, but it exists: choose another")
     with quiet_imports():
-        from tfner import bundle, models, onnx_format, transformers_format
+        from tfner import bundle, onnx_format, transformers_format
         from tfner.epochs import logits_function
+        from tfner.modeling import variants as models
     if format == "onnx":
         onnx_format.require_tf2onnx()
     model, encoder, config = bundle.load_state(source)

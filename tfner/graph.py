@@ -12,8 +12,8 @@ import tensorflow as tf
 import tensorflow_text as tf_text
 
 from tfner.data.words import PATTERN, SPACE
-from tfner.encoding import Encoder, overlap_and_stride
 from tfner.labels import split_tag
+from tfner.modeling.rows import Encoder, overlap_and_stride
 from tfner.wordpiece import WordPiece, unsupported
 
 PIECES_A_RUN = 512

@@ -16,10 +16,10 @@ import tensorflow as tf
 import tf_keras as keras
 
 from tfner.config import Config
-from tfner.encoding import Encoder
 from tfner.errors import UserError, one_line
 from tfner.evaluation.scores import Scores
-from tfner.models import build_model
+from tfner.modeling.rows import Encoder
+from tfner.modeling.variants import build_model
 from tfner.transformers_format import write_description
 
 INPUTS = ["input_ids", "attention_mask"]

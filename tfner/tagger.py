@@ -17,11 +17,11 @@ import numpy as np
 from tfner.config import Config
 from tfner.corpus import Sentence
 from tfner.data.words import split_words
-from tfner.encoding import DOCUMENT_PIECES, Encoder, Kept
 from tfner.errors import UserError, one_line
 from tfner.folder import resolve
 from tfner.labels import Entity, LabelSet, Span, spans
-from tfner.pretrained import load_tokenizer
+from tfner.modeling.pretrained import load_tokenizer
+from tfner.modeling.rows import DOCUMENT_PIECES, Encoder, Kept
 from tfner.terminal import quiet_imports
 
 EXTRA = "assets.extra"
@@ -93,7 +93,7 @@ class Tagger:
 
     def predict(self, sentences: Sequence[Sentence], progress: Callable[[Iterable], Iterable] = iter) -> list[Tagged]:
         """Tags sentences, all of them at once; their own tags play no part. One result per sentence, in order."""
-        from tfner.batching import run_rows
+        from tfner.modeling.batches import run_rows
 
         encoded = self.encoder.encode([Sentence(s.words, (), s.document) for s in sentences])
         self.kept += encoded.kept

@@ -54,11 +54,12 @@ def train(config: Config, say: Callable[[str], None] = print) -> Trained:
         import tensorflow as tf
         import tf_keras as keras
 
-        from tfner import bundle, models, optimizers
-        from tfner.batching import training_batches
+        from tfner import bundle, optimizers
         from tfner.epochs import EpochReport, Interrupt, SaveBest, logits_function
-        from tfner.losses import MaskedAccuracy, MaskedCrossentropy, MaskedLoss
-        from tfner.pretrained import encoder_source, load_encoder_config, load_tokenizer, piece_limit
+        from tfner.modeling import variants as models
+        from tfner.modeling.batches import training_batches
+        from tfner.modeling.losses import MaskedAccuracy, MaskedCrossentropy, MaskedLoss
+        from tfner.modeling.pretrained import encoder_source, load_encoder_config, load_tokenizer, piece_limit
         from tfner.tagger import Tagger, make_encoder
 
     keras.utils.set_random_seed(config.seed)

@@ -16,11 +16,11 @@ import tf_keras as keras
 from tfner import bundle
 from tfner.card import model_card
 from tfner.config import Config
-from tfner.encoding import Encoder
 from tfner.errors import UserError
 from tfner.evaluation.scores import Scores
-from tfner.models import ENCODER
-from tfner.pretrained import load_tokenizer, piece_limit
+from tfner.modeling.pretrained import load_tokenizer, piece_limit
+from tfner.modeling.rows import Encoder
+from tfner.modeling.variants import ENCODER
 
 CLASSES = {
     "bert": ("BertForTokenClassification", "bert"),

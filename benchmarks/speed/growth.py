@@ -21,14 +21,14 @@ import numpy as np
 import tf_keras as keras
 from turns import answer, ready
 
-from tfner.batching import training_batches
 from tfner.config import Config
 from tfner.corpus import load_corpus
-from tfner.encoding import Encoder, Row
-from tfner.losses import MaskedAccuracy, MaskedCrossentropy, MaskedLoss
-from tfner.models import build_model, new_variables
+from tfner.modeling.batches import training_batches
+from tfner.modeling.losses import MaskedAccuracy, MaskedCrossentropy, MaskedLoss
+from tfner.modeling.pretrained import load_tokenizer
+from tfner.modeling.rows import Encoder, Row
+from tfner.modeling.variants import build_model, new_variables
 from tfner.optimizers import AdamW, WarmupLinearDecay
-from tfner.pretrained import load_tokenizer
 
 
 class Growth:

@@ -95,8 +95,8 @@ def limit(arguments) -> dict:
 def work(arguments) -> dict[str, int]:
     """What there is to do: the encoder's parameters without embeddings, word pieces to train on, pieces and words to tag."""
     from tfner.corpus import load_corpus
-    from tfner.encoding import Encoder
-    from tfner.pretrained import load_tokenizer
+    from tfner.modeling.pretrained import load_tokenizer
+    from tfner.modeling.rows import Encoder
 
     corpus = load_corpus(str(arguments.corpus))
     encoder = Encoder(load_tokenizer(str(arguments.encoder)), corpus.labels)

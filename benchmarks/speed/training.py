@@ -16,9 +16,9 @@ import time
 from turns import answer, ready
 
 from tfner.corpus import load_corpus
-from tfner.encoding import Encoder
 from tfner.evaluation.scores import score
-from tfner.pretrained import load_tokenizer
+from tfner.modeling.pretrained import load_tokenizer
+from tfner.modeling.rows import Encoder
 
 
 class Scorer:
@@ -29,7 +29,7 @@ class Scorer:
         self.encoded = {split: encoder.encode(sentences) for split, sentences in self.sentences.items()}
 
     def __call__(self, logits) -> dict[str, float]:
-        from tfner.batching import run_rows
+        from tfner.modeling.batches import run_rows
 
         found = {}
         for split, encoded in self.encoded.items():
@@ -120,7 +120,7 @@ def fit(encoder: str, corpus: str, epochs: int, seed: int) -> None:
     import tf_keras as keras
     from transformers import TFAutoModelForTokenClassification
 
-    from tfner.batching import pad
+    from tfner.modeling.batches import pad
 
     keras.utils.set_random_seed(seed)
     tokenizer, loaded = load_tokenizer(encoder), load_corpus(corpus)

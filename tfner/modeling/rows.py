@@ -14,7 +14,7 @@ import numpy as np
 from tfner.corpus import Sentence
 from tfner.errors import UserError
 from tfner.labels import IGNORED_LABEL, LabelSet
-from tfner.pretrained import require_fast
+from tfner.modeling.pretrained import require_fast
 from tfner.terminal import table
 
 LABEL_PIECES = ("first", "all")

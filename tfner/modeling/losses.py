@@ -12,8 +12,8 @@ import numpy as np
 import tensorflow as tf
 import tf_keras as keras
 
-from tfner.encoding import Row
 from tfner.labels import IGNORED_LABEL
+from tfner.modeling.rows import Row
 
 
 def _counted(labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

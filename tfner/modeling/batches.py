@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 import numpy as np
 import tensorflow as tf
 
-from tfner.encoding import Row
 from tfner.labels import IGNORED_LABEL
+from tfner.modeling.rows import Row
 
 POOL = 50
 """Batches that are sorted by length together in training: larger pools pad less, smaller ones shuffle better."""

@@ -14,8 +14,8 @@ import tensorflow as tf
 import tf_keras as keras
 
 from tfner.errors import UserError, one_line
-from tfner.layers import Dropout, Stack, speed_up
-from tfner.pretrained import from_hub_or_folder, load_encoder_config
+from tfner.modeling.layers import Dropout, Stack, speed_up
+from tfner.modeling.pretrained import from_hub_or_folder, load_encoder_config
 
 PRECISIONS = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
 ENCODER = "encoder"
