@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 from servers import Backend, GrpcServer, Raw, RestServer, raising, sleeping
 
-from tfner import client
-from tfner.client import ServedTagger
 from tfner.corpus import Sentence
 from tfner.errors import UserError
-from tfner.tagger import Tagger
-from tfner.transport import Address
+from tfner.tagging import served as client
+from tfner.tagging.served import ServedTagger
+from tfner.tagging.tagger import Tagger
+from tfner.tagging.transport import Address
 
 TEXTS = ["Peter Blackburn said in Nice", "", "EU rejects German call . " * 9, "  Köln: «Ümit» 🙂 y\u0301  said\tin Nice !", "x"]
 SENTENCES = [

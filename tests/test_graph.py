@@ -24,7 +24,7 @@ from tfner.labels import CONLL_LABELS, LabelSet
 from tfner.modeling.pretrained import load_tokenizer
 from tfner.modeling.rows import Encoder
 from tfner.modeling.variants import build_model
-from tfner.tagger import Tagger
+from tfner.tagging.tagger import Tagger
 
 TEXTS = [
     "said Peter rejects said in call British lamb x y Blackburn",

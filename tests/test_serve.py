@@ -18,7 +18,7 @@ import pytest
 from local_server import Server, exported, same
 
 from tfner import serve
-from tfner.tagger import Tagger
+from tfner.tagging.tagger import Tagger
 
 TEXTS = [
     "Peter Blackburn said in Nice.",

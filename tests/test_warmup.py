@@ -7,7 +7,7 @@ import tensorflow as tf
 import tiny
 from tensorflow_serving.apis import prediction_log_pb2
 
-from tfner.tagger import Tagger
+from tfner.tagging.tagger import Tagger
 from tfner.warmup import WARMUP, write_warmup
 
 

@@ -26,7 +26,7 @@ from tfner.labels import LabelSet
 from tfner.modeling.pretrained import load_encoder_config, load_tokenizer, piece_limit
 from tfner.modeling.rows import Encoder
 from tfner.modeling.variants import build_model
-from tfner.tagger import EXTRA, make_encoder, read_settings
+from tfner.tagging.tagger import EXTRA, make_encoder, read_settings
 from tfner.warmup import write_warmup
 
 WEIGHTS = "best.weights.h5"

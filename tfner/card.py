@@ -54,7 +54,7 @@ _USE = """\
 ## Use
 
 ```python
-from tfner.tagger import Tagger
+from tfner.tagging.tagger import Tagger
 
 Tagger.load(FOLDER).tag(TEXT)
 ```

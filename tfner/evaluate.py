@@ -60,7 +60,7 @@ def evaluate(
     """
     with quiet_imports():
         from tfner.evaluation import plots
-        from tfner.tagger import EXTRA, Tagger, is_address
+        from tfner.tagging.tagger import EXTRA, Tagger, is_address
 
     served = is_address(model)
     if served and not (output and "corpus" in corpus):

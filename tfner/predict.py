@@ -38,7 +38,7 @@ def predict(
         UserError: where there is no such model.
     """
     with quiet_imports():
-        from tfner import tagger
+        from tfner.tagging import tagger
     loaded = tagger.Tagger.load(model)
     inputs, again = tee(inputs)
     for item, entities in zip(again, loaded.tag_many(inputs, chunk or tagger.CHUNK), strict=True):

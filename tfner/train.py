@@ -60,7 +60,7 @@ def train(config: Config, say: Callable[[str], None] = print) -> Trained:
         from tfner.modeling.batches import training_batches
         from tfner.modeling.losses import MaskedAccuracy, MaskedCrossentropy, MaskedLoss
         from tfner.modeling.pretrained import encoder_source, load_encoder_config, load_tokenizer, piece_limit
-        from tfner.tagger import Tagger, make_encoder
+        from tfner.tagging.tagger import Tagger, make_encoder
 
     keras.utils.set_random_seed(config.seed)
     source = encoder_source(config.encoder)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
-from tfner.tagger import EXTRA
+from tfner.tagging.tagger import EXTRA
 
 WARMUP = f"{EXTRA}/tf_serving_warmup_requests"
 """The file in a SavedModel that TF Serving looks for; it reads at most 1,000 records of it."""

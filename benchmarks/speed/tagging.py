@@ -19,7 +19,7 @@ import numpy as np
 from turns import answer, ready
 
 from tfner.labels import spans
-from tfner.tagger import joined_offsets
+from tfner.tagging.tagger import joined_offsets
 
 BATCH = 32
 
@@ -32,7 +32,7 @@ def entities(words: list[str], tags: list[str]) -> list[tuple[str, int, int]]:
 
 def tagger(model: str, from_text: bool):
     """tfner's ``Tagger``, from split words or from text."""
-    from tfner.tagger import Tagger
+    from tfner.tagging.tagger import Tagger
 
     loaded = Tagger.load(model)
 

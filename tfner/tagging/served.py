@@ -17,8 +17,8 @@ from tfner.corpus import Sentence
 from tfner.errors import UserError
 from tfner.labels import Entity
 from tfner.modeling.rows import Kept
-from tfner.tagger import Tagged, Tagger, joined_offsets, utf8_size
-from tfner.transport import FAILED, INVALID, NOT_FOUND, TOO_LARGE, TOO_LATE, UNAVAILABLE, Address, Refusal, connect
+from tfner.tagging.tagger import Tagged, Tagger, joined_offsets, utf8_size
+from tfner.tagging.transport import FAILED, INVALID, NOT_FOUND, TOO_LARGE, TOO_LATE, UNAVAILABLE, Address, Refusal, connect
 
 TRIES = 6
 """How often a request is sent to a server that does not answer, or says that it is busy, before that is an error."""

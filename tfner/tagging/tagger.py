@@ -76,7 +76,7 @@ class Tagger:
         Raises UserError where there is no model, its files are incomplete or damaged, or its server does not answer.
         """
         if is_address(path):
-            from tfner.client import ServedTagger  # a tagger itself
+            from tfner.tagging.served import ServedTagger  # a tagger itself
 
             return ServedTagger(str(path))
         folder = resolve(path)
