@@ -16,9 +16,9 @@ from tfner import bundle, evaluate, export, predict, train
 from tfner import folder as versions
 from tfner.config import make_config
 from tfner.demo.corpus import demo_corpus
-from tfner.epochs import COLUMNS, logits_function
 from tfner.labels import spans
 from tfner.tagging.tagger import EXTRA, Tagger
+from tfner.training.callbacks import COLUMNS, logits_function
 
 SIZES = {"train": 120, "validation": 40, "test": 40}
 EPOCHS = 12  # of 4 steps each: enough to find some entities

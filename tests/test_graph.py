@@ -17,7 +17,6 @@ from tfner import graph as graph_module
 from tfner.config import make_config
 from tfner.corpus import Sentence, load_corpus
 from tfner.data.words import split_words
-from tfner.epochs import logits_function
 from tfner.errors import UserError
 from tfner.graph import signatures
 from tfner.labels import CONLL_LABELS, LabelSet
@@ -25,6 +24,7 @@ from tfner.modeling.pretrained import load_tokenizer
 from tfner.modeling.rows import Encoder
 from tfner.modeling.variants import build_model
 from tfner.tagging.tagger import Tagger
+from tfner.training.callbacks import logits_function
 
 TEXTS = [
     "said Peter rejects said in call British lamb x y Blackburn",

@@ -8,10 +8,10 @@ import tf_keras as keras
 import tiny
 
 from tfner.config import Config
-from tfner.epochs import logits_function
 from tfner.modeling import layers
 from tfner.modeling.layers import Dropout, Stack, attention, gelu, layer_norm
 from tfner.modeling.variants import ENCODER, VARIANTS, build_model, for_inference
+from tfner.training.callbacks import logits_function
 
 LABELS = 5
 STACKED = ("bert", "electra", "roberta", *tiny.LIKE_ROBERTA)

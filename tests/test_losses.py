@@ -185,7 +185,7 @@ DISTRIBUTED = """
     import tensorflow as tf
     import tf_keras as keras
     from tfner.modeling.losses import MaskedAccuracy, MaskedCrossentropy, MaskedLoss
-    from tfner.optimizers import AdamW, WarmupLinearDecay
+    from tfner.training.optimizers import AdamW, WarmupLinearDecay
 
     cpu = tf.config.list_physical_devices("CPU")[0]
     tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)

@@ -12,9 +12,9 @@ from transformers import AutoTokenizer
 
 from tfner import bundle, export, onnx_format
 from tfner.config import Config
-from tfner.epochs import logits_function
 from tfner.errors import UserError
 from tfner.modeling.variants import build_model
+from tfner.training.callbacks import logits_function
 from tfner.transformers_format import SETTINGS
 
 onnxruntime = pytest.importorskip("onnxruntime", reason="onnxruntime is not installed: pip install -e '.[onnx]'")

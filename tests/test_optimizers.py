@@ -3,7 +3,7 @@ import pytest
 import tensorflow as tf
 import tf_keras as keras
 
-from tfner.optimizers import AdamW, WarmupLinearDecay
+from tfner.training.optimizers import AdamW, WarmupLinearDecay
 
 SHAPES = {"kernel": (4, 3), "bias": (3,), "cube": (2, 3, 2), "scalar": ()}
 

@@ -14,11 +14,11 @@ from transformers.modeling_tf_pytorch_utils import convert_tf_weight_name_to_pt_
 
 from tfner import bundle, export
 from tfner.config import make_config
-from tfner.epochs import logits_function
 from tfner.errors import UserError
 from tfner.folder import check_output, next_number
 from tfner.modeling.pretrained import load_tokenizer
 from tfner.modeling.variants import build_model
+from tfner.training.callbacks import logits_function
 from tfner.transformers_format import CLASSES, SETTINGS, pytorch_weights
 
 VARIANTS = {"bert": "finetune", "distilbert": "replace", "roberta": "finetune", "electra": "replace"}

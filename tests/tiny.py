@@ -92,10 +92,10 @@ def exported_model(folder: Path, kind: str = "bert", name: str = "finetune", see
     """
     from tfner import bundle, export
     from tfner.config import make_config
-    from tfner.epochs import COLUMNS
     from tfner.labels import CONLL_TYPES, LabelSet
     from tfner.modeling.pretrained import load_tokenizer
     from tfner.modeling.variants import build_model
+    from tfner.training.callbacks import COLUMNS
 
     source = str(model_folder(folder / f"{kind}-encoder", kind, seed))
     config, labels = make_config(variant=name, encoder=source, output=str(folder / name)), LabelSet.from_types(CONLL_TYPES)

@@ -61,8 +61,8 @@ def export(
         raise UserError(f"--output {target}: expected a new folder, but it exists: choose another")
     with quiet_imports():
         from tfner import bundle, onnx_format, transformers_format
-        from tfner.epochs import logits_function
         from tfner.modeling import variants as models
+        from tfner.training.callbacks import logits_function
     if format == "onnx":
         onnx_format.require_tf2onnx()
     model, encoder, config = bundle.load_state(source)

@@ -54,13 +54,14 @@ def train(config: Config, say: Callable[[str], None] = print) -> Trained:
         import tensorflow as tf
         import tf_keras as keras
 
-        from tfner import bundle, optimizers
-        from tfner.epochs import EpochReport, Interrupt, SaveBest, logits_function
+        from tfner import bundle
         from tfner.modeling import variants as models
         from tfner.modeling.batches import training_batches
         from tfner.modeling.losses import MaskedAccuracy, MaskedCrossentropy, MaskedLoss
         from tfner.modeling.pretrained import encoder_source, load_encoder_config, load_tokenizer, piece_limit
         from tfner.tagging.tagger import Tagger, make_encoder
+        from tfner.training import optimizers
+        from tfner.training.callbacks import EpochReport, Interrupt, SaveBest, logits_function
 
     keras.utils.set_random_seed(config.seed)
     source = encoder_source(config.encoder)

@@ -28,7 +28,7 @@ from tfner.modeling.losses import MaskedAccuracy, MaskedCrossentropy, MaskedLoss
 from tfner.modeling.pretrained import load_tokenizer
 from tfner.modeling.rows import Encoder, Row
 from tfner.modeling.variants import build_model, new_variables
-from tfner.optimizers import AdamW, WarmupLinearDecay
+from tfner.training.optimizers import AdamW, WarmupLinearDecay
 
 
 class Growth:

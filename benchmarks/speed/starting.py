@@ -18,7 +18,8 @@ from turns import answer, ready
 
 STEP = """
 import sys, os
-from tfner import epochs, train
+from tfner import train
+from tfner.training import callbacks as epochs
 def end(self, batch, logs=None):
     print("done", flush=True)
     os._exit(0)

@@ -41,9 +41,9 @@ class Scorer:
 
 def tfner(encoder: str, corpus: str, epochs: int, seed: int, variant: str, precision: str) -> None:
     """The command's own function; a turn starts with an epoch and ends before the next."""
-    from tfner import epochs as parts
     from tfner.config import make_config
     from tfner.train import train
+    from tfner.training import callbacks as parts
 
     class Turns(parts.EpochReport):
         def on_epoch_begin(self, epoch, logs=None):
