@@ -30,11 +30,11 @@ TEXT = "Peter Blackburn of the European Commission rejected a German call to boy
 
 def expect(model: Path, corpus: str, output: Path) -> None:
     """Saves sentences, their padded piece ids and the logits of the Keras model in float32."""
-    from tfner import bundle
     from tfner.corpus import load_corpus
+    from tfner.exports import saved_model as bundle
+    from tfner.exports.onnx import in_float32
     from tfner.folder import TRAINING, numbers
     from tfner.modeling.pretrained import load_encoder_config, piece_limit
-    from tfner.onnx_format import in_float32
     from tfner.training.callbacks import logits_function
 
     state = model / TRAINING / str(numbers(model / TRAINING)[-1])

@@ -12,10 +12,11 @@ import time
 import numpy as np
 import pytest
 
-from tfner import bundle, evaluate, export, predict, train
+from tfner import evaluate, export, predict, train
 from tfner import folder as versions
 from tfner.config import make_config
 from tfner.demo.corpus import demo_corpus
+from tfner.exports import saved_model as bundle
 from tfner.labels import spans
 from tfner.tagging.tagger import EXTRA, Tagger
 from tfner.training.callbacks import COLUMNS, logits_function

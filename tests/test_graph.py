@@ -13,12 +13,12 @@ import tiny
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tfner import graph as graph_module
 from tfner.config import make_config
 from tfner.corpus import Sentence, load_corpus
 from tfner.data.words import split_words
 from tfner.errors import UserError
-from tfner.graph import signatures
+from tfner.exports import graph as graph_module
+from tfner.exports.graph import signatures
 from tfner.labels import CONLL_LABELS, LabelSet
 from tfner.modeling.pretrained import load_tokenizer
 from tfner.modeling.rows import Encoder

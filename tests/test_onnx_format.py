@@ -10,12 +10,14 @@ import pytest
 import tiny
 from transformers import AutoTokenizer
 
-from tfner import bundle, export, onnx_format
+from tfner import export
 from tfner.config import Config
 from tfner.errors import UserError
+from tfner.exports import onnx as onnx_format
+from tfner.exports import saved_model as bundle
+from tfner.exports.transformers import SETTINGS
 from tfner.modeling.variants import build_model
 from tfner.training.callbacks import logits_function
-from tfner.transformers_format import SETTINGS
 
 onnxruntime = pytest.importorskip("onnxruntime", reason="onnxruntime is not installed: pip install -e '.[onnx]'")
 pytest.importorskip("tf2onnx", reason="tf2onnx is not installed: pip install -e '.[onnx]'")

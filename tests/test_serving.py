@@ -12,9 +12,9 @@ import yaml
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, text_format, wrappers_pb2
 from tensorflow_serving.config import model_server_config_pb2
 
+from tfner.exports.warmup import _BATCHES
 from tfner.modeling.variants import VARIANTS
 from tfner.tagging.served import ServedTagger
-from tfner.warmup import _BATCHES
 
 FOLDER = Path(__file__).parent.parent / "serving"
 PORTS = {"8500": "grpc", "8501": "rest"}  # --port and --rest_api_port in the image's entry point

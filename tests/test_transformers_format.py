@@ -12,14 +12,15 @@ from safetensors import safe_open
 from transformers import AlbertConfig, AutoTokenizer, TFAutoModelForTokenClassification
 from transformers.modeling_tf_pytorch_utils import convert_tf_weight_name_to_pt_weight_name
 
-from tfner import bundle, export
+from tfner import export
 from tfner.config import make_config
 from tfner.errors import UserError
+from tfner.exports import saved_model as bundle
+from tfner.exports.transformers import CLASSES, SETTINGS, pytorch_weights
 from tfner.folder import check_output, next_number
 from tfner.modeling.pretrained import load_tokenizer
 from tfner.modeling.variants import build_model
 from tfner.training.callbacks import logits_function
-from tfner.transformers_format import CLASSES, SETTINGS, pytorch_weights
 
 VARIANTS = {"bert": "finetune", "distilbert": "replace", "roberta": "finetune", "electra": "replace"}
 VARIANTS |= {"camembert": "finetune", "xlm-roberta": "replace"}

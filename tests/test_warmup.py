@@ -7,8 +7,8 @@ import tensorflow as tf
 import tiny
 from tensorflow_serving.apis import prediction_log_pb2
 
+from tfner.exports.warmup import WARMUP, write_warmup
 from tfner.tagging.tagger import Tagger
-from tfner.warmup import WARMUP, write_warmup
 
 
 def answers(folder, signatures):

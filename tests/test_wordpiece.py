@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tfner.corpus import load_corpus
+from tfner.exports.wordpiece import WordPiece, unsupported
 from tfner.modeling.pretrained import load_tokenizer
-from tfner.wordpiece import WordPiece, unsupported
 
 AWKWARD = ["", " ", "a b", "##", "[MASK]", "a[SEP]b", "[UNK]", "x" * 100, "x" * 101, "é" * 100, "東" * 300, "İ" * 101, "\0"]
 ENCODERS = ["bert-base-cased-tokenizer", "minilm-l6-h384-uncased"]

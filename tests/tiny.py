@@ -90,8 +90,9 @@ def exported_model(folder: Path, kind: str = "bert", name: str = "finetune", see
 
     Its logits are spread and centred, so that words of one sentence get different labels.
     """
-    from tfner import bundle, export
+    from tfner import export
     from tfner.config import make_config
+    from tfner.exports import saved_model as bundle
     from tfner.labels import CONLL_TYPES, LabelSet
     from tfner.modeling.pretrained import load_tokenizer
     from tfner.modeling.variants import build_model
@@ -123,8 +124,8 @@ def random_inputs(lengths: list[int], vocabulary: int, seed: int = 3) -> tuple[n
 
 def trained_folder(folder: Path, kind: str, variant: str, **settings) -> Path:
     """What a training of a tiny encoder on ``LABELS`` leaves, with random weights everywhere."""
-    from tfner import bundle
     from tfner.config import make_config
+    from tfner.exports import saved_model as bundle
     from tfner.labels import LabelSet
     from tfner.modeling.pretrained import load_tokenizer
     from tfner.modeling.variants import build_model

@@ -100,7 +100,7 @@ def evaluate(
         plots.save(plots.confusion_matrix(scores), folder / "confusion_matrix.png")
         if served:
             return
-        from tfner import bundle  # needs TensorFlow, which a served model does without
+        from tfner.exports import saved_model as bundle  # needs TensorFlow, which a served model does without
 
         history = bundle.read_history(version / EXTRA / bundle.HISTORY)
         if history:

@@ -60,7 +60,9 @@ def export(
     if target.exists():
         raise UserError(f"--output {target}: expected a new folder, but it exists: choose another")
     with quiet_imports():
-        from tfner import bundle, onnx_format, transformers_format
+        from tfner.exports import onnx as onnx_format
+        from tfner.exports import saved_model as bundle
+        from tfner.exports import transformers as transformers_format
         from tfner.modeling import variants as models
         from tfner.training.callbacks import logits_function
     if format == "onnx":

@@ -54,7 +54,7 @@ def train(config: Config, say: Callable[[str], None] = print) -> Trained:
         import tensorflow as tf
         import tf_keras as keras
 
-        from tfner import bundle
+        from tfner.exports import saved_model as bundle
         from tfner.modeling import variants as models
         from tfner.modeling.batches import training_batches
         from tfner.modeling.losses import MaskedAccuracy, MaskedCrossentropy, MaskedLoss

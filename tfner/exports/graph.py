@@ -12,9 +12,9 @@ import tensorflow as tf
 import tensorflow_text as tf_text
 
 from tfner.data.words import PATTERN, SPACE
+from tfner.exports.wordpiece import WordPiece, unsupported
 from tfner.labels import split_tag
 from tfner.modeling.rows import Encoder, overlap_and_stride
-from tfner.wordpiece import WordPiece, unsupported
 
 PIECES_A_RUN = 512
 """Pieces, padding included, that go through the encoder together; bounds the memory, and little of it is padding where requests

@@ -16,18 +16,18 @@ import tensorflow as tf
 import tf_keras as keras
 
 from tfner import __version__
-from tfner.card import model_card
 from tfner.config import Config
 from tfner.errors import UserError, one_line
 from tfner.evaluation import plots
 from tfner.evaluation.scores import Scores
-from tfner.graph import signatures
+from tfner.exports.card import model_card
+from tfner.exports.graph import signatures
+from tfner.exports.warmup import write_warmup
 from tfner.labels import LabelSet
 from tfner.modeling.pretrained import load_encoder_config, load_tokenizer, piece_limit
 from tfner.modeling.rows import Encoder
 from tfner.modeling.variants import build_model
 from tfner.tagging.tagger import EXTRA, make_encoder, read_settings
-from tfner.warmup import write_warmup
 
 WEIGHTS = "best.weights.h5"
 HISTORY = "history.csv"

@@ -13,11 +13,11 @@ from pathlib import Path
 import numpy as np
 import tf_keras as keras
 
-from tfner import bundle
-from tfner.card import model_card
 from tfner.config import Config
 from tfner.errors import UserError
 from tfner.evaluation.scores import Scores
+from tfner.exports import saved_model as bundle
+from tfner.exports.card import model_card
 from tfner.modeling.pretrained import load_tokenizer, piece_limit
 from tfner.modeling.rows import Encoder
 from tfner.modeling.variants import ENCODER

@@ -18,9 +18,9 @@ import tf_keras as keras
 from tfner.config import Config
 from tfner.errors import UserError, one_line
 from tfner.evaluation.scores import Scores
+from tfner.exports.transformers import write_description
 from tfner.modeling.rows import Encoder
 from tfner.modeling.variants import build_model
-from tfner.transformers_format import write_description
 
 INPUTS = ["input_ids", "attention_mask"]
 OPSET = 17  # read by ONNX Runtime since 1.12
