@@ -1,4 +1,4 @@
-"""Texts a second that an export's ``serving_default`` tags, by the size of the batch: what serving/batching.config rests on.
+"""Texts a second that an export's `serving_default` tags, by the size of the batch: what serving/batching.config rests on.
 
 python benchmarks/batch_sizes.py saved_models/head
 """
@@ -17,14 +17,14 @@ WORDS = 20  # of a text
 
 
 def texts(number: int) -> list[str]:
-    """Texts of ``WORDS`` words each, cut out of the embedded corpus."""
+    """Texts of `WORDS` words each, cut out of the embedded corpus."""
     words = [word for sentence in demo_corpus().splits["test"] for word in sentence.words]
     return [" ".join(words[i * WORDS : (i + 1) * WORDS]) for i in range(number)]
 
 
 def measure(model: str, seconds: float) -> list[tuple[int, float, float]]:
     """For every batch size the shortest time of a request and the least processor time (of all cores together), in seconds,
-    in at least ``seconds`` of it. The first is what counts; on a machine that does other things, only the second holds."""
+    in at least `seconds` of it. The first is what counts; on a machine that does other things, only the second holds."""
     with quiet_imports():
         import tensorflow as tf
         import tensorflow_text  # noqa: F401  registers the ops of an export

@@ -30,15 +30,15 @@ TEXT = "Peter Blackburn of the European Commission rejected a German call to boy
 
 def expect(model: Path, corpus: str, output: Path) -> None:
     """Saves sentences, their padded piece ids and the logits of the Keras model in float32."""
-    from tfner.corpus import load_corpus
-    from tfner.exports import saved_model as bundle
+    from tfner.data.load import load_corpus
     from tfner.exports.onnx import in_float32
     from tfner.folder import TRAINING, numbers
     from tfner.modeling.pretrained import load_encoder_config, piece_limit
-    from tfner.training.callbacks import logits_function
+    from tfner.modeling.variants import logits_function
+    from tfner.training import state as states
 
     state = model / TRAINING / str(numbers(model / TRAINING)[-1])
-    trained, encoder, config = bundle.load_state(state)
+    trained, encoder, config = states.load_state(state)
     logits = logits_function(in_float32(trained, config, state))
     limit = piece_limit(load_encoder_config(str(state / "encoder")), encoder.tokenizer)
     options = {"is_split_into_words": True, "padding": True, "truncation": True, "max_length": limit, "return_tensors": "np"}

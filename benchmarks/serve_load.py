@@ -3,7 +3,7 @@
     pip install -e '.[serve]' aiohttp
     python benchmarks/serve_load.py saved_models/head [--requests 10000] [--clients 1 8 64] [--json load.json]
 
-Starts ``python -m tfner.serve`` on the model and takes sentences of the demo corpus (1 to 4 a request, some empty, some long).
+Starts `python -m tfner.serve` on the model and takes sentences of the demo corpus (1 to 4 a request, some empty, some long).
 What each text gets alone is asked first; then every answer under load is compared with it: scores within 1e-4, all else
 exactly, and no padding beyond the request's own longest text. Prints a Markdown table, and JSON.
 """

@@ -2,7 +2,7 @@ import os
 from pathlib import Path
 
 import pytest
-import tiny
+from support import tiny
 
 
 @pytest.fixture(scope="session")

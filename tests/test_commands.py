@@ -13,13 +13,16 @@ import numpy as np
 import pytest
 
 from tfner import evaluate, export, predict, train
-from tfner import folder as versions
+from tfner import folder as folders
 from tfner.config import make_config
 from tfner.demo.corpus import demo_corpus
-from tfner.exports import saved_model as bundle
+from tfner.evaluation.scores import read_scores
+from tfner.folder import EXTRA
 from tfner.labels import spans
-from tfner.tagging.tagger import EXTRA, Tagger
-from tfner.training.callbacks import COLUMNS, logits_function
+from tfner.modeling.variants import logits_function
+from tfner.tagging.load import load_tagger
+from tfner.training import state as states
+from tfner.training.callbacks import COLUMNS
 
 SIZES = {"train": 120, "validation": 40, "test": 40}
 EPOCHS = 12  # of 4 steps each: enough to find some entities
@@ -111,13 +114,13 @@ def test_a_fresh_process_gives_the_probabilities_of_the_model_in_memory(trained,
     program = (
         "import sys, numpy as np\nfrom tfner.tagger import Tagger\n"
         "given = np.load(sys.argv[2])\n"
-        "np.save(sys.argv[3], Tagger.load(sys.argv[1]).probabilities(given['ids'], given['mask']))"
+        "np.save(sys.argv[3], load_tagger(sys.argv[1]).probabilities(given['ids'], given['mask']))"
     )
     command = [sys.executable, "-c", program, str(folder), str(tmp_path / "in.npz"), str(tmp_path / "out.npy")]
     subprocess.run(command, check=True, capture_output=True)
     reloaded = np.load(tmp_path / "out.npy")
 
-    rebuilt, _, _ = bundle.load_state(folder.parent / "training" / "1")
+    rebuilt, _, _ = states.load_state(folder.parent / "training" / "1")
     logits = logits_function(rebuilt)(ids, mask).numpy().astype(np.float64)
     expected = np.exp(logits) / np.exp(logits).sum(-1, keepdims=True)
     assert reloaded.dtype == np.float32
@@ -130,7 +133,7 @@ def test_exporting_again_makes_the_next_version_with_the_same_answers(model, tmp
     assert export.main([str(tmp_path / "model"), "--json"]) == 0
     folder = tmp_path / "model" / "2"
     assert json.loads(capsys.readouterr().out) == {"folder": str(folder)}
-    assert Tagger.load(folder).tag(TEXT) == Tagger.load(model / "1").tag(TEXT)
+    assert load_tagger(folder).tag(TEXT) == load_tagger(model / "1").tag(TEXT)
     assert {p.name for p in (folder / EXTRA).iterdir()} == {p.name for p in (model / "1" / EXTRA).iterdir()}
 
 
@@ -179,7 +182,7 @@ def test_predict_reads_standard_input_files_and_columns_alike(model, corpus, tmp
 def test_predict_prints_the_fields_for_the_eye(model, capsys):
     assert predict.main([str(model), TEXT]) == 0
     output = capsys.readouterr().out
-    entities = Tagger.load(model).tag(TEXT)
+    entities = load_tagger(model).tag(TEXT)
     assert len(output.splitlines()) == 1 + len(entities)
     for entity in entities:
         assert f"[{entity.text}]{entity.type}" in output.splitlines()[0]
@@ -187,7 +190,7 @@ def test_predict_prints_the_fields_for_the_eye(model, capsys):
 
 
 def test_tag_words_agrees_with_the_tags_of_predict(model):
-    tagger = Tagger.load(model)
+    tagger = load_tagger(model)
     for sentence, tagged in zip(
         demo_corpus().splits["test"][:20], tagger.predict(demo_corpus().splits["test"][:20]), strict=True
     ):
@@ -199,14 +202,14 @@ def test_tag_words_agrees_with_the_tags_of_predict(model):
 
 
 def test_a_word_without_pieces_is_outside_and_shifts_nothing(model):
-    tagger = Tagger.load(model)
+    tagger = load_tagger(model)
     words = demo_corpus().splits["test"][0].words
     plain, padded = tagger.tag_words(words), tagger.tag_words(["\u200b", *words, ""])
     assert [(e.type, e.text, e.first_word + 1) for e in plain] == [(e.type, e.text, e.first_word) for e in padded]
 
 
 def test_chunks_do_not_change_answers(model):
-    tagger = Tagger.load(model)
+    tagger = load_tagger(model)
     words = [s.words for s in demo_corpus().splits["test"][:30]]
     together = list(tagger.tag_many(words))
     for one, other in zip(together, tagger.tag_many(words, chunk=7), strict=True):
@@ -261,23 +264,23 @@ def test_ctrl_c_keeps_the_best_weights_and_still_exports(corpus, tmp_path):
     assert process.wait() == 0
     assert "interrupted: going on with the best weights" in rest
     assert "test split" in rest
-    history = bundle.read_history(tmp_path / "m" / "1" / EXTRA / "history.csv")
+    history = folders.read_history(tmp_path / "m" / "1" / EXTRA / "history.csv")
     assert 2 <= len(history) < 20
-    scores = bundle.read_scores(tmp_path / "m" / "1" / EXTRA / "scores.json")
+    scores = read_scores(tmp_path / "m" / "1" / EXTRA / "scores.json")
     assert scores["validation"].overall.f1 == pytest.approx(max(float(row["f1"]) for row in history), abs=1e-5)
 
 
 def test_an_export_killed_half_way_leaves_the_model_as_it_was(model, tmp_path):
     folder = shutil.copytree(model, tmp_path / "model")
-    before = versions.numbers(folder)
+    before = folders.versions(folder)
     process = subprocess.Popen([sys.executable, "-m", "tfner.export", str(folder)], stderr=subprocess.DEVNULL)
     while process.poll() is None and not list(folder.glob(".*/variables")):
         time.sleep(0.005)
     process.kill()
     assert process.wait() == -signal.SIGKILL
     assert list(folder.glob(".*/variables"))  # half a version, under a name that TF Serving and tfner pass over
-    assert versions.numbers(folder) == before
-    assert Tagger.load(folder).tag(TEXT) == Tagger.load(model).tag(TEXT)
+    assert folders.versions(folder) == before
+    assert load_tagger(folder).tag(TEXT) == load_tagger(model).tag(TEXT)
     assert export.export(folder).name == str(before[-1] + 1)
 
 
@@ -290,11 +293,11 @@ def test_other_tasks_train_and_score(task, tmp_path):
     flags = ["--task", "pos"] if task == "pos" else []
     argv = ["--corpus", tmp_path / "c", "--tag-column", 2, "--epochs", 1, "--output", tmp_path / "m", *flags]
     assert train.main([*map(str, argv), "--unseen-labels", "keep"]) == 0
-    scores = bundle.read_scores(tmp_path / "m" / "1" / EXTRA / "scores.json")["test"]
+    scores = read_scores(tmp_path / "m" / "1" / EXTRA / "scores.json")["test"]
     assert scores.plain == (task == "pos")
     if scores.plain:
         assert scores.overall.f1 == scores.accuracy
-        assert len(Tagger.load(tmp_path / "m").tag("It rains .")) == 3
+        assert len(load_tagger(tmp_path / "m").tag("It rains .")) == 3
 
 
 # --- a user's mistakes -------------------------------------------------------------------------------------------------
@@ -327,7 +330,7 @@ def test_a_label_unseen_in_training_is_refused_and_can_be_kept(capsys, corpus, t
     assert "--unseen-labels keep" in message
     assert train.main([*map(str, argv), "--unseen-labels", "keep"]) == 0
     assert "COMET" in capsys.readouterr().out
-    scores = bundle.read_scores(tmp_path / "m" / "1" / EXTRA / "scores.json")["test"]
+    scores = read_scores(tmp_path / "m" / "1" / EXTRA / "scores.json")["test"]
     assert scores.per_type["COMET"].number == 1
 
 
@@ -384,7 +387,7 @@ def test_a_damaged_model_is_refused(capsys, model, tmp_path):
 
 def test_damaged_best_weights_are_refused_and_nothing_is_exported(capsys, model, tmp_path):
     shutil.copytree(model, tmp_path / "m")
-    weights = tmp_path / "m" / "training" / "1" / bundle.WEIGHTS
+    weights = tmp_path / "m" / "training" / "1" / folders.WEIGHTS
     weights.write_bytes(weights.read_bytes()[:5000])
     assert "cannot be read" in refused(capsys, export, tmp_path / "m")
     weights.unlink()
@@ -452,7 +455,7 @@ def test_weights_of_the_best_epoch_survive_a_kill_while_the_next_are_written(cor
     config = make_config(corpus=str(corpus), epochs=EPOCHS, patience=EPOCHS, output=str(tmp_path / "m"))
     with pytest.raises(MemoryError):
         train.train(config, say=lambda line: None)
-    bundle.load_state(tmp_path / "m" / "training" / "1")
+    states.load_state(tmp_path / "m" / "training" / "1")
 
 
 def test_evaluating_types_the_model_does_not_know_is_refused_or_scores_them_as_missed(capsys, model, corpus, tmp_path):

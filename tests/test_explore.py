@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from tfner.corpus import load_corpus
+from tfner.data.load import load_corpus
 from tfner.explore import explore, main
 
 

@@ -6,9 +6,9 @@ import pytest
 
 from tfner import train
 from tfner.config import make_config
-from tfner.corpus import load_corpus
+from tfner.data.load import load_corpus
 from tfner.labels import spans
-from tfner.tagging.tagger import Tagger
+from tfner.tagging.load import load_tagger
 
 LEAST_F1 = 0.60  # of the short training, which reached 0.647; a tenth of the corpus, two epochs
 
@@ -77,7 +77,7 @@ def raw_and_split_f1(tagger, sentences):
 
 
 def test_raw_text_is_tagged_about_as_well_as_conlls_own_words(trained, corpus):
-    raw, split = raw_and_split_f1(Tagger.load(trained.folder), load_corpus(corpus).splits["test"])
+    raw, split = raw_and_split_f1(load_tagger(trained.folder), load_corpus(corpus).splits["test"])
     print(f"raw {raw:.4f}, split {split:.4f}")
     assert abs(split - trained.scores["test"].overall.f1) < 1e-3
     assert raw > split - 0.01

@@ -1,7 +1,7 @@
-"""The settings of a training: names, defaults, help texts and checks, once.
+"""The settings of a training: names, choices, defaults, help texts and checks.
 
-The command line is derived from ``Config``, and a model carries its own as ``config.json``. What depends on the encoder (a
-pretrained one wants gentler settings than the embedded one) stands in ``PRESETS``.
+The command line is derived from `Config`, and every model carries its own as `config.json`. Defaults that depend on the
+encoder are in `PRESETS`.
 """
 
 from __future__ import annotations
@@ -9,72 +9,118 @@ from __future__ import annotations
 import argparse
 import json
 import math
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field, fields, replace
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import Field, asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
-from tfner.errors import UserError
+from tfner.errors import UserError, setting
+
+VARIANTS = {
+    "finetune": "encoder, dropout, one classification layer",
+    "head": "encoder, dropout, an MLP head (dense 20 ReLU, dense 8 ReLU), a classification layer",
+    "replace": "encoder without its last transformer layer, dropout, one classification layer",
+}
+TASKS = ("ner", "pos", "chunk")
+UNSEEN_LABELS = ("error", "keep")
+LABEL_PIECES = ("first", "all")
+CONTEXTS = ("sentence", "document")
+ACTIVATIONS = ("relu", "gelu", "tanh", "elu", "swish")
+PRECISIONS = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
+"""Each precision and Keras's name of its policy."""
+MONITORS = {"f1": "max", "val_masked_accuracy": "max", "val_loss": "min"}
+"""What early stopping can watch on the validation split, and whether more or less of it is better."""
+INPUT_FORMATS = {"text": "one text a line", "jsonl": "JSON lines", "conll": "CoNLL columns"}
+"""What `predict` reads."""
+EXPORT_FORMATS = {
+    "savedmodel": "for tfner and TensorFlow Serving",
+    "transformers": "for PyTorch transformers, variants finetune and replace",
+    "onnx": "for ONNX Runtime",
+}
+
+GROUPS = {
+    "model": "model",
+    "corpus": "corpus",
+    "training": "training",
+    "rows": "words to word pieces",
+    "output": "output",
+}
+"""Groups of settings and their headings in `--help`."""
 
 
-def _setting(default: Any, help: str, choices: tuple[str, ...] = (), least: float | None = None, most: float | None = None):
-    return field(default=default, metadata={"help": help, "choices": choices, "least": least, "most": most})
+def _setting(
+    group: str,
+    default: Any,
+    help: str,
+    choices: Collection[str] = (),
+    least: float | None = None,
+    most: float | None = None,
+    absent: str = "",
+) -> Any:
+    """A field of `Config`; `absent` says what None stands for."""
+    metadata = {"group": group, "help": help, "choices": tuple(choices), "least": least, "most": most, "absent": absent}
+    return field(default=default, metadata=metadata)
 
 
 @dataclass(frozen=True)
 class Config:
-    """What a training is told. Every field is a flag of ``tfner train``; rates are per optimizer step, shares are 0 to 1.
+    """The settings of a training. Each is a flag of `tfner train`; rates are per optimizer step, shares are from 0 to 1.
 
-    Raises UserError on creation for a value that is out of range or not among the choices.
+    Raises UserError on creation for a value that is out of range, not finite or not among the choices.
     """
 
-    variant: str = _setting("finetune", "classifier on the encoder", ("finetune", "head", "replace"))
-    encoder: str = _setting("demo", "model folder, name on the Hugging Face hub, or demo (the embedded encoder)")
-    corpus: str = _setting("demo", "file, folder, name on the Hugging Face hub, or demo (the embedded corpus)")
-    task: str = _setting("ner", "which tags to learn", ("ner", "pos", "chunk"))
+    variant: str = _setting("model", "finetune", "classifier on the encoder", VARIANTS)
+    encoder: str = _setting("model", "demo", "model folder, name on the Hugging Face hub, or demo (the embedded encoder)")
+    head_units: tuple[int, ...] = _setting("model", (20, 8), "units of the dense layers of variant head", least=1)
+    head_activation: str = _setting("model", "relu", "activation of those layers", ACTIVATIONS)
+    dropout: float = _setting("model", 0.1, "dropout between encoder and classifier", least=0, most=0.9)
+    precision: str = _setting("model", "float32", "precision of matrix products; weights are float32", PRECISIONS)
+
+    corpus: str = _setting("corpus", "demo", "file, folder, name on the Hugging Face hub, or demo (the embedded corpus)")
+    task: str = _setting("corpus", "ner", "tags to learn", TASKS)
     tag_column: int | None = _setting(
-        None, "column of the tags, from 1 (negative: from the last), where --task does not find it"
+        "corpus", None, "column of the tags, from 1 (negative: from the last)", absent="the usual column of the task"
     )
     text_encoding: str | None = _setting(
-        None, "encoding of the corpus files, such as latin-1 [UTF-8, else ISO-8859-1 with a note]"
+        "corpus", None, "encoding of the files, such as latin-1", absent="UTF-8, or ISO-8859-1 with a note"
     )
-    one_document: bool = _setting(False, "read a file without document marks as one document")
+    one_document: bool = _setting("corpus", False, "read a file without document marks as one document")
     unseen_labels: str = _setting(
-        "error", "labels outside the training split: stop, or keep and score as missed", ("error", "keep")
+        "corpus", "error", "labels that do not occur in train: stop, or keep them and score them as missed", UNSEEN_LABELS
     )
-    epochs: int = _setting(3, "passes over the training sentences", least=1)
-    batch_size: int = _setting(32, "sentences per step (with --context document: rows that hold about as many)", least=1)
-    learning_rate: float = _setting(5e-5, "peak learning rate of the encoder", least=0)
-    head_learning_rate: float = _setting(1e-3, "peak learning rate of the new layers", least=0)
-    weight_decay: float = _setting(0.01, "decay of weights other than biases and LayerNorm", least=0)
-    warmup: float = _setting(0.1, "share of the steps in which the learning rates rise", least=0, most=1)
-    clip_norm: float = _setting(1.0, "global norm that gradients are scaled down to", least=0)
-    label_pieces: str = _setting("first", "label a word's first piece, or all of them", ("first", "all"))
-    context: str = _setting(
-        "sentence", "what a row holds: a sentence, or as much of a document as fits", ("sentence", "document")
-    )
-    max_pieces: int | None = _setting(
-        None, "longest row in word pieces [the encoder's limit; 128 with --context document]", least=8
-    )
-    head_units: tuple[int, ...] = _setting((20, 8), "units of the dense layers of variant head", least=1)
-    head_activation: str = _setting("relu", "activation of those layers", ("relu", "gelu", "tanh", "elu", "swish"))
-    dropout: float = _setting(0.1, "dropout between encoder and classifier", least=0, most=0.9)
-    precision: str = _setting("float32", "arithmetic of the layers; weights stay float32", ("float32", "bfloat16", "float16"))
-    monitor: str = _setting("f1", "what early stopping watches on validation", ("f1", "val_masked_accuracy", "val_loss"))
-    patience: int = _setting(2, "epochs without improvement before training stops", least=1)
-    seed: int = _setting(0, "seed of weights, dropout and order: the same seed gives the same run on the same machine", least=0)
-    tensorboard: str | None = _setting(None, "folder for TensorBoard logs")
-    output: str | None = _setting(None, "folder that gets the numbered versions of the model [saved_models/VARIANT]")
 
-    def __post_init__(self):
-        for setting in fields(self):
-            _check(setting, getattr(self, setting.name))
+    epochs: int = _setting("training", 3, "passes over the training sentences", least=1)
+    batch_size: int = _setting(
+        "training", 32, "sentences per step (with --context document: rows that hold about as many)", least=1
+    )
+    learning_rate: float = _setting("training", 5e-5, "peak learning rate of the encoder", least=0)
+    head_learning_rate: float = _setting("training", 1e-3, "peak learning rate of the new layers", least=0)
+    weight_decay: float = _setting("training", 0.01, "decay of weights other than biases and LayerNorm", least=0)
+    warmup: float = _setting("training", 0.1, "share of the steps in which the learning rates rise", least=0, most=1)
+    clip_norm: float = _setting("training", 1.0, "global norm that gradients are scaled down to; 0 for no limit", least=0)
+    monitor: str = _setting("training", "f1", "what early stopping watches on validation", MONITORS)
+    patience: int = _setting("training", 2, "epochs without improvement before training stops", least=1)
+    seed: int = _setting("training", 0, "seed of weights, dropout and order", least=0)
+
+    label_pieces: str = _setting("rows", "first", "label the first piece of a word, or all of them", LABEL_PIECES)
+    context: str = _setting("rows", "sentence", "what a row holds: a sentence, or as much of a document as fits", CONTEXTS)
+    max_pieces: int | None = _setting(
+        "rows", None, "longest row in word pieces", least=8, absent="the encoder's limit, or 128 with --context document"
+    )
+
+    tensorboard: str | None = _setting("output", None, "folder for TensorBoard logs", absent="no logs")
+    output: str | None = _setting("output", None, "folder for the numbered versions", absent="saved_models/VARIANT")
+
+    def __post_init__(self) -> None:
+        for one in fields(self):
+            _check(one, getattr(self, one.name))
         if self.learning_rate == 0 and self.head_learning_rate == 0:
-            raise UserError("--learning-rate and --head-learning-rate are both 0: nothing would be learned")
+            rates = f"{setting('learning_rate', 0)} and {setting('head_learning_rate', 0)}"
+            raise UserError(f"{rates}: nothing would be learned: raise one of them")
 
     @property
     def folder(self) -> Path:
-        """Where the numbered versions go."""
+        """The folder of the numbered versions."""
         return Path(self.output or f"saved_models/{self.variant}")
 
     def to_json(self) -> str:
@@ -83,12 +129,13 @@ class Config:
 
     @classmethod
     def from_json(cls, text: str) -> Config:
-        """The settings that ``to_json`` wrote. Raises UserError for unknown names, which another version of tfner may use."""
+        """The settings that `to_json` wrote. Raises UserError for unknown names, which another version of tfner may use."""
         values = json.loads(text)
         unknown = set(values) - {f.name for f in fields(cls)}
         if unknown:
             raise UserError(
-                f"config.json has the unknown settings {sorted(unknown)}: it was written by another version of tfner"
+                f"config.json has the unknown settings {', '.join(sorted(unknown))}: it was written by another version of "
+                "tfner: use that version"
             )
         values["head_units"] = tuple(values.get("head_units", cls.head_units))
         return cls(**values)
@@ -107,54 +154,71 @@ PRESETS: dict[str, dict[str, Any]] = {
         "label_pieces": "all",
     },
 }
-"""``standard`` suits pretrained encoders, ``demo`` the embedded one, which starts untrained; ``paper`` is the study's own."""
+"""`standard` suits pretrained encoders, `demo` the embedded one, which is untrained; `paper` is the study's own."""
 
 
 def make_config(preset: str | None = None, **given: Any) -> Config:
-    """A ``Config`` from a preset and what was given besides, which wins. Without a preset, ``demo`` goes with the embedded
-    encoder and ``standard`` with any other."""
+    """A `Config` from a preset and the settings given, which override it.
+
+    Without a preset, `demo` is used with the embedded encoder and `standard` with any other. Raises UserError as `Config` does,
+    and for an unknown preset.
+    """
     if preset is None:
         preset = "demo" if given.get("encoder", Config.encoder) == "demo" else "standard"
     if preset not in PRESETS:
-        raise UserError(f"expected a preset out of {', '.join(PRESETS)}, got {preset!r}")
+        raise UserError(f"{setting('preset', preset)}: expected one of {', '.join(PRESETS)}")
     return replace(Config(), **{**PRESETS[preset], **given})
 
 
 CORPUS_SETTINGS = ("corpus", "task", "tag_column", "text_encoding", "one_document", "unseen_labels")
-"""The settings that say how a corpus is read; commands other than train take these as flags as well."""
+"""The settings that say how a corpus is read. Commands other than train take these as flags too."""
+
+
+def default_text(one: Field) -> str:
+    """The default of a setting for `--help` and the documentation, with the embedded encoder's where that differs."""
+    if one.default is None:
+        return one.metadata["absent"]
+    if one.default is False:
+        return ""
+    shown = " ".join(map(str, one.default)) if isinstance(one.default, tuple) else f"{one.default}"
+    demo = PRESETS["demo"].get(one.name)
+    return shown if demo is None else f"{demo} with the embedded encoder, {shown} with others"
 
 
 def add_flags(parser: argparse.ArgumentParser, names: Iterable[str] | None = None) -> None:
-    """Adds a flag for each setting (or those named). What is not given stays out of the parsed namespace."""
+    """Adds a flag for each setting (or those named), in groups. What is not given is absent from the parsed namespace."""
     hints = get_type_hints(Config)
-    for setting in fields(Config):
-        if names is not None and setting.name not in names:
+    groups: Mapping[str, Any] = {}
+    for one in fields(Config):
+        if names is not None and one.name not in names:
             continue
-        kind = next((t for t in get_args(hints[setting.name]) or (hints[setting.name],) if t not in (type(None), ...)), str)
-        help, choices = setting.metadata["help"], setting.metadata["choices"]
-        options: dict[str, Any] = {"dest": setting.name, "default": argparse.SUPPRESS}
+        group = one.metadata["group"]
+        if group not in groups:
+            groups = {**groups, group: parser.add_argument_group(GROUPS[group])}
+        kind = next((t for t in get_args(hints[one.name]) or (hints[one.name],) if t not in (type(None), ...)), str)
+        choices, default = one.metadata["choices"], default_text(one)
+        shown = one.metadata["help"] + (f" [{default}]" if default else "")
+        options: dict[str, Any] = {"dest": one.name, "default": argparse.SUPPRESS, "help": shown.replace("%", "%%")}
         if kind is bool:
-            options.update(action="store_true", help=help)
+            options["action"] = "store_true"
         else:
-            shown = " ".join(map(str, setting.default)) if isinstance(setting.default, tuple) else setting.default
-            options.update(type=kind, help=help if setting.default is None else f"{help} [{shown}]")
-            options["metavar"] = "|".join(choices) if choices else {int: "N", float: "X"}.get(kind, "NAME")
-            if isinstance(setting.default, tuple):
+            options |= {"type": kind, "metavar": "|".join(choices) if choices else {int: "N", float: "X"}.get(kind, "NAME")}
+            if isinstance(one.default, tuple):
                 options["nargs"] = "*"
-        parser.add_argument("--" + setting.name.replace("_", "-"), **options)
+        groups[group].add_argument("--" + one.name.replace("_", "-"), **options)
 
 
-def _check(setting, value: Any) -> None:
-    flag = "--" + setting.name.replace("_", "-")
+def _check(one: Field, value: Any) -> None:
     if value is None:
         return
-    choices, least, most = (setting.metadata[key] for key in ("choices", "least", "most"))
+    choices, least, most = (one.metadata[key] for key in ("choices", "least", "most"))
     if choices and value not in choices:
-        raise UserError(f"{flag}: expected one of {', '.join(choices)}, got {value!r}")
+        raise UserError(f"{setting(one.name, value)}: expected one of {', '.join(choices)}")
     for number in value if isinstance(value, (tuple, list)) else (value,):
+        shown = setting(one.name, number)
         if isinstance(number, float) and not math.isfinite(number):
-            raise UserError(f"{flag}: expected a finite number, got {number!r}")
+            raise UserError(f"{shown}: expected a finite number")
         if least is not None and not number >= least:
-            raise UserError(f"{flag}: expected at least {least}, got {number!r}")
+            raise UserError(f"{shown}: expected at least {least}")
         if most is not None and not number <= most:
-            raise UserError(f"{flag}: expected at most {most}, got {number!r}")
+            raise UserError(f"{shown}: expected at most {most}")

@@ -1,12 +1,10 @@
-"""``python -m tfner.evaluate``: scores an exported model on a split, and shows what it gets wrong.
+"""`python -m tfner.evaluate`: scores an exported model on a split, and shows what it gets wrong.
 
 A model folder and a corpus go in; scores, a confusion matrix, curves and the worst mistakes come out, printed and saved.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
 import re
 import sys
 from collections.abc import Callable, Sequence
@@ -15,15 +13,24 @@ from pathlib import Path
 from typing import Any
 
 from tfner.config import CORPUS_SETTINGS, Config, add_flags
-from tfner.corpus import SPLITS, corpus_of
-from tfner.errors import UserError
+from tfner.corpus import SPLITS
+from tfner.data.load import corpus_of
+from tfner.errors import UserError, setting
 from tfner.evaluation.mistakes import Mistake, mistakes
 from tfner.evaluation.scores import INTERVAL_SAMPLES, Scores, format_confusion, format_scores, score
-from tfner.folder import EVALUATIONS, check_replaceable, publish, resolve
-from tfner.terminal import command, print_json, quiet_imports
-
-FILES = ("scores.json", "scores.txt", "mistakes.txt", "confusion_matrix.png", "learning_curves.png")
-"""The files of an evaluation's folder, which a later one replaces."""
+from tfner.folder import (
+    EVALUATION_FILES,
+    EVALUATIONS,
+    EXTRA,
+    HISTORY,
+    SCORES,
+    check_replaceable,
+    publish,
+    read_history,
+    resolve,
+    write_json,
+)
+from tfner.terminal import Parser, command, print_json, quiet_imports
 
 
 @dataclass(frozen=True)
@@ -46,41 +53,43 @@ def evaluate(
     """Scores a model per word and per sentence, whatever alignment it was trained with.
 
     Args:
-        model: a version's folder, a folder of versions, or the address of a served model, which needs ``output`` and a
-            ``corpus``; its labels are then the corpus's.
+        model: a version's folder, a folder of versions, or the address of a served model, which needs `output` and a
+            `corpus`; its labels are then the corpus's.
         split: train, validation or test.
         output: the folder to save in, replaced if it holds an earlier evaluation
-            [``NAME/evaluations/VERSION-CORPUS-SPLIT``].
+            [`NAME/evaluations/VERSION-CORPUS-SPLIT`].
         worst: how many mistakes to list.
         say: prints a line.
-        corpus: settings of the corpus (``config.CORPUS_SETTINGS``) that differ from those of the training.
+        corpus: settings of the corpus (`config.CORPUS_SETTINGS`) that differ from those of the training.
 
     Raises:
         UserError: where model, corpus or split are missing, or the split has entity types that the model does not know.
     """
     with quiet_imports():
         from tfner.evaluation import plots
-        from tfner.tagging.tagger import EXTRA, Tagger, is_address
+        from tfner.tagging.load import is_address, load_tagger
 
-    served = is_address(model)
-    if served and not (output and "corpus" in corpus):
-        raise UserError(f"{model}: a served model does not say what it was trained on: give --corpus, and --output to save in")
-    version = model if served else resolve(model)
-    tagger = Tagger.load(version)
-    config = replace(Config() if served else tagger.config, **corpus)
+    if is_address(model) and not (output and "corpus" in corpus):
+        raise UserError(
+            f"{model}: a served model does not say what it was trained on: give {setting('corpus')} and {setting('output')}"
+        )
+    version = model if is_address(model) else resolve(model)
+    tagger = load_tagger(version)
+    config = replace(tagger.config or Config(), **corpus)
     data = corpus_of(replace(config, unseen_labels="keep"))
     if split not in data.splits:
-        raise UserError(f"{config.corpus}: no {split} split, found {', '.join(data.splits)}: choose one with --split")
+        raise UserError(f"{setting('split', split)}: {config.corpus} has only {', '.join(data.splits)}: choose one of these")
     sentences = data.splits[split]
-    labels = data.labels if served else tagger.encoder.labels
+    labels = tagger.labels or data.labels
     unknown = {tag for s in sentences for tag in s.tags}.difference(labels.names)
     if unknown and config.unseen_labels == "error":
         raise UserError(
-            f"{config.corpus}: the {split} split has tags that {version} does not know: {', '.join(sorted(unknown)[:6])}; "
-            f"--unseen-labels keep scores them as missed"
+            f"the {split} split has tags that {version} does not know ({', '.join(sorted(unknown)[:6])}): "
+            f"{setting('unseen_labels', 'keep')} scores them as missed",
+            config.corpus,
         )
-    target = Path(output or version.parent / EVALUATIONS / f"{version.name}-{_file_name(config.corpus)}-{split}")
-    check_replaceable(target, FILES)
+    target = Path(output) if output else _default_output(Path(version), config.corpus, split)
+    check_replaceable(target, EVALUATION_FILES)
 
     tagged = tagger.predict(sentences)
     gold, predicted = [s.tags for s in sentences], [t.tags for t in tagged]
@@ -90,36 +99,33 @@ def evaluate(
     )
     say(f"{version} on the {split} split of {config.corpus}\n\n{format_scores(scores)}\n\n{format_confusion(scores)}\n")
     say("the worst mistakes\n" + "".join(f"\n{m}\n" for m in found))
-    for line in tagger.kept.warnings():
+    for line in tagger.warnings():
         say(line)
 
     def write(folder: Path) -> None:
-        (folder / "scores.json").write_text(json.dumps(scores.to_json(), ensure_ascii=False, indent=2), "utf-8")
+        write_json(folder / SCORES, scores.to_json())
         (folder / "scores.txt").write_text(f"{format_scores(scores)}\n\n{format_confusion(scores)}\n", "utf-8")
         (folder / "mistakes.txt").write_text("\n".join(f"{m}\n" for m in found), "utf-8")
         plots.save(plots.confusion_matrix(scores), folder / "confusion_matrix.png")
-        if served:
-            return
-        from tfner.exports import saved_model as bundle  # needs TensorFlow, which a served model does without
-
-        history = bundle.read_history(version / EXTRA / bundle.HISTORY)
-        if history:
-            plots.save(plots.learning_curves(history), folder / "learning_curves.png")
+        history = Path(version) / EXTRA / HISTORY
+        if history.is_file() and (rows := read_history(history)):
+            plots.save(plots.learning_curves(rows), folder / "learning_curves.png")
 
     publish(target, write, replace=True)
     say(f"saved in {target}")
     return Evaluation(scores, found, target)
 
 
-def _file_name(corpus: str) -> str:
-    """The last part of a corpus's name with nothing in it that a file name should not have."""
-    return re.sub(r"[^A-Za-z0-9_.]+", "-", Path(corpus).name).strip("-.") or "corpus"
+def _default_output(version: Path, corpus: str, split: str) -> Path:
+    """`NAME/evaluations/VERSION-CORPUS-SPLIT`; of the corpus, the last part of its name without unusual characters."""
+    name = re.sub(r"[^A-Za-z0-9_.]+", "-", Path(corpus).name).strip("-.") or "corpus"
+    return version.parent / EVALUATIONS / f"{version.name}-{name}-{split}"
 
 
 @command
 def main(argv: Sequence[str] | None = None) -> None:
     """The command line."""
-    parser = argparse.ArgumentParser("python -m tfner.evaluate", description="Score a trained model on a split of a corpus.")
+    parser = Parser("evaluate", "Score a trained model on a split of a corpus.")
     parser.add_argument("model", help="folder of a trained model, such as saved_models/head, or address of a served one")
     parser.add_argument("--split", default="test", choices=SPLITS, help="the split to score [test]")
     parser.add_argument("--output", metavar="FOLDER", help="where to save [MODEL/evaluations/VERSION-CORPUS-SPLIT]")

@@ -1,26 +1,26 @@
 """Shows a corpus: its counts per split and type, what its reader decided, and the first sentences with their tags.
 
-In goes what ``load_corpus`` takes, out comes text for a terminal, or JSON. Nothing is changed or written.
+In goes what `load_corpus` takes, out comes text for a terminal, or JSON. Nothing is changed or written.
 """
 
 from __future__ import annotations
 
-import argparse
 import shutil
 import unicodedata
 from collections.abc import Sequence
 
 from tfner.config import Config, add_flags
-from tfner.corpus import SPLITS, Corpus, Sentence, corpus_of
+from tfner.corpus import SPLITS, Corpus, Sentence
+from tfner.data.load import corpus_of
 from tfner.errors import UserError
-from tfner.terminal import command, print_json, table
+from tfner.terminal import Parser, command, print_json, table
 
 _ZERO_WIDTH_JOINER = "\u200d"  # joins emoji; all other characters that print nothing are shown as escapes
 
 
 def explore(corpus: Corpus, sentences: int = 3, width: int = 80) -> str:
-    """The report on a corpus: a table of counts, notes, and the first ``sentences`` sentences of its first split with the
-    tags under the words, in lines of ``width`` terminal columns."""
+    """The report on a corpus: a table of counts, notes, and the first `sentences` sentences of its first split with the
+    tags under the words, in lines of `width` terminal columns."""
     parts = [f"{corpus.name}, {corpus.task}: {len(corpus.labels)} labels", _counts_table(corpus)]
     if corpus.notes:
         parts.append("\n".join(f"note: {note}" for note in corpus.notes))
@@ -32,8 +32,8 @@ def explore(corpus: Corpus, sentences: int = 3, width: int = 80) -> str:
 
 @command
 def main(argv: Sequence[str] | None = None) -> None:
-    """The command ``python -m tfner.explore``."""
-    parser = argparse.ArgumentParser("python -m tfner.explore", description="Count and show a corpus.")
+    """The command `python -m tfner.explore`."""
+    parser = Parser("explore", "Count a corpus and show its sentences.")
     parser.add_argument(
         "corpus",
         metavar="SPEC",
@@ -69,7 +69,7 @@ def _counts_table(corpus: Corpus) -> str:
 
 
 def _aligned(sentence: Sentence, width: int) -> str:
-    """The words of a sentence with each one's tag under it, in pairs of lines of at most ``width`` terminal columns (a
+    """The words of a sentence with each one's tag under it, in pairs of lines of at most `width` terminal columns (a
     longer word has a pair of its own)."""
     lines: list[list[str]] = []
     used = 0  # columns of the last pair of lines

@@ -1,25 +1,24 @@
-"""``python -m tfner.export``: makes the next version of a model from its training state, or a folder for another runtime.
+"""`python -m tfner.export`: makes the next version of a model from its training state, or a folder for another runtime.
 
 A model's folder goes in, a new folder beside the earlier ones comes out. What a format looks like is its module's matter.
 """
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Callable, Sequence
 from functools import partial
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 
-from tfner.errors import UserError
-from tfner.folder import TRAINING, next_number, numbers, publish
-from tfner.terminal import command, print_json, quiet_imports
+from tfner.config import EXPORT_FORMATS
+from tfner.errors import UserError, setting
+from tfner.folder import TRAINING, next_version, publish, versions
+from tfner.terminal import Parser, command, print_json, quiet_imports, quote
 
-FORMATS = {
-    "savedmodel": "for tfner and TensorFlow Serving",
-    "transformers": "for PyTorch transformers, variants finetune and replace",
-    "onnx": "for ONNX Runtime",
-}
+_EXPORTERS = {"savedmodel": "saved_model", "transformers": "transformers", "onnx": "onnx"}
+"""The module of `tfner.exports` that writes each format."""
 
 
 def export(
@@ -32,10 +31,10 @@ def export(
     """Exports the best weights of a training into a new folder.
 
     Args:
-        folder: a model's folder, such as ``saved_models/head``.
+        folder: a model's folder, such as `saved_models/head`.
         state: the number of the training state in it [the latest].
-        format: a key of ``FORMATS``.
-        output: the folder to make [the model's next version; for other formats the next number in ``folder/FORMAT``].
+        format: a key of `EXPORT_FORMATS`.
+        output: the folder to make [the model's next version; for other formats the next number in `folder/FORMAT`].
         say: is given every line for the terminal.
 
     Returns:
@@ -43,57 +42,43 @@ def export(
 
     Raises:
         UserError: where there is no such training state, or it is damaged; where the format cannot hold the model, or needs a
-            package that is not installed; where ``output`` exists.
+            package that is not installed; where `output` exists.
     """
     folder = Path(folder).expanduser()
-    if format not in FORMATS:
-        raise UserError(f"--format: expected one of {', '.join(FORMATS)}, got {format!r}")
-    found = numbers(folder / TRAINING)
+    if format not in EXPORT_FORMATS:
+        raise UserError(f"{setting('format', format)}: expected one of {', '.join(EXPORT_FORMATS)}")
+    found = versions(folder / TRAINING)
     if not found or (state is not None and state not in found):
         raise UserError(
-            f"{folder}: expected a training state {folder / TRAINING / str(state or 'N')}, found "
-            f"{', '.join(map(str, found)) or 'none'}; python -m tfner.train --output {folder} makes one"
+            f"expected a training state {folder / TRAINING / str(state or 'N')}, found {', '.join(map(str, found)) or 'none'}; "
+            f"python -m tfner.train --output {quote(folder)} makes one",
+            folder,
         )
-    source = folder / TRAINING / str(state or found[-1])
     parent = folder if format == "savedmodel" else folder / format
-    target = Path(output).expanduser() if output else parent / str(next_number(parent))
+    target = Path(output).expanduser() if output else parent / str(next_version(parent))
     if target.exists():
-        raise UserError(f"--output {target}: expected a new folder, but it exists: choose another")
+        raise UserError(f"{setting('output', target)}: expected a new folder, but it exists: choose another name")
+    if format == "onnx" and not (find_spec("tf2onnx") and find_spec("onnx")):
+        raise UserError(f"{setting('format', format)}: tf2onnx is not installed: pip install -e '.[onnx]'")
     with quiet_imports():
-        from tfner.exports import onnx as onnx_format
-        from tfner.exports import saved_model as bundle
-        from tfner.exports import transformers as transformers_format
-        from tfner.modeling import variants as models
-        from tfner.training.callbacks import logits_function
-    if format == "onnx":
-        onnx_format.require_tf2onnx()
-    model, encoder, config = bundle.load_state(source)
-    about = {"encoder": encoder, "config": config, "state": source, "scores": bundle.read_scores(source / bundle.SCORES)}
-    if format == "transformers":
-        weights = transformers_format.pytorch_weights(model, config)
-        write = partial(transformers_format.write_transformers, weights=weights, model=model, **about)
-    elif format == "onnx":
-        graph = onnx_format.onnx_graph(model, config, source)
-        write = partial(onnx_format.write_onnx, graph=graph, model=model, **about)
-    else:
-        models.for_inference(model)
-        write = partial(bundle.write_saved_model, logits=logits_function(model), say=say, **about)
-    return publish(target, write)
+        from tfner.training.state import load_state
+
+        exporter = import_module(f"tfner.exports.{_EXPORTERS[format]}")
+    trained = load_state(folder / TRAINING / str(state or found[-1]))
+    return publish(target, exporter.writer(trained, say))
 
 
 @command
 def main(argv: Sequence[str] | None = None) -> None:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        "python -m tfner.export", description="Export a training's best weights into a new folder."
-    )
+    parser = Parser("export", "Export the best weights of a training into a new folder.")
     parser.add_argument("model", help="folder of a trained model, such as saved_models/head")
     parser.add_argument("--state", type=int, metavar="N", help="number of the training state in MODEL/training [the latest]")
     parser.add_argument(
         "--format",
         default="savedmodel",
-        metavar="|".join(FORMATS),
-        help="; ".join(f"{name}: {what}" for name, what in FORMATS.items()) + " [savedmodel]",
+        metavar="|".join(EXPORT_FORMATS),
+        help="; ".join(f"{name}: {what}" for name, what in EXPORT_FORMATS.items()) + " [savedmodel]",
     )
     parser.add_argument(
         "--output",

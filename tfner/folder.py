@@ -1,86 +1,135 @@
-"""The folder of a model: numbered versions, written beside and renamed into place.
+"""The folder of a model: its file names, its numbered versions, and writing that leaves nothing half done.
 
-``NAME/1``, ``NAME/2`` … are complete SavedModels (the layout TF Serving watches), ``NAME/training/1`` … the training states
-they came from, ``NAME/evaluations/`` what evaluations saved, ``NAME/transformers/1`` and ``NAME/onnx/1`` … what was exported in
-other formats. A reader never sees half of a version, and none is overwritten.
+`NAME/1`, `NAME/2` ... are complete SavedModels (the layout that TF Serving watches), `NAME/training/1` ... the training states
+they were exported from, `NAME/evaluations/` the results of evaluations, `NAME/transformers/1` and `NAME/onnx/1` ... exports in
+other formats.
 """
 
 from __future__ import annotations
 
+import csv
+import json
 import os
+import secrets
 import shutil
 import tempfile
 from collections.abc import Callable, Collection
 from pathlib import Path
+from typing import Any
 
-from tfner.errors import UserError
+from tfner.config import EXPORT_FORMATS, Config
+from tfner.errors import UserError, one_line, setting
+from tfner.labels import LabelSet
+from tfner.terminal import quiet_imports, quote
 
 TRAINING, EVALUATIONS = "training", "evaluations"
-OTHER_FORMATS = ("transformers", "onnx")
+"""Folders beside the versions."""
+OTHER_FORMATS = tuple(name for name in EXPORT_FORMATS if name != "savedmodel")
+"""Folders beside the versions that hold exports in other formats."""
+
+SAVED_MODEL = "saved_model.pb"
+EXTRA = "assets.extra"
+"""Folder in a SavedModel for files that travel with it. TF Serving reserves the name."""
+WARMUP = "tf_serving_warmup_requests"
+"""File in `EXTRA` that TF Serving looks for."""
+
+# files in a training state and in `EXTRA`
+CONFIG, LABELS, SCORES, HISTORY = "config.json", "labels.json", "scores.json", "history.csv"
+ENCODER, WEIGHTS = "encoder", "best.weights.h5"  # in a training state alone
+TOKENIZER, LIMITS, CARD = "tokenizer", "limits.json", "README.md"  # in `EXTRA` alone
+SETTINGS = "tfner.json"
+"""The settings of the training in an export for transformers or ONNX, where `config.json` is a file of transformers."""
+EVALUATION_FILES = (SCORES, "scores.txt", "mistakes.txt", "confusion_matrix.png", "learning_curves.png")
+"""The files of an evaluation."""
 
 
-def numbers(folder: Path) -> list[int]:
-    """The version numbers in a folder, ascending; none where there is no folder."""
+def versions(folder: Path) -> list[int]:
+    """The version numbers in a folder, ascending; empty where the folder does not exist."""
     return sorted(int(p.name) for p in folder.iterdir() if p.is_dir() and p.name.isdigit()) if folder.is_dir() else []
 
 
-def check_output(folder: Path) -> None:
-    """Makes sure that versions can be written into a folder, without creating it.
+def next_version(folder: Path) -> int:
+    """The number of the next version: one more than the highest version or training state."""
+    return max([0, *versions(folder), *versions(folder / TRAINING)]) + 1
 
-    Raises UserError where it is a file, holds something else than versions, or cannot be written.
+
+def resolve(path: str | Path) -> Path:
+    """The folder of one exported version: `path` itself, or the highest version in it.
+
+    Raises UserError where there is none.
     """
+    path = Path(path).expanduser()
+    if (path / SAVED_MODEL).is_file():
+        return path
+    if not path.is_dir():
+        raise UserError(
+            "no such folder; expected a trained model such as saved_models/head, which python -m tfner.train makes", path
+        )
+    complete = [n for n in versions(path) if (path / str(n) / SAVED_MODEL).is_file()]
+    if not complete:
+        found = ", ".join(sorted(p.name for p in path.iterdir())[:5]) or "nothing"
+        raise UserError(
+            f"expected a version such as {path}/1 with {SAVED_MODEL}, found {found}; python -m tfner.train makes one", path
+        )
+    return path / str(complete[-1])
+
+
+def check_output(folder: Path) -> None:
+    """Checks that versions can be written into a folder, without creating it.
+
+    Raises UserError where it is a file, holds anything other than versions, or cannot be written.
+    """
+    output = setting("output", folder)
     existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
     if not existing.is_dir():
-        raise UserError(f"--output {folder}: expected a folder for numbered versions, but {existing} is a file: choose another")
+        raise UserError(f"{output}: expected a folder for numbered versions, but {existing} is a file: choose another folder")
     try:
         with tempfile.TemporaryFile(dir=existing):
             pass
     except OSError as error:
-        raise UserError(f"--output {folder}: {existing} cannot be written ({error.strerror}): choose another folder") from error
+        raise UserError(f"{output}: {existing} cannot be written ({error.strerror}): choose another folder") from error
     if existing == folder:
-        names = sorted(path.name for path in folder.iterdir())
         ours = (TRAINING, EVALUATIONS, *OTHER_FORMATS)
-        other = [n for n in names if not n.startswith(".") and not ((n.isdigit() or n in ours) and (folder / n).is_dir())]
+        other = [
+            path.name
+            for path in sorted(folder.iterdir())
+            if not path.name.startswith(".") and not ((path.name.isdigit() or path.name in ours) and path.is_dir())
+        ]
         if other:
             raise UserError(
-                f"--output {folder}: expected an empty folder or one with numbered versions, found {', '.join(other[:5])}: "
-                "choose another"
+                f"{output}: expected an empty folder or one with numbered versions, found {', '.join(other[:5])}: "
+                "choose another folder"
             )
 
 
-def next_number(folder: Path) -> int:
-    """The number that the next version gets: one more than any version or training state has."""
-    return max([0, *numbers(folder), *numbers(folder / TRAINING)]) + 1
-
-
 def check_replaceable(target: Path, files: Collection[str]) -> None:
-    """Makes sure that a folder of results can be written, and replaced where it exists.
+    """Checks that a folder of results can be written, and replaced where it exists.
 
-    Raises UserError where it is inside a version or a training state, or holds anything that is not one of ``files``.
+    Raises UserError where it is inside a version or a training state, or holds anything other than `files`.
     """
+    output = setting("output", target)
     for parent in target.absolute().parents:
-        if (parent / "saved_model.pb").exists() or (parent / "labels.json").exists():
-            raise UserError(f"--output {target}: {parent} holds a trained model: choose a folder outside it")
+        if (parent / SAVED_MODEL).exists() or (parent / LABELS).exists():
+            raise UserError(f"{output}: {parent} holds a trained model: choose a folder outside it")
     if target.is_dir():
         other = sorted(path.name for path in target.iterdir() if path.name not in files or path.is_dir())
         if other:
             raise UserError(
-                f"--output {target}: expected a new folder or one with an earlier evaluation alone, found "
-                f"{', '.join(other[:5])}: choose another"
+                f"{output}: expected a new folder or one that holds only an earlier evaluation, found "
+                f"{', '.join(other[:5])}: choose another folder"
             )
     elif target.exists():
-        raise UserError(f"--output {target}: expected a folder, but it is a file: choose another")
+        raise UserError(f"{output}: expected a folder, but it is a file: choose another name")
 
 
 def publish(target: Path, write: Callable[[Path], None], replace: bool = False) -> Path:
-    """Lets ``write`` fill a new folder beside ``target`` and renames it into place.
+    """Lets `write` fill a new folder beside `target` and renames it into place.
 
-    Whatever interrupts it, ``target`` either does not exist or is whole. With ``replace``, a folder that is there goes once the
-    new one is written. Raises FileExistsError where it exists already and is not to be replaced.
+    Wherever this is interrupted, `target` either does not exist or is complete. With `replace`, an existing folder is removed
+    after the new one is written. Raises FileExistsError where `target` exists and is not to be replaced.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
-    draft = target.parent / f".{target.name}-{os.getpid()}"
-    shutil.rmtree(draft, ignore_errors=True)
+    draft = target.parent / f".{target.name}-{os.getpid()}-{secrets.token_hex(4)}"
     draft.mkdir()
     try:
         write(draft)
@@ -98,22 +147,46 @@ def publish(target: Path, write: Callable[[Path], None], replace: bool = False) 
     return target
 
 
-def resolve(path: str | Path) -> Path:
-    """The folder of one exported version: ``path`` itself, or the highest version in it.
+def write_whole(path: Path, write: Callable[[Path], None]) -> None:
+    """Lets `write` make a file beside `path` and renames it into place: `path` is never half written."""
+    draft = path.with_name(f".{path.name}")
+    try:
+        write(draft)
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
 
-    Raises UserError where there is none.
+
+def write_json(path: Path, value: Any) -> None:
+    """Writes a value as JSON."""
+    path.write_text(json.dumps(value, ensure_ascii=False, indent=2), "utf-8")
+
+
+def read_settings(folder: Path) -> tuple[Config, LabelSet]:
+    """Settings and labels from an export's `EXTRA` or from a training state.
+
+    Raises OSError or ValueError where the files are missing or damaged.
     """
-    path = Path(path).expanduser()
-    if (path / "saved_model.pb").is_file():
-        return path
-    if not path.is_dir():
+    config = Config.from_json((folder / CONFIG).read_text("utf-8"))
+    return config, LabelSet(tuple(json.loads((folder / LABELS).read_text("utf-8"))), plain=config.task == "pos")
+
+
+def read_history(path: Path) -> list[dict[str, str]]:
+    """The rows of a `history.csv`, as text."""
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def load_saved_model(folder: Path):
+    """Loads a version's SavedModel as TensorFlow returns it. Raises UserError where it is damaged."""
+    with quiet_imports():
+        import tensorflow as tf
+        import tensorflow_text  # noqa: F401  registers the operations of the graph
+    try:
+        return tf.saved_model.load(str(folder))
+    except (OSError, ValueError, IndexError, tf.errors.OpError) as error:  # IndexError: a file ends too early
         raise UserError(
-            f"{path}: no such folder; expected a trained model such as saved_models/head (python -m tfner.train makes one)"
-        )
-    complete = [n for n in numbers(path) if (path / str(n) / "saved_model.pb").is_file()]
-    if not complete:
-        found = ", ".join(sorted(p.name for p in path.iterdir())[:5]) or "nothing"
-        raise UserError(
-            f"{path}: expected a version such as {path}/1 with a saved_model.pb, found {found}; python -m tfner.train makes one"
-        )
-    return path / str(complete[-1])
+            f"the SavedModel cannot be loaded ({one_line(error)}): export it again with "
+            f"python -m tfner.export {quote(folder.parent)}",
+            folder,
+        ) from error

@@ -1,7 +1,7 @@
-"""Label sets, tag schemes, and the one place where tags become entities.
+"""Label sets, tag schemes, and the conversion of tags into entities.
 
-In come tags as corpora write them (IOB1, IOB2, BIOES/BILOU, or plain tags such as POS); out go IOB2 tags, label ids and
-spans. This module knows nothing of files, word pieces or tensors.
+Takes tags as corpora write them (IOB1, IOB2, BIOES, BILOU, or plain tags such as POS) and returns IOB2 tags, label ids and
+spans. Files, word pieces and tensors are not known here.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
 
-from tfner.errors import UserError
+from tfner.errors import UserError, setting
 
 IGNORED_LABEL = -100
-"""Label id of a position that is neither learned nor counted (the value PyTorch and transformers use as well)."""
+"""Label id of a position that is neither learned nor counted, the value that PyTorch and transformers use too."""
 
 OUTSIDE = "O"
 CONLL_TYPES = ("PER", "ORG", "LOC", "MISC")
@@ -25,7 +25,7 @@ _PREFIXES = {"B", "I"} | _STARTS | _CLOSES
 
 
 class Span(NamedTuple):
-    """An entity as tags say it: its type and its words ``start`` to ``end``, half-open, counted from 0."""
+    """An entity in tags: its type and its words `start` to `end`, half-open, from 0."""
 
     type: str
     start: int
@@ -36,8 +36,8 @@ class Span(NamedTuple):
 class Entity:
     """An entity found in a text.
 
-    ``start`` and ``end`` are character offsets into the text and ``first_word`` and ``end_word`` offsets into its words;
-    both pairs are half-open. ``score`` is the mean probability of the predicted labels over the entity's words.
+    `start` and `end` are offsets in characters, `first_word` and `end_word` in words; both pairs are half-open. `score` is the
+    mean probability of the predicted labels of the entity's words.
     """
 
     type: str
@@ -50,17 +50,17 @@ class Entity:
 
 
 def split_tag(tag: str) -> tuple[str, str]:
-    """Splits ``"B-PER"`` into ``("B", "PER")`` and ``"O"`` into ``("O", "")``.
+    """Splits `"B-PER"` into `("B", "PER")` and `"O"` into `("O", "")`.
 
-    Raises UserError for anything that is neither ``O`` nor one of B, I, E, S, L, U, a hyphen and a type.
+    Raises UserError for anything that is neither `O` nor one of B, I, E, S, L, U, a hyphen and a type.
     """
     if tag == OUTSIDE:
         return OUTSIDE, ""
     prefix, hyphen, entity_type = tag.partition("-")
     if prefix not in _PREFIXES or not hyphen or not entity_type:
         raise UserError(
-            f"tag {tag!r} fits no known scheme: expected O, or B-, I- (IOB1, IOB2), with E-, S- (BIOES) or L-, U- (BILOU), "
-            "before a type, as in B-PER; for tags without prefixes use --task pos"
+            f"tag {tag!r} fits no known scheme: expected O, or a type with one of B-, I- (IOB1, IOB2), E-, S- (BIOES), L-, U- "
+            f"(BILOU) before it, as in B-PER; for tags without prefixes use {setting('task', 'pos')}"
         )
     return prefix, entity_type
 
@@ -68,10 +68,10 @@ def split_tag(tag: str) -> tuple[str, str]:
 def spans(tags: Sequence[str], strict: bool = False) -> list[Span]:
     """The entities of one sentence, in order, from tags of any known scheme.
 
-    As in conlleval, an ``I-X`` that continues nothing (at the start, after ``O`` or after another type) starts an entity. With
-    ``strict``, only ``B-X`` does and such an ``I-X`` is not part of any (seqeval's strict IOB2 mode).
+    As in conlleval, an `I-X` that continues nothing (at the start, after `O` or after another type) starts an entity. With
+    `strict`, only `B-X` starts one, and such an `I-X` belongs to none (seqeval's strict IOB2 mode).
 
-    Raises UserError for a tag that ``split_tag`` refuses.
+    Raises UserError for a tag that `split_tag` refuses.
     """
     found: list[Span] = []
     open_type, open_start = "", 0
@@ -92,7 +92,7 @@ def spans(tags: Sequence[str], strict: bool = False) -> list[Span]:
 
 
 def iob2(tags: Sequence[str]) -> list[str]:
-    """The same entities as IOB2 tags: every entity starts with ``B-``, everything outside is ``O``."""
+    """The same entities as IOB2 tags: every entity starts with `B-`, and words outside of entities are `O`."""
     result = [OUTSIDE] * len(tags)
     for entity_type, start, end in spans(tags):
         result[start:end] = [f"B-{entity_type}"] + [f"I-{entity_type}"] * (end - start - 1)
@@ -100,9 +100,9 @@ def iob2(tags: Sequence[str]) -> list[str]:
 
 
 def scheme(sentences: Iterable[Sequence[str]]) -> str:
-    """Names the tag scheme of sentences: ``IOB1``, ``IOB2``, ``BIOES``, ``BILOU``, or ``IOB`` where IOB1 and IOB2 are mixed.
+    """The tag scheme of sentences: `IOB1`, `IOB2`, `BIOES`, `BILOU`, or `IOB` where IOB1 and IOB2 are mixed.
 
-    Where every reading fits (no entity needs a ``B-`` to be told from a neighbour), a ``B-`` anywhere means IOB2.
+    Where several schemes fit (no entity needs a `B-` to separate it from a neighbour), any `B-` means IOB2.
 
     Raises UserError for an unknown tag, and where the end marks of BIOES and BILOU are mixed.
     """
@@ -118,7 +118,10 @@ def scheme(sentences: Iterable[Sequence[str]]) -> str:
             previous_type = entity_type
     bioes, bilou = prefixes & {"E", "S"}, prefixes & {"L", "U"}
     if bioes and bilou:
-        raise UserError(f"prefixes {sorted(bioes | bilou)} stand in one corpus: BIOES uses E and S, BILOU uses L and U")
+        raise UserError(
+            f"found the prefixes {', '.join(sorted(bioes | bilou))} together, but BIOES uses E and S, BILOU uses L and U: "
+            "convert the file to one scheme"
+        )
     if bioes or bilou:
         return "BIOES" if bioes else "BILOU"
     if orphans:
@@ -130,9 +133,9 @@ def scheme(sentences: Iterable[Sequence[str]]) -> str:
 class LabelSet:
     """The labels of a task in the order of their ids, 0 to n - 1.
 
-    ``plain`` labels (POS) are used as they are; otherwise the names are IOB2 tags.
+    `plain` labels (POS) are used as they are; otherwise the names are IOB2 tags.
 
-    Raises UserError for no names, a name that stands twice, or one that is not IOB2 where it has to be.
+    Raises UserError where there is no name, a name occurs twice, or a name is not IOB2 although it has to be.
     """
 
     names: tuple[str, ...]
@@ -142,7 +145,7 @@ class LabelSet:
         if not self.names:
             raise UserError("a label set needs at least one label")
         if len(set(self.names)) != len(self.names):
-            raise UserError(f"a label stands twice in {self.names}")
+            raise UserError(f"expected labels that differ, but one occurs twice in {' '.join(self.names)}")
         if not self.plain:
             for name in self.names:
                 if split_tag(name)[0] not in ("O", "B", "I"):
@@ -150,15 +153,17 @@ class LabelSet:
 
     @classmethod
     def from_types(cls, types: Iterable[str]) -> LabelSet:
-        """IOB2 labels: ``O``, then ``B-`` and ``I-`` of each type; CoNLL's types first and in the study's order
-        (PER, ORG, LOC, MISC), others sorted after them."""
+        """IOB2 labels: `O`, then `B-` and `I-` of each type.
+
+        The types of CoNLL-2003 come first, in the study's order (PER, ORG, LOC, MISC); the others follow, sorted.
+        """
         types = set(types)
         ordered = [t for t in CONLL_TYPES if t in types] + sorted(types.difference(CONLL_TYPES))
         return cls((OUTSIDE, *(f"{prefix}-{t}" for t in ordered for prefix in "BI")))
 
     @classmethod
     def from_tags(cls, sentences: Iterable[Sequence[str]], plain: bool = False) -> LabelSet:
-        """The labels that sentences need: of every type both ``B-`` and ``I-``; plain labels sorted."""
+        """The labels that occur in sentences, with both `B-` and `I-` of every type; plain labels are sorted."""
         tags = {tag for sentence in sentences for tag in sentence}
         if plain:
             return cls(tuple(sorted(tags)), plain=True)
@@ -171,18 +176,18 @@ class LabelSet:
 
     @cached_property
     def types(self) -> tuple[str, ...]:
-        """The entity types in the order of their first label; of plain labels, the labels themselves."""
+        """The entity types in the order of their first label; for plain labels, the labels themselves."""
         if self.plain:
             return self.names
         return tuple(dict.fromkeys(t for t in (split_tag(name)[1] for name in self.names) if t))
 
     @property
     def default(self) -> str:
-        """What a word gets that the model cannot see: ``O``, or ``X``/the first label of a plain set."""
+        """The label of a word that the model cannot see: `O`, or `X` or the first label of a plain set."""
         return next((name for name in (OUTSIDE, "X") if name in self.ids), self.names[0])
 
     def inside(self, label_id: int) -> int:
-        """The label of a word's later pieces: ``I-X`` for ``B-X``, otherwise the label itself."""
+        """The label of the later pieces of a word: `I-X` for `B-X`, otherwise the label itself."""
         name = self.names[label_id]
         if self.plain or not name.startswith("B-"):
             return label_id
@@ -193,4 +198,4 @@ class LabelSet:
 
 
 CONLL_LABELS = LabelSet.from_types(CONLL_TYPES)
-"""``O B-PER I-PER B-ORG I-ORG B-LOC I-LOC B-MISC I-MISC`` = 0..8, the study's ids."""
+"""`O B-PER I-PER B-ORG I-ORG B-LOC I-LOC B-MISC I-MISC`, with ids 0 to 8 as in the study."""

@@ -1,11 +1,10 @@
-"""``python -m tfner.predict``: tags texts given on the command line, in a file, or on standard input.
+"""`python -m tfner.predict`: tags texts given on the command line, in a file, or on standard input.
 
 Texts or split sentences go in; entities come out, as lines for the eye or as JSON, in the order of the input.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import sys
@@ -17,9 +16,10 @@ from typing import Any
 
 from tqdm import tqdm
 
-from tfner.data.inputs import FORMATS, guess_format, read_inputs
+from tfner.config import INPUT_FORMATS
+from tfner.data.inputs import guess_format, read_inputs
 from tfner.labels import Entity
-from tfner.terminal import command, quiet_imports
+from tfner.terminal import Parser, command, quiet_imports
 
 _COLOURS = (36, 33, 32, 35, 34, 31)  # cyan, yellow, green, magenta, blue, red
 
@@ -38,15 +38,16 @@ def predict(
         UserError: where there is no such model.
     """
     with quiet_imports():
-        from tfner.tagging import tagger
-    loaded = tagger.Tagger.load(model)
-    inputs, again = tee(inputs)
-    for item, entities in zip(again, loaded.tag_many(inputs, chunk or tagger.CHUNK), strict=True):
-        yield item if isinstance(item, str) else " ".join(item), entities
+        from tfner.tagging.load import load_tagger
+        from tfner.tagging.tagger import TEXTS_PER_CHUNK
+    with load_tagger(model) as tagger:
+        inputs, again = tee(inputs)
+        for item, entities in zip(again, tagger.tag_many(inputs, chunk or TEXTS_PER_CHUNK), strict=True):
+            yield item if isinstance(item, str) else " ".join(item), entities
 
 
 def as_json(text: str, entities: Sequence[Entity]) -> dict[str, Any]:
-    """A text and its entities as what ``json.dumps`` takes; offsets in characters and words, half-open."""
+    """A text and its entities as what `json.dumps` takes; offsets in characters and words, half-open."""
     return {
         "text": text,
         "entities": [
@@ -65,7 +66,7 @@ def as_json(text: str, entities: Sequence[Entity]) -> dict[str, Any]:
 
 
 def highlight(text: str, entities: Sequence[Entity], colours: bool) -> str:
-    """The text with its entities marked as ``[text]TYPE``, in colour on a terminal."""
+    """The text with its entities marked as `[text]TYPE`, in colour on a terminal."""
     types = sorted({e.type for e in entities})
     parts, position = [], 0
     for e in entities:
@@ -79,10 +80,10 @@ def highlight(text: str, entities: Sequence[Entity], colours: bool) -> str:
 
 def format_entities(text: str, entities: Sequence[Entity], colours: bool = False) -> str:
     """The highlighted text, and a line for each of its entities."""
-    return "\n".join([highlight(text, entities, colours), *map(describe, entities)])
+    return "\n".join([highlight(text, entities, colours), *map(entity_line, entities)])
 
 
-def describe(entity: Entity) -> str:
+def entity_line(entity: Entity) -> str:
     """One entity as a line: type, score, text, words and characters."""
     words = (
         f"word {entity.first_word}"
@@ -95,11 +96,13 @@ def describe(entity: Entity) -> str:
 @command
 def main(argv: Sequence[str] | None = None) -> None:
     """The command line."""
-    parser = argparse.ArgumentParser("python -m tfner.predict", description="Tag texts with a trained model.")
+    parser = Parser("predict", "Tag texts with a trained model.")
     parser.add_argument("model", help="folder of a trained model, such as saved_models/head, or address of a served one")
     parser.add_argument("texts", nargs="*", metavar="text", help="texts to tag [read --file or standard input]")
     parser.add_argument("--file", metavar="FILE", help="file of texts, one a line, JSON lines, or CoNLL columns")
-    parser.add_argument("--format", metavar="|".join(FORMATS), help="format of the input [from the file's name, else text]")
+    parser.add_argument(
+        "--format", metavar="|".join(INPUT_FORMATS), help="format of the input [from the file's name, else text]"
+    )
     parser.add_argument("--text-encoding", default="utf-8", metavar="NAME", help="encoding of the input [utf-8]")
     parser.add_argument("--json", action="store_true", help="print one JSON object per text, a line each")
     arguments = parser.parse_intermixed_args(argv)

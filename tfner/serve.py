@@ -1,4 +1,4 @@
-"""``python -m tfner.serve``: a local server with TensorFlow Serving's REST API, and a page to try models.
+"""`python -m tfner.serve`: a local server with TensorFlow Serving's REST API, and a page to try models.
 
 Exported models go in, a server runs until Ctrl-C. It is for development and small use; production is TensorFlow Serving, and
 clients need no change for it.
@@ -14,7 +14,7 @@ from pathlib import Path
 
 from tfner.errors import UserError
 from tfner.serving.rest import LIMITS, Limits
-from tfner.terminal import command
+from tfner.terminal import Parser, command
 
 
 def _print(line: str) -> None:
@@ -37,7 +37,7 @@ def serve(
         port: the port; 0 for any free one.
         limits: the largest request that is answered.
         say: gets each line that is to be shown.
-        batching: ``rows``, ``size``, ``wait`` and ``waiting`` of ``microbatch.Microbatcher``.
+        batching: `rows`, `size`, `wait` and `waiting` of `microbatch.Microbatcher`.
 
     Raises:
         UserError: where a model cannot be served, two have one name, the port is in use, or the extra is not installed.
@@ -88,9 +88,7 @@ def _listen(host: str, port: int) -> socket.socket:
 @command
 def main(argv: Sequence[str] | None = None) -> None:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        "python -m tfner.serve", description="Serve trained models with TensorFlow Serving's REST API, and a page to try them."
-    )
+    parser = Parser("serve", "Serve trained models with TensorFlow Serving's REST API, and a page to try them.")
     parser.add_argument("models", nargs="+", metavar="model", help="folder of a trained model, such as saved_models/head")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen at [127.0.0.1: this machine only]")
     parser.add_argument("--port", type=int, default=8501, help="port to listen at; 0 for any free one [8501]")

@@ -1,27 +1,54 @@
-"""What all commands share: exit codes, quiet start-up, tables. Nothing here knows corpora or models.
+"""What all commands share: parsing arguments, exit statuses, a quiet start, tables. Corpora and models are not known here.
 
-Exit code 0: done; 2: the user's mistake, told in one line; 1: ours, with its traceback.
+Exit status: 0 on success, 1 for an internal error (with its traceback), 2 for invalid input (one line says what), 130 on
+Ctrl-C.
 """
 
 from __future__ import annotations
 
+import argparse
 import contextlib
+import difflib
 import functools
 import json
 import logging
 import os
+import shlex
 import sys
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import NoReturn
 
 from tfner.errors import UserError
 
 _COMMAND_RUNS = False
 
 
+class Parser(argparse.ArgumentParser):
+    """The argument parser of a verb. It names the program as the user called it and reports a mistake as a UserError."""
+
+    def __init__(self, verb: str, description: str):
+        called = Path(sys.argv[0])
+        if called.name == "tfner":
+            program = f"tfner {verb}"
+        elif called.name == "__main__.py" and called.parent.name == "tfner":
+            program = f"python -m tfner {verb}"
+        else:
+            program = f"python -m tfner.{verb}"
+        super().__init__(program, description=description)
+
+    def error(self, message: str) -> NoReturn:
+        """Raises UserError; an unknown flag is answered with the most similar one."""
+        unknown = message.removeprefix("unrecognized arguments: ").split()[0] if message.startswith("unrec") else ""
+        similar = difflib.get_close_matches(unknown, self._option_string_actions, n=1) if unknown.startswith("-") else []
+        hint = f"did you mean {similar[0]}? " if similar else ""
+        raise UserError(f"{message}: {hint}{self.prog} --help lists the arguments")
+
+
 def command(main: Callable[[Sequence[str] | None], None]) -> Callable[[Sequence[str] | None], int]:
-    """Makes a verb's ``main(argv=None)`` return an exit code, and a user's mistake one line on standard error."""
+    """Makes a verb's `main(argv=None)` return an exit status, and prints a user's mistake as one line on standard error."""
 
     @functools.wraps(main)
     def guarded(argv: Sequence[str] | None = None) -> int:
@@ -29,12 +56,12 @@ def command(main: Callable[[Sequence[str] | None], None]) -> Callable[[Sequence[
         try:
             main(argv)
         except UserError as error:
-            print(f"error: {error}", file=sys.stderr)
+            print(f"error: {error.for_command_line()}", file=sys.stderr)
             return 2
-        except BrokenPipeError:  # the reader of our output (head, less) went away
+        except BrokenPipeError:  # the program that reads the output (head, less) has ended
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         except OSError as error:
-            if error.filename is None:  # no file of the user's: ours to explain
+            if error.filename is None:  # not about a file of the user
                 raise
             print(f"error: {error.filename}: {error.strerror}", file=sys.stderr)
             return 2
@@ -47,10 +74,10 @@ def command(main: Callable[[Sequence[str] | None], None]) -> Callable[[Sequence[
 
 
 def quieten() -> None:
-    """Keeps TensorFlow's and transformers' start-up lines off the terminal; variables that are set already win.
+    """Hides the start-up messages of TensorFlow and transformers, unless the environment already sets their variables.
 
-    Has to run before TensorFlow is imported, so commands call it first and importing tfner never does. Also asks for
-    oneDNN's kernels, which TensorFlow leaves off on processors without AVX-512 though they are faster there as well.
+    It has to run before TensorFlow is imported, so every command calls it first; importing tfner never does. It also enables
+    oneDNN, which TensorFlow disables on processors without AVX-512 although it is faster there too.
     """
     global _COMMAND_RUNS
     _COMMAND_RUNS = True
@@ -69,8 +96,10 @@ def quieten() -> None:
 
 @contextlib.contextmanager
 def quiet_imports() -> Iterator[None]:
-    """Holds back what libraries write to standard error while they are imported (TensorFlow's C++ start-up lines obey no
-    setting); it is shown after all if the import fails. Does nothing unless a command runs: importing tfner has no effects."""
+    """Hides what libraries write to standard error during import, and shows it if the import fails.
+
+    No setting controls TensorFlow's C++ start-up messages. Outside a command this does nothing: importing tfner has no effects.
+    """
     if not _COMMAND_RUNS:
         yield
         return
@@ -91,7 +120,7 @@ def quiet_imports() -> Iterator[None]:
 
 
 def table(rows: Sequence[Sequence[object]], left: int = 1) -> str:
-    """Rows (the first one the header) as aligned columns: the first ``left`` columns to the left, the rest to the right."""
+    """Rows as aligned columns, the first `left` of them flush left, the others flush right. The first row is the header."""
     cells = [[str(cell) for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     return "\n".join(
@@ -106,3 +135,8 @@ def table(rows: Sequence[Sequence[object]], left: int = 1) -> str:
 def print_json(value: object) -> None:
     """Prints one JSON document on standard output."""
     print(json.dumps(value, ensure_ascii=False, indent=2))
+
+
+def quote(path: object) -> str:
+    """A path as an argument in a suggested command, quoted for the shell where it needs to be."""
+    return shlex.quote(str(path))

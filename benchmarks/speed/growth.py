@@ -2,8 +2,8 @@
 
     python growth.py ENCODER CORPUS MODEL
 
-A turn's words are ``size SHARE`` (training on a share of the sentences: seconds an epoch), ``length PIECES`` or ``batch ROWS``
-(training steps on rows of about that length, or of so many rows: seconds for 10,000 pieces), or ``tag NUMBER`` (``python -m
+A turn's words are `size SHARE` (training on a share of the sentences: seconds an epoch), `length PIECES` or `batch ROWS`
+(training steps on rows of about that length, or of so many rows: seconds for 10,000 pieces), or `tag NUMBER` (``python -m
 tfner.predict`` on a file of so many sentences: seconds, MiB at most).
 """
 
@@ -22,11 +22,11 @@ import tf_keras as keras
 from turns import answer, ready
 
 from tfner.config import Config
-from tfner.corpus import load_corpus
+from tfner.data.load import load_corpus
 from tfner.modeling.batches import training_batches
 from tfner.modeling.losses import MaskedAccuracy, MaskedCrossentropy, MaskedLoss
 from tfner.modeling.pretrained import load_tokenizer
-from tfner.modeling.rows import Encoder, Row
+from tfner.modeling.rows import Row, RowEncoder
 from tfner.modeling.variants import build_model, new_variables
 from tfner.training.optimizers import AdamW, WarmupLinearDecay
 
@@ -37,7 +37,7 @@ class Growth:
     def __init__(self, encoder: str, corpus: str, model: str):
         loaded = load_corpus(corpus)
         self.sentences, self.model = loaded.splits["train"], model
-        self.encoder = Encoder(load_tokenizer(encoder), loaded.labels)
+        self.encoder = RowEncoder(load_tokenizer(encoder), loaded.labels)
         self.rows = self.encoder.encode(self.sentences).rows
         self.trained = build_model("finetune", encoder, len(loaded.labels), Config())
         optimizer = AdamW(WarmupLinearDecay(5e-5, 100, 10**6), new_variables=new_variables(self.trained), new_factor=20.0)

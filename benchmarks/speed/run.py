@@ -3,9 +3,9 @@
     pip install -e '.[onnx]' -r benchmarks/requirements.txt
     python benchmarks/speed/run.py --encoder FOLDER --corpus FOLDER --model saved_models/finetune [--parts tagging start ...]
 
-MODEL is one that ``python -m tfner.train --variant finetune`` made of encoder and corpus; FOLDERs hold a BERT and a corpus in
-CoNLL columns with documents. Contenders are processes of their own that take turns. Figures go to ``--json``, tables to
-standard output and, with ``--table FILE``, into a file.
+MODEL is one that `python -m tfner.train --variant finetune` made of encoder and corpus; FOLDERs hold a BERT and a corpus in
+CoNLL columns with documents. Contenders are processes of their own that take turns. Figures go to `--json`, tables to
+standard output and, with `--table FILE`, into a file.
 """
 
 from __future__ import annotations
@@ -94,13 +94,13 @@ def limit(arguments) -> dict:
 
 def work(arguments) -> dict[str, int]:
     """What there is to do: the encoder's parameters without embeddings, word pieces to train on, pieces and words to tag."""
-    from tfner.corpus import load_corpus
+    from tfner.data.load import load_corpus
     from tfner.modeling.pretrained import load_tokenizer
-    from tfner.modeling.rows import Encoder
+    from tfner.modeling.rows import RowEncoder
 
     corpus = load_corpus(str(arguments.corpus))
-    encoder = Encoder(load_tokenizer(str(arguments.encoder)), corpus.labels)
-    kept = {split: encoder.encode(corpus.splits[split]).kept for split in ("train", "test")}
+    encoder = RowEncoder(load_tokenizer(str(arguments.encoder)), corpus.labels)
+    kept = {split: encoder.encode(corpus.splits[split]).report for split in ("train", "test")}
     config = json.loads((arguments.encoder / "config.json").read_text("utf-8"))
     hidden, inner = config["hidden_size"], config["intermediate_size"]
     parameters = config["num_hidden_layers"] * (4 * hidden * hidden + 2 * hidden * inner)
@@ -136,7 +136,7 @@ def tagging(arguments) -> dict:
     """Seconds for the test split, F1 by character span, latency of one sentence."""
     from tagging import entities
 
-    from tfner.corpus import load_corpus
+    from tfner.data.load import load_corpus
 
     sentences = load_corpus(str(arguments.corpus)).splits["test"]
     gold = [entities(sentence.words, sentence.tags) for sentence in sentences]
@@ -231,7 +231,7 @@ def lines(figures: dict) -> Iterator[str]:
     packages = ", ".join(f"{name} {number}" for name, number in about["packages"].items())
     yield "# How fast tfner is\n"
     yield f"{about['date']}, commit {about['commit']}, {about['machine']}, Python {about['python']}, {packages}\n"
-    yield f"```sh\n{about['command']}\n```"
+    yield f"``sh\n{about['command']}\n``"
     sections = {
         "limit": limit_rows,
         "training": training_rows,

@@ -2,7 +2,7 @@
 
     python starting.py ENCODER CORPUS MODEL
 
-A turn's word is ``import``, ``help``, ``step`` (from the command to the end of the first training step) or ``tag`` (from the
+A turn's word is `import`, `help`, `step` (from the command to the end of the first training step) or `tag` (from the
 command to the first tagged sentence).
 """
 

@@ -2,10 +2,10 @@
 
     python tagging.py KIND MODEL SENTENCES
 
-SENTENCES is a JSON file of lists of words. Kinds: ``tagger-words``, ``tagger-text`` and ``graph-text`` (MODEL: an export of
-tfner's), ``pipeline-N`` (a folder for transformers, batches of N) and ``onnx`` (a folder with ``model.onnx``). A turn's word is
-``all``, which answers the seconds and the entities found, (type, start, end) in characters of the words joined by spaces, for
-each sentence; or ``one``, which answers the seconds of 100 calls with a sentence of 20 words each.
+SENTENCES is a JSON file of lists of words. Kinds: `tagger-words`, `tagger-text` and `graph-text` (MODEL: an export of
+tfner's), `pipeline-N` (a folder for transformers, batches of N) and `onnx` (a folder with `model.onnx`). A turn's word is
+`all`, which answers the seconds and the entities found, (type, start, end) in characters of the words joined by spaces, for
+each sentence; or `one`, which answers the seconds of 100 calls with a sentence of 20 words each.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ def entities(words: list[str], tags: list[str]) -> list[tuple[str, int, int]]:
 
 
 def tagger(model: str, from_text: bool):
-    """tfner's ``Tagger``, from split words or from text."""
-    from tfner.tagging.tagger import Tagger
+    """tfner's `Tagger`, from split words or from text."""
+    from tfner.tagging.load import load_tagger
 
-    loaded = Tagger.load(model)
+    loaded = load_tagger(model)
 
     def tag(sentences):
         inputs = [" ".join(words) for words in sentences] if from_text else sentences

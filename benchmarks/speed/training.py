@@ -15,25 +15,25 @@ import time
 
 from turns import answer, ready
 
-from tfner.corpus import load_corpus
+from tfner.data.load import load_corpus
 from tfner.evaluation.scores import score
 from tfner.modeling.pretrained import load_tokenizer
-from tfner.modeling.rows import Encoder
+from tfner.modeling.rows import RowEncoder
 
 
 class Scorer:
     """F1 of logits, by a function from ids and mask, both int32 (batch, length), to logits."""
 
-    def __init__(self, encoder: Encoder, corpus):
+    def __init__(self, encoder: RowEncoder, corpus):
         self.encoder, self.sentences = encoder, {split: corpus.splits[split] for split in ("validation", "test")}
         self.encoded = {split: encoder.encode(sentences) for split, sentences in self.sentences.items()}
 
     def __call__(self, logits) -> dict[str, float]:
-        from tfner.modeling.batches import run_rows
+        from tfner.modeling.batches import apply_to_rows
 
         found = {}
         for split, encoded in self.encoded.items():
-            rows = run_rows(logits, encoded.rows, self.encoder.pad_id)
+            rows = apply_to_rows(logits, encoded.rows, self.encoder.pad_id)
             tags = self.encoder.decode_tags(encoded, [row.argmax(-1) for row in rows])
             found[split] = score([s.tags for s in self.sentences[split]], tags, self.encoder.labels).overall.f1
         return found
@@ -78,7 +78,7 @@ def trainer(encoder: str, corpus: str, epochs: int, seed: int, settings: str) ->
 
     tokenizer, loaded = load_tokenizer(encoder), load_corpus(corpus)
     labels = loaded.labels
-    align = Encoder(tokenizer, labels, "all" if settings == "study" else "first")
+    align = RowEncoder(tokenizer, labels, "all" if settings == "study" else "first")
     rows = align.encode(loaded.splits["train"]).rows
     data = [{"input_ids": row.ids.tolist(), "attention_mask": [1] * len(row), "labels": row.labels.tolist()} for row in rows]
     model = AutoModelForTokenClassification.from_pretrained(encoder, num_labels=len(labels))
@@ -115,7 +115,7 @@ def trainer(encoder: str, corpus: str, epochs: int, seed: int, settings: str) ->
 
 
 def fit(encoder: str, corpus: str, epochs: int, seed: int) -> None:
-    """The study's TensorFlow set-up: rows filled up to 100 pieces, batches of 128, stock Keras ``fit``; labels are masked."""
+    """The study's TensorFlow set-up: rows filled up to 100 pieces, batches of 128, stock Keras `fit`; labels are masked."""
     import tensorflow as tf
     import tf_keras as keras
     from transformers import TFAutoModelForTokenClassification
@@ -124,7 +124,7 @@ def fit(encoder: str, corpus: str, epochs: int, seed: int) -> None:
 
     keras.utils.set_random_seed(seed)
     tokenizer, loaded = load_tokenizer(encoder), load_corpus(corpus)
-    align = Encoder(tokenizer, loaded.labels, "all")
+    align = RowEncoder(tokenizer, loaded.labels, "all")
     rows, length = align.encode(loaded.splits["train"]).rows, 100
     inputs, labels = pad(rows, align.pad_id)
     inputs = {name: array[:, :length] for name, array in inputs.items()}

@@ -1,7 +1,7 @@
 """Turns: how contenders in processes of their own take part in one run, one after the other, so that all meet the same machine.
 
-A contender calls ``ready()`` when it is set up, and ``answer(...)`` at the end of each turn; both wait for the next turn. The
-other side starts contenders as ``Contender``s and gives them ``turn()``s in whatever order it likes: A B A B. Waiting costs no
+A contender calls `ready()` when it is set up, and `answer(...)` at the end of each turn; both wait for the next turn. The
+other side starts contenders as `Contender`s and gives them `turn()`s in whatever order it likes: A B A B. Waiting costs no
 processor time.
 """
 
@@ -35,7 +35,7 @@ def answer(result: dict[str, Any]) -> str:
 
 
 class Contender:
-    """A contender's process: ``python FILE ARGUMENTS``, started and set up when this returns."""
+    """A contender's process: `python FILE ARGUMENTS`, started and set up when this returns."""
 
     def __init__(self, name: str, *arguments: str):
         self.name, self.log = name, tempfile.TemporaryFile("w+")  # noqa: SIM115  as long as the process lives

@@ -1,13 +1,13 @@
 """CoNLL columns: a word per line with its tags in further columns, a blank line between sentences.
 
-In goes a file's text, out come ``Written`` sentences with the tags of one column. Schemes and labels are not known here.
+In goes a file's text, out come `RawSentence` sentences with the tags of one column. Schemes and labels are not known here.
 """
 
 from __future__ import annotations
 
 from sys import intern
 
-from tfner.data.files import Written, shorten
+from tfner.data.files import RawSentence, shorten
 from tfner.errors import UserError
 
 DOCUMENT_MARK = "-DOCSTART-"
@@ -15,17 +15,17 @@ _LAYOUTS = {4: "word POS chunk NER", 3: "word POS NER"}
 _COLUMNS = {("pos", 4): 1, ("chunk", 4): 2, ("pos", 3): 1}  # task, number of columns: the column, counted from 0
 
 
-def read_columns(text: str, name: str, task: str, tag_column: int | None = None) -> list[Written]:
-    """The sentences of a file's text; ``name`` stands for the file in messages.
+def read_columns(text: str, name: str, task: str, tag_column: int | None = None) -> list[RawSentence]:
+    """The sentences of a file's text; `name` stands for the file in messages.
 
     Columns are separated by a tab where a line has one and by spaces otherwise; no other white space separates, so that
-    a no-break space can be a word. A line is blank if it is empty or only white space. A ``-DOCSTART-`` line starts a
-    document and is no sentence; sentences before the first one are a document too. ``tag_column`` counts from 1 (the
+    a no-break space can be a word. A line is blank if it is empty or only white space. A `-DOCSTART-` line starts a
+    document and is no sentence; sentences before the first one are a document too. `tag_column` counts from 1 (the
     word), or from the end if negative.
 
     Raises UserError for ragged columns, for no sentence at all, and for a task whose column is not known.
     """
-    found: list[Written] = []
+    found: list[RawSentence] = []
     words: list[str] = []
     tags: list[str] = []
     first_line = width = width_line = column = 0  # the first line that is not blank sets how many columns there are
@@ -37,7 +37,7 @@ def read_columns(text: str, name: str, task: str, tag_column: int | None = None)
         if words:
             document += starting and bool(found)
             starting = False
-            found.append(Written(tuple(words), tuple(tags), document, first_line))
+            found.append(RawSentence(tuple(words), tuple(tags), document, first_line))
             words.clear()
             tags.clear()
 
@@ -72,7 +72,7 @@ def read_columns(text: str, name: str, task: str, tag_column: int | None = None)
 
 
 def _tag_column(where: str, width: int, task: str, tag_column: int | None) -> int:
-    """The column of the tags, counted from 0, in a file of ``width`` columns."""
+    """The column of the tags, counted from 0, in a file of `width` columns."""
     if width < 2:
         raise UserError(
             f"{where}: expected a word and at least one tag per line, separated by a tab or spaces, found one column; "

@@ -1,7 +1,7 @@
 """What corpora are read from: a folder's files by split, a file's text, and sentences as they are written.
 
-In goes a path, out come file texts and ``Written`` sentences, which the readers (``columns``, ``jsonl``, ``hub``) fill and
-``corpus`` turns into its own. Tag schemes and labels are not known here.
+In goes a path, out come file texts and `RawSentence` sentences, which the readers (`columns`, `jsonl`, `hub`) fill and
+`corpus` turns into its own. Tag schemes and labels are not known here.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ _SPLIT_WORDS = {"train": "train", "valid": "validation", "dev": "validation", "t
 _IGNORED = re.compile(r"\.|readme|licen[sc]e|.*\.md$")
 
 
-class Written(NamedTuple):
+class RawSentence(NamedTuple):
     """A sentence as its source has it: words, tags in the source's own scheme, document number, and where it is.
 
-    ``lines`` names the line (or row) of each word, counted from 1: the first word's line and the step to the next one's.
+    `lines` names the line (or row) of each word, counted from 1: the first word's line and the step to the next one's.
     """
 
     words: tuple[str, ...]
@@ -37,7 +37,7 @@ class Written(NamedTuple):
 
 def splits_in_name(name: str) -> set[str]:
     """The splits that a file's name speaks of: by train, valid, dev, testa, test, testb at the start of a word
-    (``emerging.dev.conll``, ``wnut17train.conll``), or, where no word starts so, anywhere (``engtrain``)."""
+    (`emerging.dev.conll`, `wnut17train.conll`), or, where no word starts so, anywhere (`engtrain`)."""
     name, validation_a = _VALIDATION_A.subn("", name.lower())
     for boundary in ("(?<![a-z])", ""):
         found = {split for word, split in _SPLIT_WORDS.items() if re.search(boundary + word, name)}
@@ -51,7 +51,7 @@ def splits_in_name(name: str) -> set[str]:
 def split_files(folder: Path) -> dict[str, Path]:
     """The file of each split in a folder, in the order train, validation, test; not every split has to be there.
 
-    Hidden files, folders, ``README*``, ``LICENSE*`` and ``*.md`` do not count, nor do files whose names name no split.
+    Hidden files, folders, `README*`, `LICENSE*` and `*.md` do not count, nor do files whose names name no split.
 
     Raises UserError, listing what was found, for none, for two files of one split, and for a name that names two splits.
     """
@@ -78,7 +78,7 @@ def split_files(folder: Path) -> dict[str, Path]:
 def read_text(path: Path, text_encoding: str | None = None) -> tuple[str, str | None]:
     """A file's text without a byte order mark, and a note where its encoding had to be guessed.
 
-    Without ``text_encoding`` it is UTF-8, or else ISO-8859-1, which any bytes are; that is what the note says.
+    Without `text_encoding` it is UTF-8, or else ISO-8859-1, which any bytes are; that is what the note says.
 
     Raises UserError for an unknown encoding, bytes that do not fit it, and files that are not text.
     """
@@ -106,7 +106,7 @@ def read_text(path: Path, text_encoding: str | None = None) -> tuple[str, str | 
 
 
 def shorten(value: object, length: int = 60) -> str:
-    """A value's ``repr`` for an error message, cut after ``length`` characters."""
+    """A value's `repr` for an error message, cut after `length` characters."""
     text = repr(value)
     return text if len(text) <= length else text[:length] + "..."
 

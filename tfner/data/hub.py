@@ -1,6 +1,6 @@
 """Data sets of the Hugging Face hub, through the datasets library, which is imported only here and only when asked for.
 
-In goes a name, out come ``Written`` sentences by split. Ids become the names that the features give them; nothing is
+In goes a name, out come `RawSentence` sentences by split. Ids become the names that the features give them; nothing is
 assumed about their order.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from tfner.data.files import Written, number_documents, splits_in_name
+from tfner.data.files import RawSentence, number_documents, splits_in_name
 from tfner.errors import UserError, one_line
 
 _REPOSITORIES = {"conll2003": "tomaarsen/conll2003"}  # unlike the original's, its rows say which document they are of
@@ -19,7 +19,7 @@ _TIMEOUT = 10  # seconds until the hub counts as out of reach
 _ALTERNATIVES = "use files instead (--corpus FOLDER with train, valid and test files) or the embedded corpus (--corpus demo)"
 
 
-def read_hub(name: str, task: str) -> tuple[dict[str, tuple[str, list[Written]]], list[str]]:
+def read_hub(name: str, task: str) -> tuple[dict[str, tuple[str, list[RawSentence]]], list[str]]:
     """Per split its source's name and sentences, and notes; out of the local cache if the hub is out of reach.
 
     Raises UserError, after about ten seconds at most, if the hub is out of reach and nothing is cached, and for a data set
@@ -60,12 +60,12 @@ def read_hub(name: str, task: str) -> tuple[dict[str, tuple[str, list[Written]]]
         raise UserError(f"{name}: the datasets library cannot load it ({one_line(error)}); {_ALTERNATIVES}") from None
     finally:
         datasets.config.HF_HUB_OFFLINE = offline
-    written, more = written_splits(found, repository, task)
+    written, more = raw_splits(found, repository, task)
     return written, notes + more
 
 
-def written_splits(found: Mapping[str, Any], name: str, task: str) -> tuple[dict[str, tuple[str, list[Written]]], list[str]]:
-    """A ``DatasetDict`` as sentences by split, with notes; ``name`` stands for it in messages.
+def raw_splits(found: Mapping[str, Any], name: str, task: str) -> tuple[dict[str, tuple[str, list[RawSentence]]], list[str]]:
+    """A `DatasetDict` as sentences by split, with notes; `name` stands for it in messages.
 
     Its splits are matched by name (train; validation or dev; test), others are left out, and a note says so. Rows without
     tokens are passed over.
@@ -73,7 +73,7 @@ def written_splits(found: Mapping[str, Any], name: str, task: str) -> tuple[dict
     Raises UserError for columns that are missing or hold something else, and where no split matches.
     """
     notes: list[str] = []
-    written: dict[str, tuple[str, list[Written]]] = {}
+    written: dict[str, tuple[str, list[RawSentence]]] = {}
     for split in ("train", "validation", "test"):
         keys = [key for key in found if splits_in_name(key) == {split}]
         if len(keys) > 1:
@@ -88,8 +88,8 @@ def written_splits(found: Mapping[str, Any], name: str, task: str) -> tuple[dict
     return written, notes
 
 
-def _sentences(rows: Any, source: str, task: str) -> list[Written]:
-    """The sentences of one ``Dataset``; their lines are its rows, counted from 1."""
+def _sentences(rows: Any, source: str, task: str) -> list[RawSentence]:
+    """The sentences of one `Dataset`; their lines are its rows, counted from 1."""
     keys = (f"{task}_tags", "tags")
     tag_column = next((key for key in keys if key in rows.features), None)
     if tag_column is None or "tokens" not in rows.features:
@@ -118,5 +118,5 @@ def _sentences(rows: Any, source: str, task: str) -> list[Written]:
                 raise UserError(f"{source}:{number}: expected ids 0 to {len(names) - 1}, found {tags}; is the split labelled?")
             tags = [names[tag] for tag in tags]
         if words:
-            found.append(Written(tuple(words), tuple(tags), document, number, step=0))
+            found.append(RawSentence(tuple(words), tuple(tags), document, number, step=0))
     return found

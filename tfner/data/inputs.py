@@ -8,13 +8,12 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator
 
+from tfner.config import INPUT_FORMATS
 from tfner.errors import UserError
-
-FORMATS = ("text", "jsonl", "conll")
 
 
 def guess_format(name: str) -> str:
-    """The format that a file's name promises: ``.jsonl`` and ``.json``, ``.conll`` and ``.iob…``, otherwise text."""
+    """The format that a file's name promises: `.jsonl` and `.json`, `.conll` and `.iob…`, otherwise text."""
     ending = name.lower().rpartition(".")[2]
     if ending in ("jsonl", "json"):
         return "jsonl"
@@ -22,14 +21,14 @@ def guess_format(name: str) -> str:
 
 
 def read_inputs(lines: Iterable[str], kind: str, name: str = "standard input") -> Iterator[str | tuple[str, ...]]:
-    """Yields an input per line (``text``, ``jsonl`` with ``"text"`` or ``"tokens"``) or sentence (``conll``, first column).
+    """Yields an input per line (`text`, `jsonl` with `"text"` or `"tokens"`) or sentence (`conll`, first column).
 
     Empty texts are inputs like any other, so that results stay in step with lines.
 
     Raises UserError with the line's number for a line that is not what its format asks for.
     """
-    if kind not in FORMATS:
-        raise UserError(f"--format: expected one of {', '.join(FORMATS)}, got {kind!r}")
+    if kind not in INPUT_FORMATS:
+        raise UserError(f"--format: expected one of {', '.join(INPUT_FORMATS)}, got {kind!r}")
     if kind == "conll":
         yield from _sentences(lines)
         return

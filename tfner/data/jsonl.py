@@ -1,6 +1,6 @@
-"""JSON lines: one object per line with ``tokens`` and their tags, as names or as ids.
+"""JSON lines: one object per line with `tokens` and their tags, as names or as ids.
 
-In goes a file's text, out come ``Written`` sentences. Ids become names here, by a label list; schemes are not known.
+In goes a file's text, out come `RawSentence` sentences. Ids become names here, by a label list; schemes are not known.
 """
 
 from __future__ import annotations
@@ -9,18 +9,18 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from tfner.data.files import Written, number_documents, shorten
+from tfner.data.files import RawSentence, number_documents, shorten
 from tfner.errors import UserError
 
 LABELS_FILE = "labels.json"
 _DOCUMENT_KEYS = ("document", "document_id")
 
 
-def read_jsonl(text: str, path: Path, task: str, label_list: Sequence[str] | None = None) -> list[Written]:
-    """The sentences of a file's text; ``path`` stands for the file in messages, and beside it ``labels.json`` is looked for.
+def read_jsonl(text: str, path: Path, task: str, label_list: Sequence[str] | None = None) -> list[RawSentence]:
+    """The sentences of a file's text; `path` stands for the file in messages, and beside it `labels.json` is looked for.
 
-    Tags stand under ``ner_tags`` (``pos_tags``, ``chunk_tags``) or ``tags``. Ids need ``label_list`` or ``labels.json``, a
-    JSON list of names in the order of their ids. A ``document`` or ``document_id`` of any kind tells documents apart:
+    Tags stand under `ner_tags` (`pos_tags`, `chunk_tags`) or `tags`. Ids need `label_list` or `labels.json`, a
+    JSON list of names in the order of their ids. A `document` or `document_id` of any kind tells documents apart:
     consecutive equal ones are one. Blank lines and sentences without tokens are passed over.
 
     Raises UserError, with file and line, for a line that is not such an object, and for no sentence at all.
@@ -57,7 +57,7 @@ def read_jsonl(text: str, path: Path, task: str, label_list: Sequence[str] | Non
         raise UserError(f'{path}: expected lines such as {{"tokens": [...], "{task}_tags": [...]}}, found no sentence')
     documents = number_documents([json.dumps(row[3]) if row[3] is not None else None for row in rows])
     return [
-        Written(words, tags, document, number, step=0)
+        RawSentence(words, tags, document, number, step=0)
         for (number, words, tags, _), document in zip(rows, documents, strict=True)
     ]
 
@@ -73,7 +73,7 @@ def _list(row: dict, keys: Sequence[str], where: str) -> list:
 
 
 def _read_labels(path: Path, where: str) -> list[str]:
-    """The names that ``labels.json`` beside a file gives its ids."""
+    """The names that `labels.json` beside a file gives its ids."""
     labels = path.parent / LABELS_FILE
     if not labels.is_file():
         raise UserError(

@@ -1,6 +1,6 @@
 """The embedded corpus: what tfner trains on when nothing else is named, without a network.
 
-In goes a task and a seed, out comes a generated ``Corpus``; ``demo_grammar`` holds its words and sentences. Nothing in it is
+In goes a task and a seed, out comes a generated `Corpus`; `demo_grammar` holds its words and sentences. Nothing in it is
 real news.
 """
 
@@ -12,7 +12,8 @@ import re
 from collections.abc import Callable, Iterable
 from typing import ClassVar, NamedTuple
 
-from tfner.corpus import TASKS, Corpus, Sentence
+from tfner.config import TASKS
+from tfner.corpus import Corpus, Sentence
 from tfner.demo import grammar
 from tfner.errors import UserError
 from tfner.labels import CONLL_LABELS, OUTSIDE, LabelSet
@@ -64,7 +65,7 @@ class Token(NamedTuple):
 
 
 class _Names:
-    """Draws names of one split from a ``random.Random``; in validation and test some of them from the held-out ones."""
+    """Draws names of one split from a `random.Random`; in validation and test some of them from the held-out ones."""
 
     def __init__(self, rng: random.Random, held: set[str], rate: float):
         self.rng, self.rate = rng, rate
@@ -74,7 +75,7 @@ class _Names:
         ]
 
     def draw(self, slot: str) -> list[Token]:
-        """A new name for a slot of ``grammar.NAMES``: its words as tokens of one entity."""
+        """A new name for a slot of `grammar.NAMES`: its words as tokens of one entity."""
         kind, patterns = grammar.NAMES[slot]
         pool = self.pools[self.rng.random() < self.rate]
         tokens: list[Token] = []
@@ -91,7 +92,7 @@ class _Names:
 
 
 class _Document:
-    """Writes one document: remembers whom its slots ``{p1}``, ``{t2}`` ... stand for and names them in short later on."""
+    """Writes one document: remembers whom its slots `{p1}`, `{t2}` ... stand for and names them in short later on."""
 
     _KINDS: ClassVar = {"p": "person", "t": "team", "o": "company", "c": "city", "k": "country"}
 
@@ -123,7 +124,7 @@ class _Document:
         return [short._replace(ner=kind)] if len(short.word) > 2 else full
 
     def sentence(self, template: str, upper: bool = False) -> list[Token]:
-        """A template filled in; ``upper`` in capitals, as headlines are."""
+        """A template filled in; `upper` in capitals, as headlines are."""
         parts = _TOKEN.findall(template)
         tokens: list[Token] = []
         apart = False
@@ -146,7 +147,7 @@ class _Document:
         return tokens
 
     def _choose(self, parts: list[str]) -> list[str]:
-        """Resolves alternatives and rules: what is left are words, slots and ``~``."""
+        """Resolves alternatives and rules: what is left are words, slots and `~`."""
 
         def sequence(i: int) -> tuple[list[list[str]], int]:
             options: list[list[str]] = [[]]
@@ -307,7 +308,7 @@ def _with_tail(template: str, rng: random.Random) -> str:
 
 
 def held_out_names(seed: int = 0) -> set[str]:
-    """The words of names that ``demo_corpus(seed=seed)`` keeps out of its train split."""
+    """The words of names that `demo_corpus(seed=seed)` keeps out of its train split."""
     rng = random.Random(f"{seed} held out")
     held: set[str] = set()
     for kind, names in _LISTS.items():
@@ -324,10 +325,10 @@ def held_out_names(seed: int = 0) -> set[str]:
 def demo_corpus(task: str = "ner", seed: int = 0) -> Corpus:
     """Generates the embedded corpus: the same words for every task, with the task's tags.
 
-    Of the names in validation and test about three in ten hold words that never occur in train (``held_out_names``).
+    Of the names in validation and test about three in ten hold words that never occur in train (`held_out_names`).
     The same seed gives the same corpus in every process.
 
-    Raises UserError for a task that is none of ``TASKS``.
+    Raises UserError for a task that is none of `TASKS`.
     """
     if task not in TASKS:
         raise UserError(f"task {task!r} is unknown: expected one of {', '.join(TASKS)}")

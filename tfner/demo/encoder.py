@@ -41,9 +41,9 @@ _SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 def demo_encoder(folder: Path | None = None) -> Path:
     """The folder of the embedded encoder, made on the first call: a small cased BERT that has learnt nothing yet.
 
-    Its WordPiece vocabulary comes from the train split of ``demo_corpus()``, its weights from a seed (``_initial_weights`` says
-    how), the same in every process and without touching anyone's random state. ``folder`` is where to put it; by default a
-    subfolder of the user's cache (``$XDG_CACHE_HOME`` or ``~/.cache``). It is written beside and renamed into place, and
+    Its WordPiece vocabulary comes from the train split of `demo_corpus()`, its weights from a seed (`_initial_weights` says
+    how), the same in every process and without touching anyone's random state. `folder` is where to put it; by default a
+    subfolder of the user's cache (`$XDG_CACHE_HOME` or `~/.cache`). It is written beside and renamed into place, and
     used again when complete.
 
     Raises UserError where the folder cannot be written.
@@ -91,7 +91,7 @@ def _fingerprint() -> str:
 
 
 def _vocabulary() -> list[str]:
-    """Word pieces in the order of their ids, from the train split of ``demo_corpus()``.
+    """Word pieces in the order of their ids, from the train split of `demo_corpus()`.
 
     Special tokens; every printable ASCII and Latin-1 character alone and as a continuation (so that no ordinary word becomes
     [UNK] whole); words that occur often; beginnings and endings that several words share. Rare words, most names among them,
@@ -126,9 +126,9 @@ def _write_encoder(folder: Path) -> None:
 def _initial_weights(vocabulary_size: int) -> dict[str, np.ndarray]:
     """Seeded start values for a BERT by PyTorch's names, float32; kernels have shape (outputs, inputs).
 
-    Kernels are normal with deviation ``KERNEL_SCALE``/sqrt(inputs), LayerNorms ones, biases zeros. Word embeddings leave the
-    first ``POSITION_UNITS`` units free; there positions are sines and cosines, and in every layer the heads start with
-    queries and keys that meet ``LOOK_AT`` places from a word. A few thousand sentences do not teach a random BERT where a
+    Kernels are normal with deviation `KERNEL_SCALE`/sqrt(inputs), LayerNorms ones, biases zeros. Word embeddings leave the
+    first `POSITION_UNITS` units free; there positions are sines and cosines, and in every layer the heads start with
+    queries and keys that meet `LOOK_AT` places from a word. A few thousand sentences do not teach a random BERT where a
     word's neighbours are; this start does.
     """
     rng = np.random.default_rng(ENCODER_SEED)

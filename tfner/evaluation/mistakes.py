@@ -1,6 +1,6 @@
 """The sentences a model gets wrong, the worst first: what to read after the scores.
 
-In come words, gold and predicted tags and the model's probabilities; out come ``Mistake``s and their text.
+In come words, gold and predicted tags and the model's probabilities; out come `Mistake`s and their text.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ _LONG, _CONTEXT = 60, 12  # of a sentence of more words than _LONG, only _CONTEX
 class Mistake:
     """A sentence (its index in the split) with at least one word tagged wrongly.
 
-    ``probabilities``: of each word's predicted label. ``missed`` are gold spans that were not predicted, ``spurious`` predicted
-    ones that are not gold, in words, half-open; of plain tags each is one word. ``badness``: the sum of the probabilities of
+    `probabilities`: of each word's predicted label. `missed` are gold spans that were not predicted, `spurious` predicted
+    ones that are not gold, in words, half-open; of plain tags each is one word. `badness`: the sum of the probabilities of
     the words that are wrong.
     """
 
@@ -46,10 +46,10 @@ def mistakes(
     limit: int = 10,
     plain: bool = False,
 ) -> list[Mistake]:
-    """The ``limit`` worst sentences: most probability on wrong words first (sure mistakes tell most), then in their order.
+    """The `limit` worst sentences: most probability on wrong words first (sure mistakes tell most), then in their order.
 
-    All arguments: one sequence per sentence. Tags are IOB2, or anything if ``plain``. A word is wrong where the entities
-    are: an ``I-`` that starts an entity as conlleval reads it is as good as a ``B-``.
+    All arguments: one sequence per sentence. Tags are IOB2, or anything if `plain`. A word is wrong where the entities
+    are: an `I-` that starts an entity as conlleval reads it is as good as a `B-`.
 
     Raises ValueError where the numbers of sentences or of words differ.
     """
@@ -75,8 +75,8 @@ def mistakes(
 def format_mistake(mistake: Mistake) -> str:
     """The sentence, then a line for each of its mistakes: its kind, what was predicted and how surely, what is right.
 
-    ``wrong type``: the words are right; ``wrong boundary``: the type is right and some of the words; ``wrong both``: only
-    some of the words; ``spurious``: nothing is there; ``missed``: nothing was predicted there.
+    `wrong type`: the words are right; `wrong boundary`: the type is right and some of the words; `wrong both`: only
+    some of the words; `spurious`: nothing is there; `missed`: nothing was predicted there.
     """
     lines = textwrap.wrap(
         f"sentence {mistake.sentence}: {_excerpt(mistake)}", _WIDTH, subsequent_indent="  ", break_on_hyphens=False

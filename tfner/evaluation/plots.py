@@ -1,7 +1,7 @@
 """Pictures of a training and of its scores: learning curves, confusion matrix, bars per type.
 
-In come history rows (columns of ``history.csv``) and ``Scores``; out come matplotlib ``Figure``s, which a notebook shows by
-itself and ``save`` writes as PNG. No pyplot: no window system, no global state.
+In come history rows (columns of `history.csv`) and `Scores`; out come matplotlib `Figure`s, which a notebook shows by
+itself and `save` writes as PNG. No pyplot: no window system, no global state.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ History = Sequence[Mapping[str, object]]
 def learning_curves(history: History, title: str = "Learning curves", best: str = "f1") -> Figure:
     """Losses on the left; validation precision, recall, F1 and accuracy on the right; over the epochs.
 
-    ``history``: rows with at least epoch, loss, val_loss, precision, recall, f1, accuracy; values may be the strings that
-    ``csv`` reads, and an empty one is left out. A dotted line marks the first epoch with the best ``best`` (a column; the
+    `history`: rows with at least epoch, loss, val_loss, precision, recall, f1, accuracy; values may be the strings that
+    `csv` reads, and an empty one is left out. A dotted line marks the first epoch with the best `best` (a column; the
     lowest if it is a loss, else the highest).
 
     Raises ValueError for a history without rows.
@@ -60,7 +60,7 @@ def learning_curves(history: History, title: str = "Learning curves", best: str 
 def compare_curves(histories: Mapping[str, History], title: str = "Learning curves") -> Figure:
     """Several models' curves: losses on the left (training dashed, validation solid), validation F1 on the right.
 
-    ``histories``: rows as for ``learning_curves`` by model name; the models may have different numbers of epochs.
+    `histories`: rows as for `learning_curves` by model name; the models may have different numbers of epochs.
 
     Raises ValueError for no model, or a model without rows.
     """
@@ -79,7 +79,7 @@ def compare_curves(histories: Mapping[str, History], title: str = "Learning curv
 def confusion_matrix(scores: Scores, title: str = "Words by gold and predicted tag") -> Figure:
     """The word-level confusion matrix: colours are shares of a gold tag's words, the numbers in the cells are words.
 
-    Each row adds up to 1, so that ``O`` does not drown the rest; the colours' square-root scale leaves a share of 1 %
+    Each row adds up to 1, so that `O` does not drown the rest; the colours' square-root scale leaves a share of 1 %
     visible. With more than 24 labels the cells stay without numbers.
     """
     n = len(scores.labels)
@@ -120,7 +120,7 @@ def confusion_matrix(scores: Scores, title: str = "Words by gold and predicted t
 def type_bars(scores_by_model: Mapping[str, Scores], title: str = "F1 per type") -> Figure:
     """F1 of every type that occurs, several models side by side, with the overall F1 at the right end.
 
-    ``overall`` carries the model's 95 % interval where its scores hold one.
+    `overall` carries the model's 95 % interval where its scores hold one.
 
     Raises ValueError for no model.
     """
@@ -166,7 +166,7 @@ def type_bars(scores_by_model: Mapping[str, Scores], title: str = "F1 per type")
 def save(figure: Figure, path: str | Path) -> Path:
     """Writes a figure as PNG, beside its place and then renamed into it; the same figure gives the same bytes.
 
-    Raises OSError where ``path`` cannot be written.
+    Raises OSError where `path` cannot be written.
     """
     path = Path(path)
     beside = path.with_name(f".{path.name}.{os.getpid()}")

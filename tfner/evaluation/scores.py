@@ -1,18 +1,21 @@
 """Scores of a tagged corpus: entity precision, recall and F1, accuracy, word-level confusions, an interval, as data and text.
 
-In come gold and predicted tags, one sequence per sentence; out comes ``Scores``. Sentences stay apart, so no entity ever
+In come gold and predicted tags, one sequence per sentence; out comes `Scores`. Sentences stay apart, so no entity ever
 reaches across two of them. This module knows nothing of word pieces, models or pictures.
 """
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from tfner.folder import write_json
 from tfner.labels import LabelSet, spans, split_tag
 from tfner.terminal import table
 
@@ -26,7 +29,7 @@ _TABLE_WIDTH = 120  # characters; a confusion matrix that is wider becomes a lis
 
 @dataclass(frozen=True)
 class Score:
-    """Precision, recall and F1 (0 to 1) of ``number`` gold entities, ``predicted`` ones, and the ``correct`` among them.
+    """Precision, recall and F1 (0 to 1) of `number` gold entities, `predicted` ones, and the `correct` among them.
 
     In plain tasks the entities are words. A share of nothing is 0, as in conlleval.
     """
@@ -56,10 +59,10 @@ class Score:
 class Scores:
     """All that is known about how well a split was tagged.
 
-    ``overall`` and ``per_type`` count entities as conlleval does, ``strict`` only those that start with ``B-`` (seqeval's
-    strict IOB2 mode); for ``plain`` labels they count words, and ``strict`` equals ``overall``. ``accuracy`` is the share
-    of words whose tag is right. ``confusion``: int64, shape (labels, labels), words by gold tag (rows) and predicted tag
-    (columns), both in the order of ``labels``: the model's, then those that only the tags hold. ``interval``: the lower and
+    `overall` and `per_type` count entities as conlleval does, `strict` only those that start with `B-` (seqeval's
+    strict IOB2 mode); for `plain` labels they count words, and `strict` equals `overall`. `accuracy` is the share
+    of words whose tag is right. `confusion`: int64, shape (labels, labels), words by gold tag (rows) and predicted tag
+    (columns), both in the order of `labels`: the model's, then those that only the tags hold. `interval`: the lower and
     upper end of overall F1, 95 %, or None.
     """
 
@@ -75,7 +78,7 @@ class Scores:
     interval: tuple[float, float] | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """The scores as what ``json.dumps`` takes; ``from_json`` makes the same scores of it."""
+        """The scores as what `json.dumps` takes; `from_json` makes the same scores of it."""
         return {
             "overall": asdict(self.overall),
             "strict": asdict(self.strict),
@@ -90,7 +93,7 @@ class Scores:
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Scores:
-        """The scores that ``to_json`` wrote."""
+        """The scores that `to_json` wrote."""
         labels = tuple(value["confusion"]["labels"])
         return cls(
             overall=Score(**value["overall"]),
@@ -109,10 +112,10 @@ class Scores:
 def score(
     gold: Sequence[Tags], predicted: Sequence[Tags], labels: LabelSet, interval_samples: int = 0, seed: int = 0
 ) -> Scores:
-    """Scores predicted tags against gold ones, both one sequence per sentence; ``labels`` is what the model knows.
+    """Scores predicted tags against gold ones, both one sequence per sentence; `labels` is what the model knows.
 
-    A tag outside ``labels`` counts like any other (a gold entity of a type unknown to the model is a missed one). With
-    ``interval_samples`` above 0, F1 gets a bootstrap interval, repeatable by ``seed``.
+    A tag outside `labels` counts like any other (a gold entity of a type unknown to the model is a missed one). With
+    `interval_samples` above 0, F1 gets a bootstrap interval, repeatable by `seed`.
 
     Raises ValueError where the numbers of sentences or of words differ, UserError for a tag of no known scheme.
     """
@@ -147,6 +150,18 @@ def score(
     )
 
 
+def read_scores(path: Path) -> dict[str, Scores]:
+    """The scores of each split in a `scores.json`; empty where the file does not exist."""
+    if not path.is_file():
+        return {}
+    return {split: Scores.from_json(value) for split, value in json.loads(path.read_text("utf-8")).items()}
+
+
+def write_scores(path: Path, scores: Mapping[str, Scores]) -> None:
+    """Writes the scores of each split."""
+    write_json(path, {split: s.to_json() for split, s in scores.items()})
+
+
 def check_aligned(gold: Sequence[Sequence], predicted: Sequence[Sequence]) -> None:
     """Raises ValueError, saying where, unless there are as many sentences on both sides and as many words in each."""
     if len(gold) != len(predicted):
@@ -161,7 +176,7 @@ def bootstrap_interval(
 ) -> tuple[float, float]:
     """The 95 % percentile bootstrap interval of F1 (Efron 1979), whole sentences drawn with replacement.
 
-    ``counts``: shape (sentences, 3), each sentence's gold, predicted and correct entities, at least one sentence.
+    `counts`: shape (sentences, 3), each sentence's gold, predicted and correct entities, at least one sentence.
     Two models whose intervals overlap may still differ: the interval is of one score, not of a difference.
     """
     counts = np.asarray(counts, np.float64)  # whole numbers stay exact, and the product below is a BLAS call
@@ -200,7 +215,7 @@ def format_scores(scores: Scores) -> str:
 
 
 def format_confusion(scores: Scores, limit: int = 20) -> str:
-    """Words by gold tag (rows) and predicted tag (columns); where that is too wide, the ``limit`` most frequent confusions."""
+    """Words by gold tag (rows) and predicted tag (columns); where that is too wide, the `limit` most frequent confusions."""
     rows = [["gold \\ predicted", *scores.labels]]
     rows += [[name, *counts] for name, counts in zip(scores.labels, scores.confusion.tolist(), strict=True)]
     text = table(rows)

@@ -5,16 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from tfner import __version__
-from tfner.config import Config
+from tfner.config import VARIANTS, Config
 from tfner.evaluation.scores import Scores, format_scores
 from tfner.labels import LabelSet
-
-_VARIANTS = {
-    "finetune": "encoder, dropout, one classification layer",
-    "head": "encoder, an MLP head, a classification layer",
-    "replace": "encoder without its last transformer layer, dropout, one classification layer",
-}
-
 
 _TEXT_SIGNATURES = """\
 ## Signature `serving_default`
@@ -70,10 +63,10 @@ def model_card(
     history: Sequence[Mapping[str, str]],
     pieces_only: str | None = None,
 ) -> str:
-    """A model card in Markdown; ``pieces_only`` is why the model takes no raw text, where it does not."""
+    """A model card in Markdown; `pieces_only` is why the model takes no raw text, where it does not."""
     parts = [
         f"# {config.variant}: {config.task} on {config.corpus}\n",
-        f"Trained by tfner {__version__}. Variant `{config.variant}`: {_VARIANTS[config.variant]}. Encoder `{config.encoder}`, "
+        f"Trained by tfner {__version__}. Variant `{config.variant}`: {VARIANTS[config.variant]}. Encoder `{config.encoder}`, "
         f"corpus `{config.corpus}`, {len(history)} epochs, learning rate {config.learning_rate:g} (new layers "
         f"{config.head_learning_rate:g}), {config.batch_size} sentences a step, seed {config.seed}. "
         "All settings: `config.json`.\n",

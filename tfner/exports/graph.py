@@ -1,7 +1,7 @@
-"""Raw text in, entities out, as one TensorFlow graph: what ``Tagger`` does in Python, done by operations that TF Serving has.
+"""Raw text in, entities out, as one TensorFlow graph: what `Tagger` does in Python, done by operations that TF Serving has.
 
-In goes a function from piece ids to logits, with its ``Encoder``; out come the signatures of a SavedModel. The rules are those
-of ``words`` (the same expression), ``wordpiece`` (the tokenizer's own), ``encoding`` (windows) and ``labels.spans``.
+In goes a function from piece ids to logits, with its `RowEncoder`; out come the signatures of a SavedModel. The rules are those
+of `words` (the same expression), `wordpiece` (the tokenizer's own), `encoding` (windows) and `labels.spans`.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ import tensorflow_text as tf_text
 from tfner.data.words import PATTERN, SPACE
 from tfner.exports.wordpiece import WordPiece, unsupported
 from tfner.labels import split_tag
-from tfner.modeling.rows import Encoder, overlap_and_stride
+from tfner.modeling.rows import RowEncoder, overlap_and_stride
 
-PIECES_A_RUN = 512
+PIECES_PER_STEP = 512
 """Pieces, padding included, that go through the encoder together; bounds the memory, and little of it is padding where requests
 are small. Of 384, 512 and 1024, a 6-layer encoder tagged 3,300, 3,700 and 3,300 words a second in requests of 64 texts on 2 CPU
 cores, 4,300, 5,200 and 5,000 with all texts in one; larger runs suit a GPU."""
@@ -24,15 +24,15 @@ cores, 4,300, 5,200 and 5,000 with all texts in one; larger runs suit a GPU."""
 _OUTSIDE = -1  # entity type of a word that is in none
 
 
-def signatures(logits: Callable, encoder: Encoder) -> tuple[dict[str, Callable], str | None]:
+def signatures(logits: Callable, row_encoder: RowEncoder) -> tuple[dict[str, Callable], str | None]:
     """The signatures that a model can have.
 
     Args:
-        logits: from ``input_ids`` and ``attention_mask``, int32 (batch, length), to float32 (batch, length, labels).
-        encoder: tokenizer, label set and row length.
+        logits: from `input_ids` and `attention_mask`, int32 (batch, length), to float32 (batch, length, labels).
+        row_encoder: tokenizer, label set and row length.
 
     Returns:
-        The signatures by name: ``pieces``, and ``serving_default`` and ``words`` for a WordPiece tokenizer; and why those two
+        The signatures by name: `pieces`, and `serving_default` and `words` for a WordPiece tokenizer; and why those two
         are missing, or None.
     """
     array = tf.TensorSpec((None, None), tf.int32)
@@ -46,10 +46,10 @@ def signatures(logits: Callable, encoder: Encoder) -> tuple[dict[str, Callable],
     def pieces(input_ids, attention_mask):
         return {"probabilities": tf.nn.softmax(logits(input_ids, attention_mask))}
 
-    reason = unsupported(encoder.tokenizer)
+    reason = unsupported(row_encoder.tokenizer)
     if reason:
         return {"pieces": pieces}, reason
-    graph = TextGraph(logits, encoder)
+    graph = TextGraph(logits, row_encoder)
     text = tf.function(graph.tag_texts, input_signature=[tf.TensorSpec((None,), tf.string, "text")])
     words = tf.function(graph.tag_words, input_signature=[tf.TensorSpec((None, None), tf.string, "words")])
     return {"serving_default": text, "words": words, "pieces": pieces}, None
@@ -57,12 +57,12 @@ def signatures(logits: Callable, encoder: Encoder) -> tuple[dict[str, Callable],
 
 class TextGraph:
     """Builds the graph; its methods are traced, each call adds operations. Flat tensors hold all words of all texts in order,
-    ``splits`` say where each text's begin and end."""
+    `splits` say where each text's begin and end."""
 
-    def __init__(self, logits: Callable, encoder: Encoder):
-        labels = encoder.labels
-        self.logits, self.encoder = logits, encoder
-        self.wordpiece = WordPiece(encoder.tokenizer)
+    def __init__(self, logits: Callable, row_encoder: RowEncoder):
+        labels = row_encoder.labels
+        self.logits, self.row_encoder = logits, row_encoder
+        self.wordpiece = WordPiece(row_encoder.tokenizer)
         self.default = labels.ids[labels.default]
         self.names, self.types = tf.constant(labels.names), tf.constant(labels.types)
         parts = [("", name) if labels.plain else split_tag(name) for name in labels.names]
@@ -144,7 +144,7 @@ class TextGraph:
         text_splits = tf.gather(piece_splits, splits)
         start, end = tf.gather(text_splits, text), tf.gather(text_splits, text + 1)
         position = tf.boolean_mask(piece_splits[:-1], visible) - start  # of a word's first piece in its text
-        room = self.encoder.room
+        room = self.row_encoder.room
         overlap, stride = overlap_and_stride(room)
         last = tf.maximum(0, -((room - (end - start)) // stride))
         window = tf.clip_by_value((position - overlap // 2) // stride, 0, last)
@@ -165,15 +165,15 @@ class TextGraph:
         return labels, scores
 
     def _run(self, ids: tf.Tensor, starts: tf.Tensor, lengths: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Label id and probability of each piece of rows, given longest first as stretches of ``ids``."""
-        opening, closing = self.encoder.opening, self.encoder.closing
+        """Label id and probability of each piece of rows, given longest first as stretches of `ids`."""
+        opening, closing = self.row_encoder.opening, self.row_encoder.closing
         special = len(opening) + len(closing)
-        pool = tf.concat([ids, opening, closing, [self.encoder.pad_id]], 0)
+        pool = tf.concat([ids, opening, closing, [self.row_encoder.pad_id]], 0)
         opening_at = tf.size(ids)
         closing_at, padding_at = opening_at + len(opening), opening_at + special
 
         def body(i, labels, scores):
-            stop = tf.minimum(i + tf.maximum(1, PIECES_A_RUN // (lengths[i] + special)), tf.size(lengths))
+            stop = tf.minimum(i + tf.maximum(1, PIECES_PER_STEP // (lengths[i] + special)), tf.size(lengths))
             start, length = starts[i:stop, None], lengths[i:stop, None]
             column = tf.range(lengths[i] + special)[None]
             piece = column - len(opening)

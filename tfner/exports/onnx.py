@@ -1,14 +1,13 @@
 """A trained model as a folder for ONNX Runtime.
 
-In go a Keras model of any variant, its encoder and its training state, out come ``model.onnx``, config, tokenizer and a card.
+In go a Keras model of any variant, its encoder and its training state, out come `model.onnx`, config, tokenizer and a card.
 Nothing here needs PyTorch; the conversion is tf2onnx's.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable
 from dataclasses import replace
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -16,15 +15,17 @@ import tensorflow as tf
 import tf_keras as keras
 
 from tfner.config import Config
-from tfner.errors import UserError, one_line
-from tfner.evaluation.scores import Scores
+from tfner.contract import PIECES
+from tfner.errors import UserError, one_line, setting
 from tfner.exports.transformers import write_description
-from tfner.modeling.rows import Encoder
+from tfner.folder import ENCODER
 from tfner.modeling.variants import build_model
+from tfner.training.state import TrainedModel
 
-INPUTS = ["input_ids", "attention_mask"]
+MODEL = "model.onnx"
+INPUTS = list(PIECES.inputs)
 OPSET = 17  # read by ONNX Runtime since 1.12
-LARGEST = 2**31  # bytes that a protobuf message, and so model.onnx, can hold
+MAX_BYTES = 2**31  # bytes that a protobuf message, and so model.onnx, can hold
 
 _USAGE = """## Use
 
@@ -42,25 +43,38 @@ logits = session.run(["logits"], dict(inputs))[0]
 """
 
 
-def onnx_graph(model: keras.Model, config: Config, state: Path):
-    """A model as an ``onnx.ModelProto`` in float32, whatever precision it was trained in.
+def writer(trained: TrainedModel, say: Callable[[str], None] = print) -> Callable[[Path], None]:
+    """A function that fills a folder for ONNX Runtime.
 
-    Inputs ``input_ids`` and ``attention_mask``, int64, shape (batch, length), both dynamic, as tokenizers return them; output
-    ``logits``, float32, shape (batch, length, labels).
+    Raises UserError where tf2onnx is not installed, or the model does not fit into ONNX.
+    """
+    graph = onnx_graph(trained.model, trained.config, trained.state)
+
+    def write(folder: Path) -> None:
+        (folder / MODEL).write_bytes(graph.SerializeToString())
+        write_description(folder, trained, _USAGE, "onnx", INPUTS)
+
+    return write
+
+
+def onnx_graph(model: keras.Model, config: Config, state: Path):
+    """A model as an `onnx.ModelProto` in float32, whatever precision it was trained in.
+
+    Inputs `input_ids` and `attention_mask`, int64, shape (batch, length), both dynamic, as tokenizers return them; output
+    `logits`, float32, shape (batch, length, labels).
 
     Raises:
         UserError: where tf2onnx is not installed, or the encoder does not fit into ONNX.
     """
-    require_tf2onnx()
     import onnx
     import tf2onnx
 
     model = in_float32(model, config, state)
     size = sum(variable.shape.num_elements() * variable.dtype.size for variable in model.weights)
-    if size >= LARGEST:
+    if size >= MAX_BYTES:
         raise UserError(
-            f"--format onnx: expected less than 2 GiB of weights, which is all that model.onnx can hold, got "
-            f"{size / 2**30:.1f} GiB: choose --format savedmodel or transformers"
+            f"{setting('format', 'onnx')}: expected less than 2 GiB of weights, which is all that model.onnx can hold, got "
+            f"{size / 2**30:.1f} GiB: choose {setting('format', 'savedmodel')} or transformers"
         )
 
     @tf.function(input_signature=[tf.TensorSpec((None, None), tf.int64, name) for name in INPUTS])
@@ -78,7 +92,8 @@ def onnx_graph(model: keras.Model, config: Config, state: Path):
         onnx.checker.check_model(graph)
     except onnx.checker.ValidationError as error:  # tf2onnx leaves an operation in place that it cannot express
         raise UserError(
-            f"--format onnx: ONNX cannot express this encoder ({one_line(error)}): choose --format savedmodel"
+            f"{setting('format', 'onnx')}: ONNX cannot express this encoder ({one_line(error)}): choose "
+            f"{setting('format', 'savedmodel')}"
         ) from error
     return graph
 
@@ -88,24 +103,10 @@ def in_float32(model: keras.Model, config: Config, state: Path) -> keras.Model:
     if config.precision == "float32":
         return model
     exact = build_model(
-        config.variant, str(state / "encoder"), model.output_shape[-1], replace(config, precision="float32"), weights=False
+        config.variant, str(state / ENCODER), model.output_shape[-1], replace(config, precision="float32"), weights=False
     )
     exact.set_weights(model.get_weights())  # mixed precision keeps its weights in float32
     return exact
-
-
-def require_tf2onnx() -> None:
-    """Raises UserError where tf2onnx, or onnx itself, is not installed."""
-    if not (find_spec("tf2onnx") and find_spec("onnx")):
-        raise UserError("--format onnx: tf2onnx is not installed: pip install -e '.[onnx]'")
-
-
-def write_onnx(
-    folder: Path, graph, model: keras.Model, encoder: Encoder, config: Config, state: Path, scores: Mapping[str, Scores]
-) -> None:
-    """Fills a folder for ONNX Runtime; ``graph`` is the model's ``onnx_graph``."""
-    (folder / "model.onnx").write_bytes(graph.SerializeToString())
-    write_description(folder, model, encoder, config, state, scores, _USAGE, "onnx", INPUTS)
 
 
 def _erfc(context, node, name, args):

@@ -1,26 +1,26 @@
 """A trained model as a folder that PyTorch transformers loads, 4 and 5 alike, written without PyTorch.
 
 In go a Keras model, its encoder and its training state, out come weights by PyTorch's names, config, tokenizer and a card.
-``write_description`` writes all but the weights, for other formats as well.
+`write_description` writes all but the weights, for other formats as well.
 """
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import tf_keras as keras
 
 from tfner.config import Config
-from tfner.errors import UserError
-from tfner.evaluation.scores import Scores
-from tfner.exports import saved_model as bundle
+from tfner.errors import UserError, setting
+from tfner.evaluation.scores import write_scores
 from tfner.exports.card import model_card
+from tfner.folder import CARD, CONFIG, ENCODER, HISTORY, SCORES, SETTINGS, read_history
+from tfner.modeling import variants
 from tfner.modeling.pretrained import load_tokenizer, piece_limit
-from tfner.modeling.rows import Encoder
-from tfner.modeling.variants import ENCODER
+from tfner.training.state import TrainedModel
 
 CLASSES = {
     "bert": ("BertForTokenClassification", "bert"),
@@ -30,11 +30,8 @@ CLASSES = {
     "roberta": ("RobertaForTokenClassification", "roberta"),
     "xlm-roberta": ("XLMRobertaForTokenClassification", "roberta"),
 }
-"""By model type, the class that is the encoder, dropout and one linear layer on its last hidden states, as ``finetune`` is, and
+"""By model type, the class that is the encoder, dropout and one linear layer on its last hidden states, as `finetune` is, and
 the name it has for the encoder."""
-
-SETTINGS = "tfner.json"
-"""The settings of the training: ``config.json`` is transformers' own file in these folders."""
 
 _USAGE = """## Use
 
@@ -53,25 +50,25 @@ def pytorch_weights(model: keras.Model, config: Config) -> dict[str, np.ndarray]
     """The weights of a model, float32, by the names and in the shapes that PyTorch's class has for them.
 
     Raises:
-        UserError: for variant ``head`` and for encoders that are not in ``CLASSES``: no class is known to compute the same.
+        UserError: for variant `head` and for encoders that are not in `CLASSES`: no class is known to compute the same.
     """
     from transformers.modeling_tf_pytorch_utils import apply_transpose, convert_tf_weight_name_to_pt_weight_name
 
-    kind = model.get_layer(ENCODER).config.model_type
+    kind = model.get_layer(variants.ENCODER).config.model_type
     if config.variant == "head":
         raise UserError(
-            "--format transformers: expected variant finetune or replace, got head: transformers has no class with an MLP "
-            "head; --format onnx takes it"
+            f"{setting('format', 'transformers')}: expected variant finetune or replace, got head: "
+            f"transformers has no class with an MLP head; {setting('format', 'onnx')} takes it"
         )
     if kind not in CLASSES:
         raise UserError(
-            f"--format transformers: expected an encoder of type {', '.join(CLASSES)}, got {kind}, of which tfner knows no "
-            "PyTorch class that computes the same; --format onnx takes it"
+            f"{setting('format', 'transformers')}: expected an encoder of type {', '.join(CLASSES)}, "
+            f"got {kind}, for which no PyTorch class is known to compute the same; {setting('format', 'onnx')} takes it"
         )
     prefix = CLASSES[kind][1]
     kernel, bias = model.get_layer("classifier").weights
     weights = {"classifier.weight": kernel.numpy().T, "classifier.bias": bias.numpy()}
-    for variable in model.get_layer(ENCODER).weights:
+    for variable in model.get_layer(variants.ENCODER).weights:
         # encoder/embeddings/... in a model that was built anew, tf_bert_model/bert/embeddings/... in a pretrained one
         name = (variable.name.partition(f"/{prefix}/")[2] or variable.name.partition("/")[2]).removesuffix(":0")
         name, transpose = convert_tf_weight_name_to_pt_weight_name(f"scope/{prefix}/{name}", tf_weight_shape=variable.shape)
@@ -79,63 +76,58 @@ def pytorch_weights(model: keras.Model, config: Config) -> dict[str, np.ndarray]
     return {name: np.ascontiguousarray(value, np.float32) for name, value in weights.items()}  # safetensors writes the buffer
 
 
-def write_transformers(
-    folder: Path,
-    weights: Mapping[str, np.ndarray],
-    model: keras.Model,
-    encoder: Encoder,
-    config: Config,
-    state: Path,
-    scores: Mapping[str, Scores],
-) -> None:
-    """Fills a folder for ``AutoModelForTokenClassification``; ``weights`` are the model's ``pytorch_weights``."""
+def writer(trained: TrainedModel, say: Callable[[str], None] = print) -> Callable[[Path], None]:
+    """A function that fills a folder for `AutoModelForTokenClassification`.
+
+    Raises UserError where no PyTorch class computes the same as the model.
+    """
     from safetensors.numpy import save
 
-    # save_file would make a file that nobody else may read
-    (folder / "model.safetensors").write_bytes(save(dict(weights), metadata={"format": "pt"}))
+    weights = pytorch_weights(trained.model, trained.config)
     # plain labels have no B- and I- for the pipeline to join pieces by
-    usage = _USAGE.format(options="" if encoder.labels.plain else ', aggregation_strategy="first"')
-    write_description(folder, model, encoder, config, state, scores, usage, "transformers")
+    usage = _USAGE.format(options="" if trained.row_encoder.labels.plain else ', aggregation_strategy="first"')
+
+    def write(folder: Path) -> None:
+        # save_file would make a file that nobody else may read
+        (folder / "model.safetensors").write_bytes(save(weights, metadata={"format": "pt"}))
+        write_description(folder, trained, usage, "transformers")
+
+    return write
 
 
-def write_description(
-    folder: Path,
-    model: keras.Model,
-    encoder: Encoder,
-    config: Config,
-    state: Path,
-    scores: Mapping[str, Scores],
-    usage: str,
-    library: str,
-    inputs: list[str] | None = None,
-) -> None:
-    """Writes transformers' ``config.json`` with the labels, the tokenizer, the settings, the scores and a model card.
+def write_description(folder: Path, trained: TrainedModel, usage: str, library: str, inputs: list[str] | None = None) -> None:
+    """Writes transformers' `config.json` with the labels, the tokenizer, the settings, the scores and a model card.
 
-    ``usage`` is the card's last section, ``library`` its name on the hub, ``inputs`` what the tokenizer is to return [its own
-    choice].
+    Args:
+        folder: where to.
+        trained: the model.
+        usage: the last section of the card.
+        library: the library that loads the folder, by its name on the hub.
+        inputs: what the tokenizer returns [its own choice].
     """
-    names = encoder.labels.names
-    description = copy.deepcopy(model.get_layer(ENCODER).config)  # of the encoder as it is: variant replace has a layer less
+    config, labels = trained.config, trained.row_encoder.labels
+    # the config of the encoder as it is: variant replace has one layer less
+    description = copy.deepcopy(trained.model.get_layer(variants.ENCODER).config)
     same = config.variant != "head" and description.model_type in CLASSES
     description.architectures = [CLASSES[description.model_type][0]] if same else None
-    description.id2label = dict(enumerate(names))
-    description.label2id = {name: i for i, name in enumerate(names)}
+    description.id2label = dict(enumerate(labels.names))
+    description.label2id = {name: i for i, name in enumerate(labels.names)}
     description.torch_dtype = "float32"
-    if hasattr(description, "classifier_dropout"):  # DistilBERT's has another name for each of its uses
+    if hasattr(description, "classifier_dropout"):  # DistilBERT has another name for each of its uses
         description.classifier_dropout = config.dropout
     if hasattr(description, "position_embedding_type"):
-        description.position_embedding_type = "absolute"  # the only type that TensorFlow's classes compute
+        description.position_embedding_type = "absolute"  # the only type that the TensorFlow classes compute
     description.save_pretrained(folder)
 
-    tokenizer = load_tokenizer(str(state / "encoder"))
+    tokenizer = load_tokenizer(str(trained.state / ENCODER))
     tokenizer.model_max_length = piece_limit(description, tokenizer)  # where a pipeline cuts
     if inputs:
         tokenizer.model_input_names = tokenizer.init_kwargs["model_input_names"] = inputs  # the latter is what gets saved
     tokenizer.save_pretrained(folder)
 
     (folder / SETTINGS).write_text(config.to_json(), "utf-8")
-    bundle.write_scores(folder / bundle.SCORES, scores)
-    card = model_card(config, encoder.labels, scores, bundle.read_history(state / bundle.HISTORY))
-    card = card.partition("## Signature")[0].replace("`config.json`", f"`{SETTINGS}`")  # that section is the SavedModel's
+    write_scores(folder / SCORES, trained.scores)
+    card = model_card(config, labels, trained.scores, read_history(trained.state / HISTORY))
+    card = card.partition("## Signature")[0].replace(f"`{CONFIG}`", f"`{SETTINGS}`")  # signatures are the SavedModel's
     front = f"---\nlibrary_name: {library}\npipeline_tag: token-classification\n---\n\n"
-    (folder / "README.md").write_text(front + card + usage, "utf-8")
+    (folder / CARD).write_text(front + card + usage, "utf-8")

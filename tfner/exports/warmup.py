@@ -1,6 +1,6 @@
 """The requests that TF Serving runs on a model before it serves it, so that the first user does not wait for lazy set-up.
 
-In go an exported model's folder and the names of its signatures, out comes a file of ``PredictionLog`` records, which belongs
+In go an exported model's folder and the names of its signatures, out comes a file of `PredictionLog` records, which belongs
 to the SavedModel. A model whose warm-up request fails is not served at all, so the requests suit every export.
 """
 
@@ -9,10 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
-from tfner.tagging.tagger import EXTRA
-
-WARMUP = f"{EXTRA}/tf_serving_warmup_requests"
-"""The file in a SavedModel that TF Serving looks for; it reads at most 1,000 records of it."""
+from tfner.folder import EXTRA, WARMUP
 
 _BATCHES = (1, 8)  # well below any max_batch_size, above which TF Serving with batching would refuse them
 _SENTENCE = "Ahmed Bensalem , who works at Unice in Nice , met the mayor of Köln on Monday ."
@@ -24,12 +21,12 @@ def write_warmup(folder: Path, signatures: Collection[str]) -> None:
     """Writes the warm-up requests of a SavedModel: for texts and for words, or for pieces where the model takes nothing else.
 
     Args:
-        folder: the SavedModel; the file goes into its ``assets.extra``.
+        folder: the SavedModel; the file goes into its `assets.extra`.
         signatures: the names of the model's signatures.
     """
     import tensorflow as tf
 
-    with tf.io.TFRecordWriter(str(folder / WARMUP)) as file:
+    with tf.io.TFRecordWriter(str(folder / EXTRA / WARMUP)) as file:
         for signature in [s for s in ("serving_default", "words") if s in signatures] or ["pieces"]:
             for inputs in _inputs(signature):
                 file.write(_record(signature, inputs))

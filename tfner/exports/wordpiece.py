@@ -1,7 +1,7 @@
 """WordPiece in a TensorFlow graph: words in, piece ids out, the same as the Hugging Face fast tokenizer's.
 
 A BERT tokenizer normalizes and separates text character by character. Here that is one table, filled by the tokenizer's own
-normalizer and pre-tokenizer, so that no rule and no edition of Unicode is written down twice. Windows are ``graph``'s.
+normalizer and pre-tokenizer, so that no rule and no edition of Unicode is written down twice. Windows are `graph`'s.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def unsupported(tokenizer) -> str | None:
 
 
 class WordPiece:
-    """A fast WordPiece tokenizer as graph operations. Raises ValueError for one that is ``unsupported``.
+    """A fast WordPiece tokenizer as graph operations. Raises ValueError for one that is `unsupported`.
 
     Its constants become part of the graph that calls it, vocabulary included.
     """
@@ -86,8 +86,8 @@ def _character_table(parts: str) -> tuple[np.ndarray, np.ndarray]:
 
     Returns:
         The page of each 256 code points, int32 (4352,), and the lines of all distinct pages, int32 (lines, widest): line
-        ``pages[c // 256] * 256 + c % 256`` holds the code points that ``c`` becomes, with ``_ITSELF`` for ``c``, filled up
-        with ``_NOTHING``; a space is where words are cut.
+        `pages[c // 256] * 256 + c % 256` holds the code points that `c` becomes, with `_ITSELF` for `c`, filled up
+        with `_NOTHING`; a space is where words are cut.
     """
     from tokenizers import Tokenizer, models
 

@@ -1,7 +1,7 @@
 """Parts of an encoder that cost less than the stock ones, in time and in what a training step must remember: dropout, exact
 GELU, layer normalisation, attention; and the stack of BERT's layers made of them.
 
-``speed_up`` puts them into an encoder of transformers, whose weights stay where they are; outputs and gradients stay the same.
+`speed_up` puts them into an encoder of transformers, whose weights stay where they are; outputs and gradients stay the same.
 Each part has a gradient of its own, which keeps its inputs instead of every intermediate value.
 """
 
@@ -14,7 +14,7 @@ import tensorflow as tf
 import tf_keras as keras
 
 STACKS = ("TFBertEncoder", "TFCamembertEncoder", "TFElectraEncoder", "TFRobertaEncoder", "TFXLMRobertaEncoder")
-"""Classes of transformers whose layers compute the same, and that a ``Stack`` takes the place of."""
+"""Classes of transformers whose layers compute the same, and that a `Stack` takes the place of."""
 
 
 def speed_up(encoder: keras.layers.Layer) -> None:
@@ -82,7 +82,7 @@ class Stack(keras.layers.Layer):
 
     def for_inference(self) -> None:
         """Changes what is traced from now on, which is for inference alone: weights are stored in the products' type, so that
-        they need not be cast in every call and an export is smaller; and axes are swapped as ``_swap`` says."""
+        they need not be cast in every call and an export is smaller; and axes are swapped as `_swap` says."""
         self._inference = True
         if self.product_type != tf.float32:
             stored = {
@@ -93,7 +93,7 @@ class Stack(keras.layers.Layer):
             self._weights = lambda part: stored[id(part)]  # no attribute, so that they are no weights of the model
 
     def _swap(self, x: tf.Tensor) -> tf.Tensor:
-        """``x``, of four axes, with the two in the middle swapped: in inference as integers, as TensorFlow hands floats to
+        """`x`, of four axes, with the two in the middle swapped: in inference as integers, as TensorFlow hands floats to
         oneDNN on a CPU, which takes longer to begin than to move a sentence."""
         if not self._inference:
             return tf.transpose(x, [0, 2, 1, 3])
@@ -112,14 +112,14 @@ class Stack(keras.layers.Layer):
 
 
 class Dropout(keras.layers.Layer):
-    """Keras's dropout, with the masks of ``dropout``."""
+    """Keras's dropout, with the masks of `dropout`."""
 
     def __init__(self, rate: float, **options):
         super().__init__(**options)
         self.rate = rate
 
     def call(self, inputs, training=None):
-        """``inputs``, of any shape; in training, values are dropped and those that stay are scaled up."""
+        """`inputs`, of any shape; in training, values are dropped and those that stay are scaled up."""
         return dropout(inputs, self.rate if training else 0.0)
 
     def get_config(self):
@@ -127,7 +127,7 @@ class Dropout(keras.layers.Layer):
 
 
 def dropout(x: tf.Tensor, rate: float) -> tf.Tensor:
-    """Sets a share of values to 0, ``rate`` to the nearest 65536th, and scales up those that stay."""
+    """Sets a share of values to 0, `rate` to the nearest 65536th, and scales up those that stay."""
     if not rate:
         return x
     drop = _mask(tf.shape(x), rate)
@@ -151,9 +151,9 @@ def _mask(shape: tf.Tensor, rate: float) -> Callable[[tf.Tensor], tf.Tensor]:
 
 @tf.custom_gradient
 def gelu(x: tf.Tensor) -> tf.Tensor:
-    """Exact GELU (Hendrycks and Gimpel, arXiv:1606.08415), computed in float32 and returned in the type of ``x``.
+    """Exact GELU (Hendrycks and Gimpel, arXiv:1606.08415), computed in float32 and returned in the type of `x`.
 
-    It goes through ``erf``: TensorFlow's own goes through ``erfc``, for which its CPU kernels have no vector code.
+    It goes through `erf`: TensorFlow's own goes through `erfc`, for which its CPU kernels have no vector code.
     """
 
     def parts():
@@ -175,7 +175,7 @@ def _fusable_gelu(x: tf.Tensor) -> tf.Tensor:
 
 
 def layer_norm(x: tf.Tensor, gamma: tf.Tensor, beta: tf.Tensor, epsilon: float) -> tf.Tensor:
-    """Layer normalisation (Ba et al., arXiv:1607.06450) over the last axis of ``x``, (pieces, hidden), float32."""
+    """Layer normalisation (Ba et al., arXiv:1607.06450) over the last axis of `x`, (pieces, hidden), float32."""
 
     @tf.custom_gradient
     def normalize(x, gamma, beta):
@@ -202,7 +202,7 @@ def attention(query: tf.Tensor, key: tf.Tensor, value: tf.Tensor, mask: tf.Tenso
         rate: share of the probabilities to drop.
 
     Returns:
-        The shape and the type of ``query``.
+        The shape and the type of `query`.
     """
     shape = tf.shape(query)
     drop = _mask(tf.concat([shape[:3], shape[2:3]], 0), rate)

@@ -1,4 +1,4 @@
-"""The loss and the accuracy, under one rule: a position counts if and only if its label is not ``IGNORED_LABEL``.
+"""The loss and the accuracy, under one rule: a position counts if and only if its label is not `IGNORED_LABEL`.
 
 In go labels (batch, length) and logits (batch, length, labels); out come a sum over the counted positions and their number.
 The attention mask plays no part: padding is ignored because its label is -100.
@@ -32,7 +32,7 @@ def summed_crossentropy(labels: tf.Tensor, logits: tf.Tensor) -> tuple[tf.Tensor
 class MaskedCrossentropy(keras.losses.Loss):
     """Mean crossentropy over the counted positions of a batch; 0 for a batch without any.
 
-    Under ``tf.distribute`` the mean is taken over the counted positions of all replicas, so that the step is the one a single
+    Under `tf.distribute` the mean is taken over the counted positions of all replicas, so that the step is the one a single
     device would take, however unevenly positions fall on replicas.
     """
 
@@ -93,10 +93,10 @@ class MaskedAccuracy(MaskedMean):
 
 
 def accuracies_of_one_class(rows: Sequence[Row], label: int, length: int) -> dict[str, float]:
-    """What two accuracies say of a model that predicts ``label`` everywhere.
+    """What two accuracies say of a model that predicts `label` everywhere.
 
-    The first is stock Keras's over rows filled up to ``length`` pieces whose padding and special pieces carry ``label``, as in
-    the study; the second ``MaskedAccuracy`` over the same rows. Longer rows are left as they are.
+    The first is stock Keras's over rows filled up to `length` pieces whose padding and special pieces carry `label`, as in
+    the study; the second `MaskedAccuracy` over the same rows. Longer rows are left as they are.
     """
     stock, masked = keras.metrics.SparseCategoricalAccuracy(), MaskedAccuracy()
     ignored = [np.pad(row.labels, (0, max(0, length - len(row))), constant_values=IGNORED_LABEL) for row in rows]
@@ -110,7 +110,7 @@ def accuracies_of_one_class(rows: Sequence[Row], label: int, length: int) -> dic
 
 
 class MaskedLoss(MaskedMean):
-    """The crossentropy over all counted positions of an epoch (Keras's own ``loss`` averages batches of unequal size)."""
+    """The crossentropy over all counted positions of an epoch (Keras's own `loss` averages batches of unequal size)."""
 
     def __init__(self, name: str = "masked_loss"):
         super().__init__(name)

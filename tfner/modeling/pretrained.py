@@ -1,6 +1,6 @@
 """Where an encoder comes from: a model folder, the Hugging Face hub, or the embedded one; its config and its tokenizer.
 
-In goes a name, out come transformers objects, or one line that says what is wrong with the name. Weights are ``models``'.
+In goes a name, out come transformers objects, or one line that says what is wrong with the name. Weights are `models`'.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def require_fast(tokenizer) -> None:
 
 
 def encoder_source(name: str | Path) -> str:
-    """The folder or hub name to load an encoder from; ``demo`` is the embedded one, made in the cache when first needed.
+    """The folder or hub name to load an encoder from; `demo` is the embedded one, made in the cache when first needed.
 
     Raises UserError for a path that is no model folder.
     """
@@ -47,7 +47,7 @@ def encoder_source(name: str | Path) -> str:
 
 
 def from_hub_or_folder(name: str, what: str, load: Callable):
-    """Calls ``load(name)``, one of transformers' ``from_pretrained``, and tells a failure in one line.
+    """Calls `load(name)`, one of transformers' `from_pretrained`, and tells a failure in one line.
 
     Raises UserError when the hub is out of reach, the name is unknown, or files are missing or damaged.
     """
@@ -80,7 +80,7 @@ def _hub_answers() -> bool:
 
 
 def load_tokenizer(source: str):
-    """The fast tokenizer of a model folder or hub name, ready for words (``add_prefix_space`` set where a tokenizer needs it).
+    """The fast tokenizer of a model folder or hub name, ready for words (`add_prefix_space` set where a tokenizer needs it).
 
     Raises UserError for a slow tokenizer or one that cannot be loaded.
     """

@@ -1,6 +1,6 @@
 """Words to word pieces and back: tokenizer alignment, windows for long sentences, optional document context.
 
-In go sentences, out come ``Row``s of piece ids and label ids in which every piece knows its sentence and word; ``decode`` takes
+In go sentences, out come `Row`s of piece ids and label ids in which every piece knows its sentence and word; `decode` takes
 one value per piece back to one value per word. Rows are not padded or batched here, and no tensors are made.
 """
 
@@ -11,16 +11,15 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
+from tfner.config import CONTEXTS, LABEL_PIECES, Config
 from tfner.corpus import Sentence
-from tfner.errors import UserError
+from tfner.errors import UserError, setting
 from tfner.labels import IGNORED_LABEL, LabelSet
 from tfner.modeling.pretrained import require_fast
 from tfner.terminal import table
 
-LABEL_PIECES = ("first", "all")
-CONTEXTS = ("sentence", "document")
 DOCUMENT_PIECES = 128
-"""Pieces in a row when ``--context document`` is asked for without a length: the fastest per word of those tried."""
+"""Pieces in a row when `--context document` is asked for without a length: the fastest per word of those tried."""
 
 SPECIAL = -1  # sentence and word number of a piece that belongs to none ([CLS], [SEP])
 
@@ -29,8 +28,8 @@ SPECIAL = -1  # sentence and word number of a piece that belongs to none ([CLS],
 class Row:
     """One input of the model; every array is of shape (length,), length in pieces, special pieces included.
 
-    ``ids`` int32 piece ids; ``labels`` int32 label ids or ``IGNORED_LABEL``; ``sentences`` and ``words`` int32, which
-    sentence of the encoded sequence and which of its words a piece belongs to, -1 for special pieces; ``speaks`` bool,
+    `ids` int32 piece ids; `labels` int32 label ids or `IGNORED_LABEL`; `sentences` and `words` int32, which
+    sentence of the encoded sequence and which of its words a piece belongs to, -1 for special pieces; `speaks` bool,
     whether this piece's prediction is its word's: true for exactly one piece of every word that has pieces.
     """
 
@@ -45,7 +44,7 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Kept:
+class EncodingReport:
     """What encoding kept and what it could not keep, in numbers."""
 
     sentences: int = 0
@@ -58,12 +57,12 @@ class Kept:
     words_without_pieces: int = 0
     """Words without any piece (empty, or characters the tokenizer drops): not learned, always predicted as outside."""
     entity_words_without_pieces: int = 0
-    """Those of them whose tag is not ``O``: they count as missed."""
+    """Those of them whose tag is not `O`: they count as missed."""
     cut_words: int = 0
     """Words that reach beyond the end of their row: their first pieces stay and speak for them."""
 
-    def __add__(self, other: Kept) -> Kept:
-        return Kept(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)))
+    def __add__(self, other: EncodingReport) -> EncodingReport:
+        return EncodingReport(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)))
 
     def warnings(self) -> list[str]:
         """One line for each kind of loss, none where nothing was lost."""
@@ -83,17 +82,17 @@ class Kept:
 
 
 @dataclass(frozen=True)
-class Encoded:
+class EncodedRows:
     """Rows of a sequence of sentences, the number of words of each sentence, and what was kept."""
 
     rows: tuple[Row, ...]
     lengths: tuple[int, ...]
-    kept: Kept
+    report: EncodingReport
 
 
 @dataclass(frozen=True)
 class _Window:
-    """A stretch of a sentence's pieces, with the word of each; it speaks for words ``first`` to ``last`` (half-open)."""
+    """A stretch of a sentence's pieces, with the word of each; it speaks for words `first` to `last` (half-open)."""
 
     ids: list[int]
     words: list[int]
@@ -101,16 +100,16 @@ class _Window:
     last: int
 
 
-class Encoder:
+class RowEncoder:
     """Encodes sentences for one tokenizer, label set and row length.
 
     Args:
         tokenizer: a fast transformers tokenizer.
-        labels: the label set; ``Sentence.tags`` have to be in it, except for sentences without tags.
-        label_pieces: ``first`` labels a word's first piece only; ``all`` labels every piece, ``B-X`` going on as ``I-X``
+        labels: the label set; `Sentence.tags` have to be in it, except for sentences without tags.
+        label_pieces: `first` labels a word's first piece only; `all` labels every piece, `B-X` going on as `I-X`
             inside the word (the study's alignment).
         max_pieces: the longest row, special pieces included.
-        context: ``sentence``, or ``document`` for as many consecutive sentences of a document as fit into a row.
+        context: `sentence`, or `document` for as many consecutive sentences of a document as fit into a row.
 
     Raises:
         UserError: for a slow tokenizer, an unknown setting, or rows too short to hold anything.
@@ -137,8 +136,8 @@ class Encoder:
         """The id that fills a row up in a batch; it is masked wherever it stands."""
         return self.tokenizer.pad_token_id or 0
 
-    def encode(self, sentences: Sequence[Sentence]) -> Encoded:
-        """Rows of sentences, in order. Sentences with empty ``tags`` are encoded without labels (all ignored).
+    def encode(self, sentences: Sequence[Sentence]) -> EncodedRows:
+        """Rows of sentences, in order. Sentences with empty `tags` are encoded without labels (all ignored).
 
         Raises UserError where a sentence has more or fewer tags than words, or a tag is not in the label set.
         """
@@ -148,7 +147,7 @@ class Encoder:
                     f"sentence {number + 1} has {len(sentence.words)} words and {len(sentence.tags)} tags: expected one tag "
                     "a word"
                 )
-        kept = Kept(sentences=len(sentences), words=sum(len(s.words) for s in sentences))
+        kept = EncodingReport(sentences=len(sentences), words=sum(len(s.words) for s in sentences))
         pieces = self._pieces([s.words for s in sentences])
         rows: list[Row] = []
         open_parts: list[tuple[int, Sentence, _Window]] = []  # the sentences of the row under construction
@@ -163,7 +162,7 @@ class Encoder:
             windows, cut = _windows(ids, words, self.room)
             missing = set(range(len(sentence.words))).difference(words)
             tagged = sum(1 for w in missing if sentence.tags and sentence.tags[w] != self.labels.default)
-            kept += Kept(
+            kept += EncodingReport(
                 windowed_sentences=len(windows) > 1,
                 words_without_pieces=len(missing),
                 entity_words_without_pieces=tagged,
@@ -188,34 +187,30 @@ class Encoder:
             if len(windows) > 1:
                 close()
         close()
-        kept += Kept(rows=len(rows), pieces=sum(map(len, rows)))
-        return Encoded(tuple(rows), tuple(len(s.words) for s in sentences), kept)
+        kept += EncodingReport(rows=len(rows), pieces=sum(map(len, rows)))
+        return EncodedRows(tuple(rows), tuple(len(s.words) for s in sentences), kept)
 
-    def decode(self, encoded: Encoded, values: Sequence[np.ndarray], fill) -> list[np.ndarray]:
+    def to_words(self, encoded: EncodedRows, values: Sequence[np.ndarray], fill) -> list[np.ndarray]:
         """One value per word from one value per piece.
 
         Args:
+            encoded: rows that this encoder made.
             values: for every row an array of shape (at least the row's length, ...).
-            fill: the value of words without pieces.
+            fill: the value of words without pieces, a scalar or of shape (...).
 
         Returns:
             For every sentence an array of shape (words, ...).
         """
-        shape, dtype = (np.shape(values[0])[1:], np.asarray(values[0]).dtype) if len(values) else ((), np.int32)
-        result = [np.full((length, *shape), fill, dtype) for length in encoded.lengths]
+        starts = np.cumsum([0, *encoded.lengths])
+        shape, dtype = (np.shape(values[0])[1:], np.asarray(values[0]).dtype) if len(values) else (np.shape(fill), np.int32)
+        words = np.empty((starts[-1], *shape), dtype)
+        words[:] = fill
         for row, row_values in zip(encoded.rows, values, strict=True):
-            for position in np.flatnonzero(row.speaks):
-                result[row.sentences[position]][row.words[position]] = row_values[position]
-        return result
-
-    def decode_tags(self, encoded: Encoded, label_ids: Sequence[np.ndarray]) -> list[list[str]]:
-        """Tags of every sentence from label ids of every piece; words without pieces get the default (``O``)."""
-        names = self.labels.names
-        default = self.labels.ids[self.labels.default]
-        return [[names[i] for i in sentence] for sentence in self.decode(encoded, label_ids, default)]
+            words[starts[row.sentences[row.speaks]] + row.words[row.speaks]] = row_values[: len(row)][row.speaks]
+        return np.split(words, starts[1:-1]) if encoded.lengths else []
 
     def _pieces(self, sentences: Sequence[Sequence[str]]) -> Iterator[tuple[list[int], list[int]]]:
-        """For every sentence its piece ids and the word of each piece; a text that says ``[SEP]`` is text, no special piece."""
+        """For every sentence its piece ids and the word of each piece; a text that says `[SEP]` is text, no special piece."""
         block = 2000  # sentences tokenized at once: enough for the tokenizer's threads, little memory
         for start in range(0, len(sentences), block):
             part = [list(words) for words in sentences[start : start + block]]
@@ -256,7 +251,20 @@ class Encoder:
             ) from None
 
 
-def format_row(row: Row, tokenizer, labels: LabelSet) -> str:
+def make_row_encoder(tokenizer, labels: LabelSet, config: Config, limit: int) -> RowEncoder:
+    """The row encoder that a config asks for; `limit` is the longest row, in pieces, that the encoder can take.
+
+    Raises UserError where `max_pieces` is above the limit.
+    """
+    if config.max_pieces and config.max_pieces > limit:
+        raise UserError(
+            f"{setting('max_pieces', config.max_pieces)}: the encoder takes rows of at most {limit} word pieces: choose fewer"
+        )
+    most = config.max_pieces or (min(DOCUMENT_PIECES, limit) if config.context == "document" else limit)
+    return RowEncoder(tokenizer, labels, config.label_pieces, most, config.context)
+
+
+def row_table(row: Row, tokenizer, labels: LabelSet) -> str:
     """A row as a table: a line for each piece with its word's number, its label id and its label's name."""
     names = ["" if label == IGNORED_LABEL else labels.names[label] for label in row.labels]
     words = ["" if word == SPECIAL else word for word in row.words]
@@ -265,10 +273,10 @@ def format_row(row: Row, tokenizer, labels: LabelSet) -> str:
 
 
 def _windows(ids: list[int], words: list[int], room: int) -> tuple[list[_Window], int]:
-    """Cuts the pieces of a sentence into windows of ``room`` pieces that overlap by a quarter.
+    """Cuts the pieces of a sentence into windows of `room` pieces that overlap by a quarter.
 
     A word belongs to the window in which its first piece stands at least half of the overlap away from both cuts; a window to
-    which none belongs is not made. ``graph`` follows the same rule. Returns the windows (none for a sentence without pieces)
+    which none belongs is not made. `graph` follows the same rule. Returns the windows (none for a sentence without pieces)
     and the number of words that reach beyond the end of their window.
     """
     if not ids:
@@ -287,7 +295,7 @@ def _windows(ids: list[int], words: list[int], room: int) -> tuple[list[_Window]
 
 
 def overlap_and_stride(room: int) -> tuple[int, int]:
-    """How many pieces two neighbouring windows of ``room`` pieces share, and how far apart they start."""
+    """How many pieces two neighbouring windows of `room` pieces share, and how far apart they start."""
     return room // 4, room - room // 4
 
 

@@ -1,6 +1,6 @@
 """The three variants: piece ids to logits, as functional Keras models with the same inputs and the same output.
 
-Inputs ``input_ids`` and ``attention_mask``, int32, shape (batch, length); output ``logits``, float32, shape
+Inputs `input_ids` and `attention_mask`, int32, shape (batch, length); output `logits`, float32, shape
 (batch, length, labels). Nothing here trains or decodes, and softmax is applied elsewhere.
 """
 
@@ -10,26 +10,27 @@ import copy
 import math
 from collections.abc import Callable
 
+import numpy as np
 import tensorflow as tf
 import tf_keras as keras
 
-from tfner.errors import UserError, one_line
+from tfner.config import PRECISIONS, VARIANTS
+from tfner.errors import UserError, one_line, setting
 from tfner.modeling.layers import Dropout, Stack, speed_up
 from tfner.modeling.pretrained import from_hub_or_folder, load_encoder_config
 
-PRECISIONS = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
 ENCODER = "encoder"
 """Name of the layer that holds the encoder; every other variable of a model belongs to a new layer."""
 
 
 def _finetune(hidden: tf.Tensor, labels: int, settings) -> tf.Tensor:
-    """Dropout and one dense layer, the same layers as transformers' ``TFAutoModelForTokenClassification`` puts there."""
+    """Dropout and one dense layer, the same layers as transformers' `TFAutoModelForTokenClassification` puts there."""
     hidden = Dropout(settings.dropout, name="dropout")(hidden)
     return keras.layers.Dense(labels, kernel_initializer=_initializer(settings), name="classifier")(hidden)
 
 
 def _head(hidden: tf.Tensor, labels: int, settings) -> tf.Tensor:
-    """An MLP: a dense layer with activation for each of ``head_units`` (the study's 20 and 8 ReLU), then one of n labels."""
+    """An MLP: a dense layer with activation for each of `head_units` (the study's 20 and 8 ReLU), then one of n labels."""
     hidden = Dropout(settings.dropout, name="dropout")(hidden)
     for i, units in enumerate(settings.head_units):
         initializer = keras.initializers.HeUniform(seed=settings.seed + i)
@@ -38,12 +39,12 @@ def _head(hidden: tf.Tensor, labels: int, settings) -> tf.Tensor:
     return keras.layers.Dense(labels, kernel_initializer=initializer, name="classifier")(hidden)
 
 
-VARIANTS: dict[str, Callable] = {"finetune": _finetune, "head": _head, "replace": _finetune}
+BUILDERS: dict[str, Callable] = {"finetune": _finetune, "head": _head, "replace": _finetune}
 """What each variant puts on the encoder's last hidden states.
 
-``replace`` is ``finetune`` on an encoder whose last transformer layer is gone. The study words it as BERT with its last layer
+`replace` is `finetune` on an encoder whose last transformer layer is gone. The study words it as BERT with its last layer
 replaced by a classification layer. Two readings are possible: the last layer of the encoder's stack, or whatever came last
-in a model object (a pooler, or a pretraining head). The second one is ``finetune`` under another name, so tfner takes the
+in a model object (a pooler, or a pretraining head). The second one is `finetune` under another name, so tfner takes the
 first: of n transformer layers n - 1 remain, with their pretrained weights, and the classification layer reads their output.
 """
 
@@ -52,10 +53,10 @@ def build_model(variant: str, source: str, labels: int, settings, weights: bool 
     """Builds a variant.
 
     Args:
-        variant: a key of ``VARIANTS``.
-        source: model folder or hub name of the encoder (see ``pretrained.encoder_source``).
+        variant: a key of `config.VARIANTS`.
+        source: model folder or hub name of the encoder (see `pretrained.encoder_source`).
         labels: the number of labels.
-        settings: a ``config.Config``; ``dropout``, ``head_units``, ``head_activation``, ``precision`` and ``seed`` are read.
+        settings: a `config.Config`; `dropout`, `head_units`, `head_activation`, `precision` and `seed` are read.
         weights: False leaves the encoder's weights random, for a model whose weights are loaded afterwards.
 
     Raises:
@@ -63,7 +64,7 @@ def build_model(variant: str, source: str, labels: int, settings, weights: bool 
             layers, and weights that are missing or damaged.
     """
     if variant not in VARIANTS:
-        raise UserError(f"expected a variant out of {', '.join(VARIANTS)}, got {variant!r}")
+        raise UserError(f"{setting('variant', variant)}: expected one of {', '.join(VARIANTS)}")
     config = copy.deepcopy(load_encoder_config(source))
     _refuse_unsupported(config, source)
     if variant == "replace":
@@ -79,16 +80,27 @@ def build_model(variant: str, source: str, labels: int, settings, weights: bool 
         ids = keras.Input((None,), dtype=tf.int32, name="input_ids")
         mask = keras.Input((None,), dtype=tf.int32, name="attention_mask")
         hidden = encoder(input_ids=ids, attention_mask=mask)[0]
-        logits = VARIANTS[variant](hidden, labels, settings)
+        logits = BUILDERS[variant](hidden, labels, settings)
         logits = keras.layers.Activation("linear", dtype=tf.float32, name="logits")(logits)
         return keras.Model({"input_ids": ids, "attention_mask": mask}, logits, name=variant)
     finally:
         keras.mixed_precision.set_global_policy(policy)
 
 
+def logits_function(model: keras.Model) -> Callable[[np.ndarray, np.ndarray], tf.Tensor]:
+    """The model without dropout, traced once for every shape: int32 (batch, length) twice, to float32 logits."""
+    array = tf.TensorSpec((None, None), tf.int32)
+
+    @tf.function(input_signature=[array, array])
+    def logits(input_ids, attention_mask):
+        return model({"input_ids": input_ids, "attention_mask": attention_mask}, training=False)
+
+    return logits
+
+
 def for_inference(model: keras.Model) -> bool:
-    """Whether a model has changed to a form that is faster, and for inference alone (see ``layers.Stack``); its
-    ``logits_function`` is to be made anew then, before an export."""
+    """Whether a model has changed to a form that is faster, and for inference alone (see `layers.Stack`); its
+    `logits_function` is to be made anew then, before an export."""
     stack = getattr(model.get_layer(ENCODER), "encoder", None)
     if not isinstance(stack, Stack):
         return False
@@ -126,7 +138,7 @@ def _refuse_unsupported(config, source: str) -> None:
 
 
 def _load_encoder(config, source: str, weights: bool) -> keras.layers.Layer:
-    """The main layer of an encoder, named ``ENCODER``, without its pooler, which token classification does not use."""
+    """The main layer of an encoder, named `ENCODER`, without its pooler, which token classification does not use."""
     from safetensors import SafetensorError
     from transformers import TFAutoModel
 

@@ -1,6 +1,6 @@
-"""The web application: TensorFlow Serving's REST API under ``/v1/models``, and a page at ``/`` that uses it.
+"""The web application: TensorFlow Serving's REST API under `/v1/models`, and a page at `/` that uses it.
 
-``Servable``s go in, an ASGI application comes out. Graphs and JSON are worked on in threads; the event loop only passes on.
+`Servable`s go in, an ASGI application comes out. Graphs and JSON are worked on in threads; the event loop only passes on.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def make_app(servables: Sequence[Servable], limits: Limits = LIMITS, **batching)
     Args:
         servables: the models, each with a name of its own.
         limits: the largest request that is answered.
-        batching: ``rows``, ``size``, ``wait`` and ``waiting`` of a ``Microbatcher``, one of which every model gets.
+        batching: `rows`, `size`, `wait` and `waiting` of a `Microbatcher`, one of which every model gets.
     """
     models = {servable.name: servable for servable in servables}
     batchers: dict[str, Microbatcher] = {}
@@ -126,7 +126,7 @@ async def _body(request: Request, limit: int) -> bytes:
 
 def _page() -> tuple[str, dict[str, str]]:
     """The page, and headers that let nothing run in it or leave it but itself."""
-    page = files("tfner").joinpath("page.html").read_text("utf-8")
+    page = files("tfner.serving").joinpath("page.html").read_text("utf-8")
     script, style = (
         base64.b64encode(hashlib.sha256(re.search(rf"<{tag}>(.*?)</{tag}>", page, re.DOTALL)[1].encode()).digest()).decode()
         for tag in ("script", "style")

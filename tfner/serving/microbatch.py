@@ -24,7 +24,7 @@ class Overloaded(Exception):
 
 @dataclass(eq=False)
 class _Request:
-    """A request on its way: the rows before ``taken`` are under way or done, ``parts`` are their outputs in order."""
+    """A request on its way: the rows before `taken` are under way or done, `parts` are their outputs in order."""
 
     signature: str
     inputs: Arrays
@@ -44,7 +44,7 @@ class _Request:
         return self.signature, tuple(array.shape[1:] for array in self.inputs.values())
 
     def take(self, rows: int, size: int, alone: bool) -> slice:
-        """The next rows, at most ``rows`` of them and ``size`` together; one that stands ``alone`` may be larger."""
+        """The next rows, at most `rows` of them and `size` together; one that stands `alone` may be larger."""
         start = self.taken
         fitting = int(np.searchsorted(self.ends, self.ends[start] + size, side="right")) - 1
         self.taken = min(start + rows, max(fitting, start + alone))
@@ -54,7 +54,7 @@ class _Request:
 class Microbatcher:
     """Merges requests to a function of arrays whose rows (first dimension) do not depend on each other.
 
-    An output ``x_count`` says how many columns of the outputs ``x_...`` a row fills; by it the padding is cut, so that a
+    An output `x_count` says how many columns of the outputs `x_...` a row fills; by it the padding is cut, so that a
     request gets what it would get alone, whichever others it was merged with.
 
     Args:

@@ -1,7 +1,7 @@
 """TensorFlow Serving's REST API: its JSON into arrays, and arrays into its JSON.
 
 Bodies of requests go in, numpy arrays come out, and the other way round; text is UTF-8 bytes in arrays of objects. What may
-be asked is described by ``Signature``s. Nothing here knows HTTP connections, models or TensorFlow.
+be asked is described by `Signature`s. Nothing here knows HTTP connections, models or TensorFlow.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ TEXT = "DT_STRING"
 
 
 class RestError(Exception):
-    """A request that is refused: ``status`` is the HTTP status, the message what TensorFlow Serving puts under "error"."""
+    """A request that is refused: `status` is the HTTP status, the message what TensorFlow Serving puts under "error"."""
 
     def __init__(self, status: int, message: str):
         super().__init__(message)
@@ -31,7 +31,7 @@ class RestError(Exception):
 
 @dataclass(frozen=True)
 class Tensor:
-    """An input: TensorFlow's name of its type (``TEXT`` or one of ``INTEGERS``), and its shape, -1 where any size will do."""
+    """An input: TensorFlow's name of its type (`TEXT` or one of `INTEGERS`), and its shape, -1 where any size will do."""
 
     dtype: str
     shape: tuple[int, ...]
@@ -43,7 +43,7 @@ Signature = Mapping[str, Tensor]
 
 @dataclass(frozen=True)
 class Limits:
-    """The largest request that is answered: ``body`` in bytes, ``rows`` (texts) a request, ``characters`` a string."""
+    """The largest request that is answered: `body` in bytes, `rows` (texts) a request, `characters` a string."""
 
     body: int = 4 * 2**20
     rows: int = 5000
@@ -55,7 +55,7 @@ LIMITS = Limits()
 
 @dataclass(frozen=True)
 class Query:
-    """A prediction that was asked for: inputs as arrays with one batch size, to be answered in ``row`` or column form."""
+    """A prediction that was asked for: inputs as arrays with one batch size, to be answered in `row` or column form."""
 
     signature: str
     inputs: dict[str, np.ndarray]
@@ -63,7 +63,7 @@ class Query:
 
 
 def read_query(body: bytes, signatures: Mapping[str, Signature], limits: Limits = LIMITS) -> Query:
-    """The body of a ``:predict`` request, in row form (``instances``) or column form (``inputs``).
+    """The body of a `:predict` request, in row form (`instances`) or column form (`inputs`).
 
     Raises RestError where it is no such request, does not fit its signature, or is above a limit.
     """
@@ -87,7 +87,7 @@ def read_query(body: bytes, signatures: Mapping[str, Signature], limits: Limits 
 
 
 def write_answer(outputs: Mapping[str, np.ndarray], row: bool) -> bytes:
-    """The answer to a ``:predict`` request: arrays with one batch size as a list of rows, or as columns.
+    """The answer to a `:predict` request: arrays with one batch size as a list of rows, or as columns.
 
     A single output stands without its name, as in TensorFlow Serving.
     """
@@ -113,7 +113,7 @@ def write_status(version: int) -> bytes:
 
 
 def write_metadata(name: str, version: int, signature_def: Mapping[str, Any]) -> bytes:
-    """The metadata of a model; ``signature_def`` as protobuf's JSON has it, by the signatures' names."""
+    """The metadata of a model; `signature_def` as protobuf's JSON has it, by the signatures' names."""
     spec = {"name": name, "signature_name": "", "version": str(version)}
     return _json({"model_spec": spec, "metadata": {"signature_def": {"signature_def": signature_def}}})
 
@@ -186,7 +186,7 @@ def _array(value: Any, tensor: Tensor, name: str, limits: Limits) -> np.ndarray:
 
 
 def _bytes(value: Any, name: str, limits: Limits) -> bytes:
-    """A JSON string, or bytes as ``{"b64": ...}``, as UTF-8."""
+    """A JSON string, or bytes as `{"b64": ...}`, as UTF-8."""
     try:
         data = value.encode() if isinstance(value, str) else base64.b64decode(value["b64"], validate=True)
     except UnicodeEncodeError as error:

@@ -1,6 +1,6 @@
 """An exported model as a server needs it: its name, version, signatures, and a function to call them.
 
-A folder goes in, a ``Servable`` comes out. Tagging in Python is ``tagger``'s; JSON and HTTP are elsewhere.
+A folder goes in, a `Servable` comes out. Tagging in Python is `tagger`'s; JSON and HTTP are elsewhere.
 """
 
 from __future__ import annotations
@@ -12,10 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from tfner.errors import UserError, one_line
-from tfner.folder import resolve
+from tfner.errors import UserError
+from tfner.folder import SAVED_MODEL, load_saved_model, resolve
 from tfner.serving.rest import DEFAULT_SIGNATURE, INTEGERS, TEXT, RestError, Signature, Tensor
-from tfner.terminal import quiet_imports
 
 PIECES = "pieces"  # the signature that every export has
 
@@ -24,8 +23,8 @@ PIECES = "pieces"  # the signature that every export has
 class Servable:
     """A loaded version of a model.
 
-    ``call`` takes a signature's name and its inputs, and returns its outputs, arrays with one batch size (text as bytes);
-    it raises RestError where the graph refuses the inputs. ``signature_def`` is protobuf's JSON of all signatures.
+    `call` takes a signature's name and its inputs, and returns its outputs, arrays with one batch size (text as bytes);
+    it raises RestError where the graph refuses the inputs. `signature_def` is protobuf's JSON of all signatures.
     """
 
     name: str
@@ -50,19 +49,12 @@ def load_servable(path: str | Path) -> Servable:
     name, version = (folder.parent.name, int(folder.name)) if folder.name.isdigit() else (folder.name, 1)
     if ":" in name:
         raise UserError(f"{folder}: expected a name without a colon, which ends names in addresses: rename the folder")
-    with quiet_imports():
-        import tensorflow as tf
-        import tensorflow_text  # noqa: F401 (its operations are in the graph)
-        from google.protobuf.json_format import MessageToDict
-        from google.protobuf.message import DecodeError
-        from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
-    try:
-        loaded = tf.saved_model.load(str(folder))
-        stored = SavedModel.FromString((folder / "saved_model.pb").read_bytes())
-    except (OSError, ValueError, IndexError, DecodeError, tf.errors.OpError) as error:  # IndexError: a file ends too early
-        raise UserError(
-            f"{folder}: the SavedModel cannot be loaded ({one_line(error)}): export it again with python -m tfner.export"
-        ) from error
+    loaded = load_saved_model(folder)
+    import tensorflow as tf
+    from google.protobuf.json_format import MessageToDict
+    from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
+
+    stored = SavedModel.FromString((folder / SAVED_MODEL).read_bytes())
     definition = MessageToDict(
         stored.meta_graphs[0], preserving_proto_field_name=True, always_print_fields_with_no_presence=True
     )["signature_def"]

@@ -1,7 +1,7 @@
-"""A tagger whose model is held by a server: TF Serving or ``python -m tfner.serve``, over REST or gRPC.
+"""A tagger whose model is held by a server: TF Serving or `python -m tfner.serve`, over REST or gRPC.
 
 Texts and split sentences go out in requests of a bounded size, the same entities as of a local model come back. Serving is
-elsewhere; so is how a server is spoken to (``transport``).
+elsewhere; so is how a server is spoken to (`transport`).
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ import numpy as np
 
 from tfner.corpus import Sentence
 from tfner.errors import UserError
-from tfner.labels import Entity
-from tfner.modeling.rows import Kept
-from tfner.tagging.tagger import Tagged, Tagger, joined_offsets, utf8_size
+from tfner.labels import Entity, LabelSet
+from tfner.modeling.decoding import Tagged
+from tfner.tagging.tagger import Tagger, joined_offsets, utf8_size
 from tfner.tagging.transport import FAILED, INVALID, NOT_FOUND, TOO_LARGE, TOO_LATE, UNAVAILABLE, Address, Refusal, connect
 
 TRIES = 6
@@ -35,15 +35,15 @@ _NOT_TFNER = "expected a model that python -m tfner.export made of an encoder wi
 
 
 class ServedTagger(Tagger):
-    """Tags with a served model, as ``Tagger`` does with a local one; threads may share it.
+    """Tags with a served model, as `Tagger` does with a local one; threads may share it.
 
     Sentences are tagged one by one: a server knows no documents.
 
     Args:
-        address: such as ``http://host:8501/v1/models/head``, ``https://…``, or ``grpc://host:8500/head``; with
-            ``/versions/3`` or ``/labels/stable`` behind it, a certain version.
+        address: such as `http://host:8501/v1/models/head`, `https://…`, or `grpc://host:8500/head`; with
+            `/versions/3` or `/labels/stable` behind it, a certain version.
         deadline: the seconds that a request may take, all its tries together.
-        texts: the most texts of a request. TF Serving refuses more than its ``max_batch_size``, and then they are sent in
+        texts: the most texts of a request. TF Serving refuses more than its `max_batch_size`, and then they are sent in
             halves.
         size: the most bytes of a request of more than one text.
 
@@ -54,11 +54,16 @@ class ServedTagger(Tagger):
 
     def __init__(self, address: str, deadline: float = 60.0, texts: int = 32, size: int = 1 << 20):
         self.address, self.deadline, self.texts, self.size = Address.parse(address), deadline, texts, size
-        self.kept = Kept()  # the server does not tell
+        self.name = str(self.address)
         self._server = connect(self.address)
         # a word's own label is an entity's type for plain labels alone: B-PER would be PER, and O none
         probe = self._ask("serving_default", ["a"])[0]
         self._plain = probe["entity_count"] == 1 and probe["entity_type"][0] == probe["word_label"][0]
+
+    @property
+    def labels(self) -> LabelSet | None:
+        """None: TF Serving does not tell."""
+        return None
 
     def predict(self, sentences: Sequence[Sentence], progress: Callable[[Iterable], Iterable] = iter) -> list[Tagged]:
         """Tags sentences; their own tags and documents play no part. One result per sentence, in order."""
@@ -200,7 +205,7 @@ class ServedTagger(Tagger):
 def _rectangle(sentences: Sequence[list[str]]) -> list[list[str]]:
     """Sentences as rows of equal length, padded with empty strings, an empty word in front of each.
 
-    Where TF Serving batches requests of different widths (``pad_variable_length_inputs``), it fills the narrower up with
+    Where TF Serving batches requests of different widths (`pad_variable_length_inputs`), it fills the narrower up with
     their own first element. A sentence's first word would then stand behind it again and again, and be read as its context;
     an empty word changes nothing.
     """

@@ -1,123 +1,71 @@
-"""Tagging: texts or words in, entities out, with a model in memory or a SavedModel.
+"""The interface of all taggers: texts or words in, entities out.
 
-A ``Tagger`` holds a function from piece ids to probabilities, and the encoder that makes the one and reads the other.
-Training and scoring are elsewhere.
+`Tagger` is abstract. `RowTagger` is the part that all taggers share that run a model on rows of word pieces; where the model is
+(in memory, in a folder, in another runtime) is up to its subclasses.
 """
 
 from __future__ import annotations
 
-import json
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from itertools import accumulate, islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from tfner.config import Config
 from tfner.corpus import Sentence
 from tfner.data.words import split_words
-from tfner.errors import UserError, one_line
-from tfner.folder import resolve
-from tfner.labels import Entity, LabelSet, Span, spans
-from tfner.modeling.pretrained import load_tokenizer
-from tfner.modeling.rows import DOCUMENT_PIECES, Encoder, Kept
-from tfner.terminal import quiet_imports
+from tfner.errors import UserError
+from tfner.labels import Entity, LabelSet
+from tfner.modeling.decoding import Tagged, decode
+from tfner.modeling.rows import EncodingReport, RowEncoder
 
-EXTRA = "assets.extra"
-"""Folder of a SavedModel for files that travel along; TF Serving reserves the name."""
+TEXTS_PER_CHUNK = 4096
+"""Texts tagged together: enough to group rows by length, few enough to bound memory."""
 
-CHUNK = 4096  # texts tagged at once: enough to group rows by length, little enough to bound memory
-
-
-@dataclass(frozen=True)
-class Tagged:
-    """A tagged sentence: a tag for every word, and the probabilities of the predicted labels, float32, shape (words,)."""
-
-    tags: list[str]
-    probabilities: np.ndarray
-
-    def entities(self, text: str, offsets: Sequence[tuple[int, int]], plain: bool) -> list[Entity]:
-        """The entities of the sentence, whose words stand at ``offsets`` in ``text`` (half-open, in characters).
-
-        For ``plain`` labels, every word is one.
-        """
-        found = [Span(tag, i, i + 1) for i, tag in enumerate(self.tags)] if plain else spans(self.tags)
-        entities = []
-        for kind, first, end in found:
-            start, stop = offsets[first][0], offsets[end - 1][1]
-            score = float(np.mean(self.probabilities[first:end]))
-            entities.append(Entity(kind, text[start:stop], start, stop, score, first, end))
-        return entities
+Input = str | Sequence[str]
+"""A text, or a sentence that is already split into words."""
 
 
-class Tagger:
-    """Tags texts and words.
+class Tagger(ABC):
+    """Tags texts and words. It is a context manager that closes itself."""
 
-    Args:
-        probabilities: from ``input_ids`` and ``attention_mask``, int32, shape (batch, length), to the probabilities of the
-            labels, float32, shape (batch, length, labels).
-        encoder: alignment, label set and row length.
-        config: the settings of the training.
-    """
+    name: str
+    """What the model is called in messages: its folder or its address."""
+    config: Config | None = None
+    """The settings of the training, or None where they are not known."""
 
-    def __init__(self, probabilities: Callable[[np.ndarray, np.ndarray], np.ndarray], encoder: Encoder, config: Config):
-        self.probabilities, self.encoder, self.config = probabilities, encoder, config
-        self.kept = Kept()
-        """What could not be kept of all sentences tagged so far."""
+    @property
+    @abstractmethod
+    def labels(self) -> LabelSet | None:
+        """The labels of the model, or None where they are not known."""
 
-    @classmethod
-    def load(cls, path: str | Path) -> Tagger:
-        """Loads an exported model: a version's folder, or a folder of versions, of which the highest is taken.
-
-        The address of a served model, ``http://host:8501/v1/models/NAME`` or ``grpc://host:8500/NAME``, gives a
-        ``client.ServedTagger`` instead.
-
-        Raises UserError where there is no model, its files are incomplete or damaged, or its server does not answer.
-        """
-        if is_address(path):
-            from tfner.tagging.served import ServedTagger  # a tagger itself
-
-            return ServedTagger(str(path))
-        folder = resolve(path)
-        extra = folder / EXTRA
-        try:
-            config, labels = read_settings(extra)
-            limit = json.loads((extra / "limits.json").read_text("utf-8"))["max_pieces"]
-        except (OSError, ValueError, KeyError) as error:
-            raise UserError(
-                f"{folder}: not a whole tfner model ({error}): export it again with python -m tfner.export"
-            ) from error
-        encoder = make_encoder(load_tokenizer(str(extra / "tokenizer")), labels, config, limit)
-        return cls(_saved_function(folder), encoder, config)
-
+    @abstractmethod
     def predict(self, sentences: Sequence[Sentence], progress: Callable[[Iterable], Iterable] = iter) -> list[Tagged]:
-        """Tags sentences, all of them at once; their own tags play no part. One result per sentence, in order."""
-        from tfner.modeling.batches import run_rows
+        """Tags sentences, all of them together; their own tags are not used. One result per sentence, in order."""
 
-        encoded = self.encoder.encode([Sentence(s.words, (), s.document) for s in sentences])
-        self.kept += encoded.kept
-        rows = run_rows(self.probabilities, encoded.rows, self.encoder.pad_id, progress)
-        tags = self.encoder.decode_tags(encoded, [row.argmax(-1) for row in rows])
-        values = self.encoder.decode(encoded, [row.max(-1) for row in rows], fill=1.0)
-        return [Tagged(*pair) for pair in zip(tags, values, strict=True)]
+    @abstractmethod
+    def _tag(self, inputs: Sequence[Input]) -> Iterator[list[Entity]]:
+        """The entities of a chunk of checked inputs, in order."""
 
     def tag(self, text: str) -> list[Entity]:
         """The entities of a text; offsets count its characters. For plain labels, every word is one."""
         return next(self.tag_many([text]))
 
     def tag_words(self, words: Sequence[str]) -> list[Entity]:
-        """The entities of a sentence that is split already; offsets count the characters of the words joined by spaces."""
+        """The entities of a sentence that is already split; offsets count characters of the words joined by spaces."""
         if isinstance(words, str):
             raise UserError("tag_words expects a sequence of words, got one string: use tag for text that is not split")
         return next(self.tag_many([words]))
 
-    def tag_many(self, inputs: Iterable[str | Sequence[str]], chunk: int = CHUNK) -> Iterator[list[Entity]]:
+    def tag_many(self, inputs: Iterable[Input], chunk: int = TEXTS_PER_CHUNK) -> Iterator[list[Entity]]:
         """The entities of any number of texts (strings) and split sentences (sequences of words), in order.
 
-        ``chunk`` of them are tagged at once, which bounds the memory; rows of about the same length stand together.
+        `chunk` inputs are tagged together, which bounds memory; rows of similar length share a batch.
 
-        Raises UserError for what is neither, and for half of a surrogate pair, which is no character.
+        Raises UserError for an input that is neither, and for half of a surrogate pair, which is not a character.
         """
         inputs = iter(inputs)
         while some := list(islice(inputs, chunk)):
@@ -125,27 +73,78 @@ class Tagger:
                 utf8_size(item)
             yield from self._tag(some)
 
-    def _tag(self, inputs: Sequence[str | Sequence[str]]) -> Iterator[list[Entity]]:
+    def warnings(self) -> list[str]:
+        """One line for each kind of loss in everything tagged so far, such as words without pieces."""
+        return []
+
+    def close(self) -> None:  # noqa: B027  nothing has to be released by default
+        """Releases what the tagger holds: its model, its connections."""
+
+    def __enter__(self) -> Tagger:
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self.close()
+
+    @staticmethod
+    def load(model: str | Path, **options: Any) -> Tagger:
+        """The tagger of a model's folder or address: another name of `load_tagger`."""
+        from tfner.tagging.load import load_tagger
+
+        return load_tagger(model, **options)
+
+
+class RowTagger(Tagger):
+    """Tags with a model that takes rows of word pieces.
+
+    Args:
+        row_encoder: alignment, label set and row length.
+        config: the settings of the training.
+        name: what the model is called in messages.
+    """
+
+    config: Config
+
+    def __init__(self, row_encoder: RowEncoder, config: Config, name: str):
+        self.row_encoder, self.config, self.name = row_encoder, config, name
+        self.report = EncodingReport()
+        """What was encoded, and what was lost, in everything tagged so far."""
+
+    @abstractmethod
+    def probabilities(self, input_ids: np.ndarray, attention_mask: np.ndarray) -> np.ndarray:
+        """The model: from int32 arrays of shape (batch, length) to float32 probabilities of shape (batch, length, labels)."""
+
+    @property
+    def labels(self) -> LabelSet:
+        return self.row_encoder.labels
+
+    def predict(self, sentences: Sequence[Sentence], progress: Callable[[Iterable], Iterable] = iter) -> list[Tagged]:
+        from tfner.modeling.batches import apply_to_rows  # imports TensorFlow, which starting a command does not need
+
+        encoded = self.row_encoder.encode([Sentence(s.words, (), s.document) for s in sentences])
+        self.report += encoded.report
+        values = apply_to_rows(self.probabilities, encoded.rows, self.row_encoder.pad_id, progress)
+        return decode(self.row_encoder, encoded, values)
+
+    def warnings(self) -> list[str]:
+        return self.report.warnings()
+
+    def _tag(self, inputs: Sequence[Input]) -> Iterator[list[Entity]]:
         texts = [item if isinstance(item, str) else " ".join(item) for item in inputs]
         offsets = [split_words(item) if isinstance(item, str) else joined_offsets(item) for item in inputs]
         sentences = [Sentence(tuple(t[a:b] for a, b in o), ()) for t, o in zip(texts, offsets, strict=True)]
         for text, word_offsets, tagged in zip(texts, offsets, self.predict(sentences), strict=True):
-            yield tagged.entities(text, word_offsets, self.encoder.labels.plain)
-
-
-def is_address(path: str | Path) -> bool:
-    """Whether a model is given as the address of a server, not as a folder."""
-    return "://" in str(path)
+            yield tagged.entities(text, word_offsets, self.labels.plain)
 
 
 def joined_offsets(words: Sequence[str]) -> list[tuple[int, int]]:
-    """Where words stand in their text joined by single spaces, half-open, in characters."""
+    """Where words are in their text joined by single spaces, half-open, in characters."""
     ends = list(accumulate((len(word) + 1 for word in words), initial=0))[1:]
     return [(end - 1 - len(word), end - 1) for word, end in zip(words, ends, strict=True)]
 
 
-def utf8_size(item: str | Sequence[str]) -> int:
-    """The bytes of a text, or of words joined by spaces, as UTF-8. Raises UserError for what cannot be written so."""
+def utf8_size(item: Input) -> int:
+    """The size in bytes of a text, or of words joined by spaces, in UTF-8. Raises UserError for what is neither."""
     if not isinstance(item, str) and not (isinstance(item, Sequence) and all(isinstance(word, str) for word in item)):
         raise UserError(
             f"expected a text or a sequence of words, got {item!r:.60}: decode bytes, and leave out what is missing"
@@ -156,44 +155,6 @@ def utf8_size(item: str | Sequence[str]) -> int:
     except UnicodeEncodeError as error:
         near = ascii(text[max(0, error.start - 20) : error.start + 10])
         raise UserError(
-            f"character {error.start} of {near} is half of a surrogate pair and no text: read the input again with the right "
-            "encoding, or remove the character"
+            f"character {error.start} of {near} is half of a surrogate pair, not a character: read the input again with the "
+            "right encoding, or remove it"
         ) from None
-
-
-def read_settings(folder: Path) -> tuple[Config, LabelSet]:
-    """Settings and labels out of the files of an export or a training state. Raises OSError or ValueError for damaged ones."""
-    config = Config.from_json((folder / "config.json").read_text("utf-8"))
-    return config, LabelSet(tuple(json.loads((folder / "labels.json").read_text("utf-8"))), plain=config.task == "pos")
-
-
-def make_encoder(tokenizer, labels: LabelSet, config: Config, limit: int) -> Encoder:
-    """The encoder that a config asks for; ``limit`` is the longest row, in pieces, that the model can take.
-
-    Raises UserError where ``max_pieces`` is above the limit.
-    """
-    if config.max_pieces and config.max_pieces > limit:
-        raise UserError(f"--max-pieces {config.max_pieces}: the encoder takes rows of at most {limit} word pieces")
-    most = config.max_pieces or (min(DOCUMENT_PIECES, limit) if config.context == "document" else limit)
-    return Encoder(tokenizer, labels, config.label_pieces, most, config.context)
-
-
-def _saved_function(folder: Path) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
-    with quiet_imports():
-        import tensorflow as tf
-        import tensorflow_text  # noqa: F401  its operations are in the graph
-
-    try:
-        model = tf.saved_model.load(str(folder))
-    except (OSError, ValueError, IndexError, tf.errors.OpError) as error:  # IndexError: a file ends too early
-        raise UserError(
-            f"{folder}: the SavedModel cannot be loaded ({one_line(error)}): export it again with python -m tfner.export"
-        ) from error
-    pieces = model.signatures["pieces"]
-
-    def probabilities(input_ids: np.ndarray, attention_mask: np.ndarray) -> np.ndarray:
-        outputs = pieces(input_ids=tf.constant(input_ids), attention_mask=tf.constant(attention_mask))
-        return outputs["probabilities"].numpy()
-
-    probabilities.model = model  # its variables live as long as it does
-    return probabilities

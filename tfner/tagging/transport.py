@@ -1,6 +1,6 @@
 """One request to a server that speaks TF Serving's REST or gRPC API: where it stands, how it is asked, how it refuses.
 
-An address and a signature's input go in, its outputs come out as lists, or a ``Refusal`` in one vocabulary for both APIs.
+An address and a signature's input go in, its outputs come out as lists, or a `Refusal` in one vocabulary for both APIs.
 Nothing is tried twice here and no tensor is understood. REST needs the standard library alone.
 """
 
@@ -30,7 +30,7 @@ _STATES = ("UNKNOWN", "START", "LOADING", "AVAILABLE", "UNLOADING", "END")  # of
 
 
 class Refusal(Exception):
-    """A server's answer that is none: ``kind`` is one of the words above."""
+    """A server's answer that is none: `kind` is one of the words above."""
 
     def __init__(self, kind: str, reason: str):
         super().__init__(one_line(reason, 300))
@@ -41,7 +41,7 @@ class Refusal(Exception):
 
 @dataclass(frozen=True)
 class Address:
-    """Where a model is served. ``host`` has the port in it; ``prefix`` is what a proxy puts before ``/v1/models``."""
+    """Where a model is served. `host` has the port in it; `prefix` is what a proxy puts before `/v1/models`."""
 
     scheme: str
     host: str
@@ -52,7 +52,7 @@ class Address:
 
     @classmethod
     def parse(cls, text: str) -> Address:
-        """Raises UserError for anything that does not look like ``EXPECTED``."""
+        """Raises UserError for anything that does not look like `EXPECTED`."""
         try:
             parts = urlsplit(text.strip())
             good = parts.scheme in ("http", "https", "grpc") and parts.hostname and not parts.query and not parts.username
@@ -80,13 +80,13 @@ class Address:
 
 
 class Transport(Protocol):
-    """What a ``ServedTagger`` asks of a server. Both raise ``Refusal``, of kind ``TOO_LATE`` after ``seconds``."""
+    """What a `ServedTagger` asks of a server. Both raise `Refusal`, of kind `TOO_LATE` after `seconds`."""
 
     def predict(self, signature: str, name: str, rows: list, seconds: float) -> Mapping[str, list]:
-        """All outputs of a signature with one string input called ``name``, as nested lists."""
+        """All outputs of a signature with one string input called `name`, as nested lists."""
 
     def states(self, seconds: float) -> dict[int, str]:
-        """The state (one of TF Serving's words, such as ``LOADING``) of every version of the model that the server knows."""
+        """The state (one of TF Serving's words, such as `LOADING`) of every version of the model that the server knows."""
 
 
 def connect(address: Address) -> Transport:
@@ -95,7 +95,7 @@ def connect(address: Address) -> Transport:
 
 
 class Rest:
-    """TF Serving's REST API, over connections that stay open: one a thread, as ``http.client`` cannot share them."""
+    """TF Serving's REST API, over connections that stay open: one a thread, as `http.client` cannot share them."""
 
     def __init__(self, address: Address):
         self.address = address

@@ -1,4 +1,4 @@
-"""What happens at the end of every epoch: validation scores per word, a row for the eye and for ``history.csv``, a warning.
+"""What happens at the end of every epoch: validation scores per word, a row for the eye and for `history.csv`, a warning.
 
 A Keras callback goes in, rows come out. Choosing the best epoch is Keras's own EarlyStopping's, which reads what this one adds
 to the logs.
@@ -21,9 +21,11 @@ from tqdm import tqdm
 
 from tfner.corpus import Sentence
 from tfner.evaluation.scores import all_one_class, score
+from tfner.folder import write_whole
 from tfner.labels import IGNORED_LABEL
-from tfner.modeling.batches import run_rows
-from tfner.modeling.rows import Encoder
+from tfner.modeling.batches import apply_to_rows
+from tfner.modeling.decoding import decode
+from tfner.modeling.rows import Row, RowEncoder
 
 COLUMNS = ("epoch", "loss", "val_loss", "precision", "recall", "f1", "accuracy", "seconds", "words_per_second")
 _WIDTHS = (5, 9, 9, 9, 9, 9, 9, 9, 9)
@@ -35,8 +37,8 @@ def header() -> str:
     return " ".join(name.rjust(width) for name, width in zip(names, _WIDTHS, strict=True))
 
 
-def format_row(row: dict[str, float]) -> str:
-    """A row of the table, aligned under ``header``."""
+def epoch_line(row: dict[str, float]) -> str:
+    """A row of the table, aligned under `header`."""
     cells = [
         str(row["epoch"]),
         *(f"{row[c]:.4f}" for c in COLUMNS[1:7]),
@@ -46,45 +48,34 @@ def format_row(row: dict[str, float]) -> str:
     return " ".join(cell.rjust(width) for cell, width in zip(cells, _WIDTHS, strict=True))
 
 
-def logits_function(model: keras.Model) -> Callable[[np.ndarray, np.ndarray], tf.Tensor]:
-    """The model without dropout, traced once for every shape: int32 (batch, length) twice, to float32 logits."""
-    array = tf.TensorSpec((None, None), tf.int32)
-
-    @tf.function(input_signature=[array, array])
-    def logits(input_ids, attention_mask):
-        return model({"input_ids": input_ids, "attention_mask": attention_mask}, training=False)
-
-    return logits
-
-
 class EpochReport(keras.callbacks.Callback):
     """Scores the validation sentences after each epoch.
 
-    Adds ``val_loss`` (mean crossentropy over labelled pieces, nats), ``val_masked_accuracy`` (over the same pieces) and the
-    scores per word ``precision``, ``recall``, ``f1``, ``accuracy`` to the epoch's logs; prints a row through ``say`` and
-    appends it to ``path``.
+    Adds `val_loss` (mean crossentropy over labelled pieces, nats), `val_masked_accuracy` (over the same pieces) and the
+    scores per word `precision`, `recall`, `f1`, `accuracy` to the epoch's logs; prints a row through `say` and
+    appends it to `path`.
 
     Args:
-        logits: the ``logits_function`` of the model.
-        encoder, sentences: what to score; sentences are encoded once.
+        logits: the `logits_function` of the model.
+        row_encoder, sentences: what to score; sentences are encoded once.
         words: the number of words of the training split, for words per second.
-        path: the ``history.csv`` to write.
+        path: the `history.csv` to write.
         say: prints a line.
     """
 
     def __init__(
         self,
         logits: Callable[[np.ndarray, np.ndarray], tf.Tensor],
-        encoder: Encoder,
+        row_encoder: RowEncoder,
         sentences: Sequence[Sentence],
         words: int,
         path: Path,
         say: Callable[[str], None] = print,
     ):
         super().__init__()
-        self.logits, self.encoder, self.sentences, self.words = logits, encoder, sentences, words
+        self.logits, self.row_encoder, self.sentences, self.words = logits, row_encoder, sentences, words
         self.path, self.say = path, say
-        self.encoded = encoder.encode(sentences)
+        self.encoded = row_encoder.encode(sentences)
         self.rows: list[dict[str, float]] = []
         self._bar = None
 
@@ -111,21 +102,14 @@ class EpochReport(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         seconds = time.perf_counter() - self._start
         self.close()
-        values = run_rows(self.logits, self.encoded.rows, self.encoder.pad_id)
-        losses, right = [], []
-        for row, logits in zip(self.encoded.rows, values, strict=True):
-            counted = row.labels != IGNORED_LABEL
-            labels, logits = row.labels[counted], logits[counted].astype(np.float64)
-            highest = logits.max(-1)
-            total = highest + np.log(np.exp(logits - highest[:, None]).sum(-1))
-            losses.append(total - logits[np.arange(len(labels)), labels])
-            right.append(logits.argmax(-1) == labels)
-        predicted = self.encoder.decode_tags(self.encoded, [row.argmax(-1) for row in values])
-        scores = score([s.tags for s in self.sentences], predicted, self.encoder.labels)
+        values = apply_to_rows(self.logits, self.encoded.rows, self.row_encoder.pad_id)
+        val_loss, val_masked_accuracy = loss_and_accuracy(self.encoded.rows, values)
+        predicted = [tagged.tags for tagged in decode(self.row_encoder, self.encoded, values)]
+        scores = score([s.tags for s in self.sentences], predicted, self.row_encoder.labels)
         row = {
             "epoch": epoch + 1,
             "loss": float(logs["masked_loss"]),
-            "val_loss": float(np.concatenate(losses).mean()),
+            "val_loss": val_loss,
             "precision": scores.overall.precision,
             "recall": scores.overall.recall,
             "f1": scores.overall.f1,
@@ -136,18 +120,31 @@ class EpochReport(keras.callbacks.Callback):
         self.rows.append(row)
         with self.path.open("a", newline="", encoding="utf-8") as file:
             csv.writer(file).writerow([f"{row[c]:.6g}" for c in COLUMNS])
-        self.say(format_row(row))
+        self.say(epoch_line(row))
         logs.update({c: row[c] for c in ("val_loss", "precision", "recall", "f1", "accuracy")})
-        logs["val_masked_accuracy"] = float(np.concatenate(right).mean())
+        logs["val_masked_accuracy"] = val_masked_accuracy
         only = all_one_class(predicted)
         if only is not None:
             self.say(one_class_warning(only))
 
 
-class SaveBest(keras.callbacks.Callback):
-    """Saves the weights of the best epoch so far, as ``stopping`` judges it (it has to come first among the callbacks).
+def loss_and_accuracy(rows: Sequence[Row], values: Sequence[np.ndarray]) -> tuple[float, float]:
+    """Mean crossentropy (nats) and accuracy over the labelled pieces of rows, from logits of shape (length, labels) each."""
+    losses, right = [], []
+    for row, logits in zip(rows, values, strict=True):
+        counted = row.labels != IGNORED_LABEL
+        labels, logits = row.labels[counted], logits[counted].astype(np.float64)
+        highest = logits.max(-1)
+        total = highest + np.log(np.exp(logits - highest[:, None]).sum(-1))
+        losses.append(total - logits[np.arange(len(labels)), labels])
+        right.append(logits.argmax(-1) == labels)
+    return float(np.concatenate(losses).mean()), float(np.concatenate(right).mean())
 
-    They are written beside ``path`` and renamed, so that the file holds the weights of one epoch whenever the process ends.
+
+class SaveBest(keras.callbacks.Callback):
+    """Saves the weights of the best epoch so far, as `stopping` judges it (it has to come first among the callbacks).
+
+    They are written beside `path` and renamed, so that the file holds the weights of one epoch whenever the process ends.
     """
 
     def __init__(self, stopping: keras.callbacks.EarlyStopping, path: Path):
@@ -156,15 +153,13 @@ class SaveBest(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         if self.stopping.best_epoch == epoch:
-            draft = self.path.with_name(f".{self.path.name}")
-            self.model.save_weights(draft, save_format="h5")
-            draft.replace(self.path)
+            write_whole(self.path, lambda draft: self.model.save_weights(draft, save_format="h5"))
 
 
 class Interrupt(keras.callbacks.Callback):
     """While entered, Ctrl-C waits for the end of the step or scoring in progress, so that no file is left half-written.
 
-    Then ``KeyboardInterrupt`` is raised. A second Ctrl-C raises it at once. Threads but the main one get no signals.
+    Then `KeyboardInterrupt` is raised. A second Ctrl-C raises it at once. Threads but the main one get no signals.
     """
 
     asked = False

@@ -14,7 +14,7 @@ import tf_keras as keras
 
 @keras.saving.register_keras_serializable("tfner")
 class WarmupLinearDecay(keras.optimizers.schedules.LearningRateSchedule):
-    """Rises linearly from 0 to ``peak`` in ``warmup`` steps, then falls linearly to 0 at ``total`` (Devlin et al. 2019)."""
+    """Rises linearly from 0 to `peak` in `warmup` steps, then falls linearly to 0 at `total` (Devlin et al. 2019)."""
 
     def __init__(self, peak: float, warmup: int, total: int):
         self.peak, self.warmup, self.total = peak, warmup, total
@@ -40,7 +40,7 @@ class AdamW(keras.optimizers.Optimizer):
         weight_decay: per step and unit of learning rate; not applied to variables of one dimension, which are the biases and
             the LayerNorm parameters.
         new_variables: those of freshly initialised layers.
-        new_factor: their learning rate as a multiple of ``learning_rate``.
+        new_factor: their learning rate as a multiple of `learning_rate`.
         global_clipnorm: the norm, over all gradients together, that they are scaled down to; None for no limit.
         beta_1, beta_2, epsilon: as in Devlin et al. 2019.
     """

@@ -7,7 +7,8 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from tfner.corpus import SPLITS, TASKS
+from tfner.config import TASKS
+from tfner.corpus import SPLITS
 from tfner.demo import corpus as demo
 from tfner.demo import encoder as encoder_module
 from tfner.demo import grammar as demo_grammar

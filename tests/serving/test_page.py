@@ -3,8 +3,8 @@
 import shutil
 
 import pytest
-from local_server import Server, exported
 from playwright.sync_api import sync_playwright
+from support.local_server import Server, exported
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine: apt install chromium")

@@ -1,6 +1,6 @@
 """Servers for tests that answer as TF Serving does, over REST and gRPC, with the same words, running a real SavedModel.
 
-What they are told to do first (``script``) they do once each: refuse, answer nonsense, be slow, hang up.
+What they are told to do first (`script`) they do once each: refuse, answer nonsense, be slow, hang up.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Refused(Exception):
 
 
 class Backend:
-    """One model under the name ``head``: its version 1, labelled ``stable``; ``canary`` is a version that is not there."""
+    """One model under the name `head`: its version 1, labelled `stable`; `canary` is a version that is not there."""
 
     def __init__(self, folder):
         self.signatures = tf.saved_model.load(str(folder)).signatures
@@ -73,7 +73,7 @@ class Backend:
 
 
 class RestServer(ThreadingHTTPServer):
-    """A backend behind ``/v1/models``."""
+    """A backend behind `/v1/models`."""
 
     daemon_threads = True
 

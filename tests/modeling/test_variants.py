@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tf_keras as keras
-import tiny
+from support import tiny
 
-from tfner.config import Config
+from tfner.config import VARIANTS, Config
 from tfner.errors import UserError
 from tfner.modeling.layers import Dropout, gelu
 from tfner.modeling.pretrained import load_encoder_config, load_tokenizer, piece_limit
-from tfner.modeling.variants import ENCODER, VARIANTS, build_model, new_variables, parameter_counts
+from tfner.modeling.variants import ENCODER, build_model, new_variables, parameter_counts
 
 LABELS = 9
 LENGTHS = [7, 12, 3]
@@ -250,7 +250,7 @@ def test_without_weights_a_folder_needs_only_its_config(folders, tmp_path):
 
 
 def pytorch_name(name: str) -> str:
-    """``tf_bert_model/bert/encoder/layer_._0/output/dense/kernel:0`` as PyTorch's BERT writes it."""
+    """`tf_bert_model/bert/encoder/layer_._0/output/dense/kernel:0` as PyTorch's BERT writes it."""
     parts = name.split(":")[0].split("/")[2:]
     path = ".".join(parts).replace("layer_._", "layer.")
     names = {"kernel": "weight", "gamma": "weight", "beta": "bias", "embeddings": "weight"}

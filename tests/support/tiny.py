@@ -33,13 +33,13 @@ SIZES = {
 
 ARCHITECTURES = tuple(SIZES)
 LIKE_ROBERTA = ("camembert", "xlm-roberta")
-"""Other names for RoBERTa's classes: ``trained_folder`` knows them too."""
+"""Other names for RoBERTa's classes: `trained_folder` knows them too."""
 
 LABELS = ("O", "B-PER", "I-PER", "B-LOC", "I-LOC")
 
 
 def wordpiece_tokenizer(folder: Path, kind: str = "bert"):
-    """A fast cased WordPiece tokenizer of ``PIECES``, of the class that belongs to an architecture."""
+    """A fast cased WordPiece tokenizer of `PIECES`, of the class that belongs to an architecture."""
     import transformers
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -50,7 +50,7 @@ def wordpiece_tokenizer(folder: Path, kind: str = "bert"):
 
 
 def byte_level_tokenizer(folder: Path):
-    """A fast RoBERTa tokenizer, byte-level BPE trained on a few sentences, as RoBERTa's own without ``add_prefix_space``."""
+    """A fast RoBERTa tokenizer, byte-level BPE trained on a few sentences, as RoBERTa's own without `add_prefix_space`."""
     from tokenizers import ByteLevelBPETokenizer
     from transformers import RobertaTokenizerFast
 
@@ -86,31 +86,32 @@ def scatter(model, seed: int) -> None:
 
 
 def exported_model(folder: Path, kind: str = "bert", name: str = "finetune", seed: int = 7) -> Path:
-    """Exports a random model of a variant, as after a training; returns the folder of the version, ``folder/name/1``.
+    """Exports a random model of a variant, as after a training; returns the folder of the version, `folder/name/1`.
 
     Its logits are spread and centred, so that words of one sentence get different labels.
     """
     from tfner import export
+    from tfner import folder as folders
     from tfner.config import make_config
-    from tfner.exports import saved_model as bundle
     from tfner.labels import CONLL_TYPES, LabelSet
     from tfner.modeling.pretrained import load_tokenizer
     from tfner.modeling.variants import build_model
+    from tfner.training import state as states
     from tfner.training.callbacks import COLUMNS
 
     source = str(model_folder(folder / f"{kind}-encoder", kind, seed))
     config, labels = make_config(variant=name, encoder=source, output=str(folder / name)), LabelSet.from_types(CONLL_TYPES)
     state = folder / name / "training" / "1"
     state.mkdir(parents=True)
-    bundle.begin_state(state, config, labels, source, load_tokenizer(source))
-    (state / bundle.HISTORY).write_text(",".join(COLUMNS) + "\n", "utf-8")
+    states.begin_state(state, config, labels, source, load_tokenizer(source))
+    (state / folders.HISTORY).write_text(",".join(COLUMNS) + "\n", "utf-8")
     model = build_model(name, source, len(labels), config)
     scatter(model, seed)
     kernel, bias = model.weights[-2:]
     kernel.assign(8 * kernel)
     logits = model(dict(zip(("input_ids", "attention_mask"), random_inputs([30] * 8, len(PIECES)), strict=True)))
     bias.assign_sub(np.mean(logits, axis=(0, 1)))
-    model.save_weights(state / bundle.WEIGHTS)
+    model.save_weights(state / folders.WEIGHTS)
     return export.export(folder / name)
 
 
@@ -123,12 +124,14 @@ def random_inputs(lengths: list[int], vocabulary: int, seed: int = 3) -> tuple[n
 
 
 def trained_folder(folder: Path, kind: str, variant: str, **settings) -> Path:
-    """What a training of a tiny encoder on ``LABELS`` leaves, with random weights everywhere."""
+    """What a training of a tiny encoder on `LABELS` leaves, with random weights everywhere."""
+    from tfner import folder as folders
     from tfner.config import make_config
-    from tfner.exports import saved_model as bundle
+    from tfner.evaluation import scores
     from tfner.labels import LabelSet
     from tfner.modeling.pretrained import load_tokenizer
     from tfner.modeling.variants import build_model
+    from tfner.training import state as states
 
     encoder = model_folder(folder / "encoder", "roberta" if kind in LIKE_ROBERTA else kind)
     if kind in LIKE_ROBERTA:
@@ -139,8 +142,8 @@ def trained_folder(folder: Path, kind: str, variant: str, **settings) -> Path:
     scatter(model, 11)
     state = folder / "model" / "training" / "1"
     state.mkdir(parents=True)
-    bundle.begin_state(state, config, LabelSet(LABELS), str(encoder), load_tokenizer(str(encoder)))
-    model.save_weights(state / bundle.WEIGHTS)
-    (state / bundle.HISTORY).write_text("epoch,loss,val_loss,f1\n1,0.5,0.4,0.25\n", "utf-8")
-    bundle.write_scores(state / bundle.SCORES, {})
+    states.begin_state(state, config, LabelSet(LABELS), str(encoder), load_tokenizer(str(encoder)))
+    model.save_weights(state / folders.WEIGHTS)
+    (state / folders.HISTORY).write_text("epoch,loss,val_loss,f1\n1,0.5,0.4,0.25\n", "utf-8")
+    scores.write_scores(state / folders.SCORES, {})
     return folder / "model"

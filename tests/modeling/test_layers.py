@@ -5,13 +5,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tf_keras as keras
-import tiny
+from support import tiny
 
-from tfner.config import Config
+from tfner.config import VARIANTS, Config
 from tfner.modeling import layers
 from tfner.modeling.layers import Dropout, Stack, attention, gelu, layer_norm
-from tfner.modeling.variants import ENCODER, VARIANTS, build_model, for_inference
-from tfner.training.callbacks import logits_function
+from tfner.modeling.variants import ENCODER, build_model, for_inference, logits_function
 
 LABELS = 5
 STACKED = ("bert", "electra", "roberta", *tiny.LIKE_ROBERTA)

@@ -2,11 +2,11 @@
 
 import pytest
 import tensorflow as tf
-import tiny
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support import tiny
 
-from tfner.corpus import load_corpus
+from tfner.data.load import load_corpus
 from tfner.exports.wordpiece import WordPiece, unsupported
 from tfner.modeling.pretrained import load_tokenizer
 

@@ -4,11 +4,12 @@ import shutil
 
 import pytest
 import tensorflow as tf
-import tiny
+from support import tiny
 from tensorflow_serving.apis import prediction_log_pb2
 
-from tfner.exports.warmup import WARMUP, write_warmup
-from tfner.tagging.tagger import Tagger
+from tfner.exports.warmup import write_warmup
+from tfner.folder import WARMUP
+from tfner.tagging.load import load_tagger
 
 
 def answers(folder, signatures):
@@ -34,7 +35,7 @@ def copy(exported, tmp_path):
 
 
 def test_an_export_is_warmed_up_for_texts_and_words_of_several_sizes(copy):
-    Tagger.load(copy)  # registers the ops of an export
+    load_tagger(copy)  # registers the ops of an export
     found = answers(copy, ("pieces", "serving_default", "words"))
     assert found[:4] == [("serving_default", (batch,)) for batch in (1, 1, 8, 8)]
     assert found[4:] == [("words", (batch, words)) for batch in (1, 8) for words in (18, 90)]

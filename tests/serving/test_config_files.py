@@ -12,8 +12,8 @@ import yaml
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, text_format, wrappers_pb2
 from tensorflow_serving.config import model_server_config_pb2
 
+from tfner.config import VARIANTS
 from tfner.exports.warmup import _BATCHES
-from tfner.modeling.variants import VARIANTS
 from tfner.tagging.served import ServedTagger
 
 FOLDER = Path(__file__).parent.parent / "serving"
@@ -32,7 +32,7 @@ _TYPES = {"bool": 8, "string": 9, "int64": 3}
 
 
 def message(name, *fields):
-    """A message class with fields given as ``type name``; types are scalars, wrappers, ``repeated``, or messages."""
+    """A message class with fields given as `type name`; types are scalars, wrappers, `repeated`, or messages."""
     file = descriptor_pb2.FileDescriptorProto(name=f"{name}.proto", package="published", syntax="proto3")
     file.dependency.append("google/protobuf/wrappers.proto")
     pool = descriptor_pool.DescriptorPool()

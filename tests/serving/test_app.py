@@ -15,10 +15,10 @@ from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
-from local_server import Server, exported, same
+from support.local_server import Server, exported, same
 
 from tfner import serve
-from tfner.tagging.tagger import Tagger
+from tfner.tagging.load import load_tagger
 
 TEXTS = [
     "Peter Blackburn said in Nice.",
@@ -132,8 +132,8 @@ def test_other_signatures_are_answered(server):
 
 
 def test_a_tagger_of_its_address_gives_what_a_local_one_gives(server, folders):
-    served = Tagger.load(f"{server.address}v1/models/one").tag_many(TEXTS)
-    for one, other in zip(Tagger.load(folders[0]).tag_many(TEXTS), served, strict=True):
+    served = load_tagger(f"{server.address}v1/models/one").tag_many(TEXTS)
+    for one, other in zip(load_tagger(folders[0]).tag_many(TEXTS), served, strict=True):
         assert [dataclasses.replace(e, score=0) for e in one] == [dataclasses.replace(e, score=0) for e in other]
         assert [e.score for e in one] == pytest.approx([e.score for e in other], abs=1e-4)
 

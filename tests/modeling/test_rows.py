@@ -5,16 +5,17 @@ import sys
 
 import numpy as np
 import pytest
-import tiny
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support import tiny
 
-from tfner.corpus import Sentence, load_corpus
+from tfner.corpus import Sentence
+from tfner.data.load import load_corpus
 from tfner.errors import UserError
 from tfner.labels import CONLL_LABELS, IGNORED_LABEL, LabelSet
 from tfner.modeling.batches import pad
 from tfner.modeling.pretrained import encoder_source, from_hub_or_folder, load_encoder_config, load_tokenizer, piece_limit
-from tfner.modeling.rows import SPECIAL, Encoder, Kept
+from tfner.modeling.rows import SPECIAL, EncodingReport, RowEncoder
 
 EU = Sentence(
     tuple(tiny.WORDS[:9]),
@@ -109,7 +110,7 @@ def check_invariants(encoder, sentences, encoded):
     assert labelled == {key: 1 for key in expected if sentences[key[0]].tags}
     words = sum(len(s.words) for s in sentences)
     assert encoded.lengths == tuple(len(s.words) for s in sentences)
-    kept = encoded.kept
+    kept = encoded.report
     assert (kept.sentences, kept.words, kept.rows) == (len(sentences), words, len(encoded.rows))
     assert kept.pieces == sum(len(row) for row in encoded.rows)
     assert kept.words_without_pieces == words - len(expected)
@@ -120,17 +121,17 @@ def check_invariants(encoder, sentences, encoded):
 
 
 def test_the_studys_sentence_becomes_the_pieces_of_its_figure_4(cased):
-    row = Encoder(cased, CONLL_LABELS, "all").encode([EU]).rows[0]
+    row = RowEncoder(cased, CONLL_LABELS, "all").encode([EU]).rows[0]
     assert " ".join(cased.convert_ids_to_tokens(row.ids)) == "[CLS] EU rejects German call to boycott British la ##mb . [SEP]"
 
 
 def test_all_pieces_labelled_are_the_labels_of_the_studys_figure_4(cased):
-    row = Encoder(cased, CONLL_LABELS, "all").encode([EU]).rows[0]
+    row = RowEncoder(cased, CONLL_LABELS, "all").encode([EU]).rows[0]
     assert row.labels.tolist() == [-100, 3, 0, 7, 0, 0, 0, 7, 0, 0, 0, -100]
 
 
 def test_the_padded_pair_is_the_studys_figure_5(cased):
-    encoder = Encoder(cased, CONLL_LABELS, "all")
+    encoder = RowEncoder(cased, CONLL_LABELS, "all")
     inputs, labels = pad(encoder.encode([EU, PETER]).rows, encoder.pad_id)
     assert labels.tolist() == [[-100, 3, 0, 7, 0, 0, 0, 7, 0, 0, 0, -100], [-100, 1, 2] + [-100] * 9]
     assert inputs["attention_mask"].tolist() == [[1] * 12, [1] * 4 + [0] * 8]
@@ -138,12 +139,12 @@ def test_the_padded_pair_is_the_studys_figure_5(cased):
 
 
 def test_with_first_the_second_piece_of_a_word_is_ignored(cased):
-    row = Encoder(cased, CONLL_LABELS, "first").encode([EU]).rows[0]
+    row = RowEncoder(cased, CONLL_LABELS, "first").encode([EU]).rows[0]
     assert row.labels.tolist() == [-100, 3, 0, 7, 0, 0, 0, 7, 0, -100, 0, -100]
 
 
 def test_every_piece_knows_its_word(cased):
-    row = Encoder(cased, CONLL_LABELS).encode([EU]).rows[0]
+    row = RowEncoder(cased, CONLL_LABELS).encode([EU]).rows[0]
     assert row.words.tolist() == [-1, 0, 1, 2, 3, 4, 5, 6, 7, 7, 8, -1]
     assert row.sentences.tolist() == [-1] + [0] * 10 + [-1]
     assert row.speaks.tolist() == [False] + [True] * 8 + [False, True, False]
@@ -152,14 +153,14 @@ def test_every_piece_knows_its_word(cased):
 def test_a_beginning_goes_on_as_inside_within_a_word(wordpiece):
     sentence = Sentence(("unbelievables", "lamb", "x"), ("B-LOC", "I-LOC", "B-LOC"))
     ids = CONLL_LABELS.ids
-    row = Encoder(wordpiece, CONLL_LABELS, "all").encode([sentence]).rows[0]
+    row = RowEncoder(wordpiece, CONLL_LABELS, "all").encode([sentence]).rows[0]
     assert wordpiece.convert_ids_to_tokens(row.ids)[1:-1] == ["un", "##believ", "##able", "##s", "la", "##mb", "x"]
     assert row.labels.tolist() == [-100, ids["B-LOC"], *[ids["I-LOC"]] * 5, ids["B-LOC"], -100]
 
 
 def test_a_plain_label_goes_on_as_itself_within_a_word(wordpiece):
     labels = LabelSet(("B-like", "NN"), plain=True)
-    row = Encoder(wordpiece, labels, "all").encode([Sentence(("lamb", "x"), ("B-like", "NN"))]).rows[0]
+    row = RowEncoder(wordpiece, labels, "all").encode([Sentence(("lamb", "x"), ("B-like", "NN"))]).rows[0]
     assert row.labels.tolist() == [-100, 0, 0, 1, -100]
 
 
@@ -185,11 +186,11 @@ def test_tags_come_back_from_real_corpora(assets, cased, name, part, label_piece
     corpus = load_corpus(assets / "data" / name / file, text_encoding="latin-1", one_document=name == "conll2002_esp")
     (sentences,) = corpus.splits.values()
     assert len(sentences) > 1500
-    encoder = Encoder(cased, corpus.labels, label_pieces, max_pieces, context)
+    encoder = RowEncoder(cased, corpus.labels, label_pieces, max_pieces, context)
     encoded = encoder.encode(sentences)
     decoded = encoder.decode_tags(encoded, labels_of(encoded))
     assert [i for i, s in enumerate(sentences) if decoded[i] != list(s.tags)] == []
-    longest, kept, number = max(map(len, encoded.rows)), encoded.kept, len(sentences)
+    longest, kept, number = max(map(len, encoded.rows)), encoded.report, len(sentences)
     assert longest <= max_pieces
     assert kept.words_without_pieces == 0
     if context == "document":
@@ -204,10 +205,10 @@ def test_the_spanish_sentence_of_1238_words_becomes_windows_that_keep_every_word
     corpus = load_corpus(assets / "data/conll2002_esp/esp.train", text_encoding="latin-1")
     longest = max(corpus.splits["train"], key=lambda s: len(s.words))
     assert len(longest.words) == 1238
-    encoder = Encoder(cased, corpus.labels, "all")
+    encoder = RowEncoder(cased, corpus.labels, "all")
     encoded = encoder.encode([longest])
     assert len(encoded.rows) > 3
-    assert encoded.kept.windowed_sentences == 1
+    assert encoded.report.windowed_sentences == 1
     check_invariants(encoder, [longest], encoded)
 
 
@@ -228,7 +229,7 @@ TAGGED = st.lists(st.tuples(ANY_WORD, st.sampled_from(CONLL_LABELS.names)), max_
 def test_tags_of_random_unicode_words_come_back(wordpiece, byte_level, drawn, label_pieces, max_pieces, context):
     sentences = [Sentence(tuple(w for w, _ in pairs), tuple(t for _, t in pairs), i // 2) for i, pairs in enumerate(drawn)]
     for tokenizer in (wordpiece, byte_level):
-        encoder = Encoder(tokenizer, CONLL_LABELS, label_pieces, max_pieces, context)
+        encoder = RowEncoder(tokenizer, CONLL_LABELS, label_pieces, max_pieces, context)
         encoded = encoder.encode(sentences)
         check_invariants(encoder, sentences, encoded)
         wordless = {
@@ -244,31 +245,31 @@ def test_tags_of_random_unicode_words_come_back(wordpiece, byte_level, drawn, la
 @pytest.mark.parametrize("word", WITHOUT_PIECES)
 def test_a_word_without_pieces_is_outside_and_shifts_no_neighbour(wordpiece, word):
     sentence = Sentence(("Peter", word, "Blackburn", word), ("B-PER", "B-ORG", "I-PER", "O"))
-    encoder = Encoder(wordpiece, CONLL_LABELS)
+    encoder = RowEncoder(wordpiece, CONLL_LABELS)
     encoded = encoder.encode([sentence])
     assert encoded.rows[0].words.tolist() == [-1, 0, 2, -1]
     assert encoder.decode_tags(encoded, labels_of(encoded)) == [["B-PER", "O", "I-PER", "O"]]
-    assert (encoded.kept.words_without_pieces, encoded.kept.entity_words_without_pieces) == (2, 1)
-    assert "2 words yield no word piece" in encoded.kept.warnings()[0]
+    assert (encoded.report.words_without_pieces, encoded.report.entity_words_without_pieces) == (2, 1)
+    assert "2 words yield no word piece" in encoded.report.warnings()[0]
 
 
 @pytest.mark.parametrize("words", [(), ("",), ("\u200b", "\x00")])
 def test_a_sentence_without_pieces_makes_no_row_and_still_gets_its_predictions(wordpiece, words):
-    encoder = Encoder(wordpiece, CONLL_LABELS)
+    encoder = RowEncoder(wordpiece, CONLL_LABELS)
     encoded = encoder.encode([EU, Sentence(words, ("O",) * len(words)), PETER])
     assert [set(row.sentences.tolist()) - {SPECIAL} for row in encoded.rows] == [{0}, {2}]
     assert encoder.decode_tags(encoded, labels_of(encoded)) == [list(EU.tags), ["O"] * len(words), list(PETER.tags)]
 
 
 def test_no_sentences_give_no_rows(wordpiece):
-    encoder = Encoder(wordpiece, CONLL_LABELS)
+    encoder = RowEncoder(wordpiece, CONLL_LABELS)
     encoded = encoder.encode([])
     assert encoded.rows == () and encoder.decode_tags(encoded, []) == []
 
 
 def test_a_word_spelled_like_a_special_piece_stays_a_word(wordpiece):
     sentence = Sentence(("[SEP]", "[CLS]", "x"), ("B-ORG", "O", "B-LOC"))
-    encoder = Encoder(wordpiece, CONLL_LABELS)
+    encoder = RowEncoder(wordpiece, CONLL_LABELS)
     encoded = encoder.encode([sentence])
     row = encoded.rows[0]
     assert not {wordpiece.sep_token_id, wordpiece.cls_token_id} & set(row.ids[1:-1].tolist())
@@ -277,7 +278,7 @@ def test_a_word_spelled_like_a_special_piece_stays_a_word(wordpiece):
 
 
 def test_the_characters_a_tokenizer_knows_not_get_one_unknown_piece(wordpiece):
-    row = Encoder(wordpiece, CONLL_LABELS).encode([Sentence(("東京", "x"), ("B-LOC", "O"))]).rows[0]
+    row = RowEncoder(wordpiece, CONLL_LABELS).encode([Sentence(("東京", "x"), ("B-LOC", "O"))]).rows[0]
     assert wordpiece.unk_token_id in row.ids
     assert row.labels[1] == CONLL_LABELS.ids["B-LOC"]
 
@@ -288,10 +289,10 @@ def test_the_characters_a_tokenizer_knows_not_get_one_unknown_piece(wordpiece):
 def test_a_long_sentence_becomes_overlapping_windows_in_which_each_word_speaks_once(wordpiece):
     words = tuple(tiny.WORDS[i % len(tiny.WORDS)] for i in range(60))
     sentence = Sentence(words, tuple(CONLL_LABELS.names[i % 9] for i in range(60)))
-    encoder = Encoder(wordpiece, CONLL_LABELS, "first", max_pieces=22)
+    encoder = RowEncoder(wordpiece, CONLL_LABELS, "first", max_pieces=22)
     encoded = encoder.encode([sentence])
     assert len(encoded.rows) > 3
-    assert encoded.kept.pieces > len(words) + 2 * len(encoded.rows)  # windows overlap
+    assert encoded.report.pieces > len(words) + 2 * len(encoded.rows)  # windows overlap
     for before, after in zip(encoded.rows, encoded.rows[1:], strict=False):
         assert set(before.words.tolist()) & set(after.words.tolist()) - {SPECIAL}
     check_invariants(encoder, [sentence], encoded)
@@ -300,7 +301,7 @@ def test_a_long_sentence_becomes_overlapping_windows_in_which_each_word_speaks_o
 
 def test_a_word_in_two_windows_speaks_where_it_stands_further_from_the_cut(wordpiece):
     words = ("x", "y") * 30
-    encoded = Encoder(wordpiece, CONLL_LABELS, max_pieces=22).encode([Sentence(words, ("O",) * 60)])
+    encoded = RowEncoder(wordpiece, CONLL_LABELS, max_pieces=22).encode([Sentence(words, ("O",) * 60)])
     for row, following in zip(encoded.rows, encoded.rows[1:], strict=False):
         common = sorted(set(row.words.tolist()) & set(following.words.tolist()) - {SPECIAL})
         spoken_before = [w for w in common if w in row.words[row.speaks]]
@@ -311,24 +312,24 @@ def test_a_word_in_two_windows_speaks_where_it_stands_further_from_the_cut(wordp
 
 def test_a_word_of_more_pieces_than_a_row_is_cut_counted_and_still_speaks(wordpiece):
     sentence = Sentence(("x", "un" + "s" * 30, "y"), ("O", "B-LOC", "B-PER"))
-    encoder = Encoder(wordpiece, CONLL_LABELS, "all", max_pieces=10)
+    encoder = RowEncoder(wordpiece, CONLL_LABELS, "all", max_pieces=10)
     encoded = encoder.encode([sentence])
-    assert encoded.kept.cut_words == 1
-    assert "1 words have more pieces than their row" in encoded.kept.warnings()[-1]
+    assert encoded.report.cut_words == 1
+    assert "1 words have more pieces than their row" in encoded.report.warnings()[-1]
     check_invariants(encoder, [sentence], encoded)
     assert encoder.decode_tags(encoded, labels_of(encoded)) == [list(sentence.tags)]
 
 
 def test_a_window_that_would_speak_for_no_word_is_not_made(wordpiece):
     sentence = Sentence(("x", "un" + "s" * 40, "y"), ("O",) * 3)
-    encoded = Encoder(wordpiece, CONLL_LABELS, max_pieces=10).encode([sentence])
+    encoded = RowEncoder(wordpiece, CONLL_LABELS, max_pieces=10).encode([sentence])
     assert [row.words[row.speaks].tolist() for row in encoded.rows] == [[0, 1], [2]]
 
 
 def test_a_row_of_just_the_limit_is_no_window(wordpiece):
     sentence = Sentence(("x",) * 8, ("O",) * 8)
-    assert Encoder(wordpiece, CONLL_LABELS, max_pieces=10).encode([sentence]).kept.windowed_sentences == 0
-    assert Encoder(wordpiece, CONLL_LABELS, max_pieces=9).encode([sentence]).kept.windowed_sentences == 1
+    assert RowEncoder(wordpiece, CONLL_LABELS, max_pieces=10).encode([sentence]).report.windowed_sentences == 0
+    assert RowEncoder(wordpiece, CONLL_LABELS, max_pieces=9).encode([sentence]).report.windowed_sentences == 1
 
 
 # Document rows
@@ -339,7 +340,7 @@ def numbers(row):
 
 
 def test_a_document_row_has_a_separator_between_its_sentences(wordpiece):
-    encoder = Encoder(wordpiece, CONLL_LABELS, "all", context="document")
+    encoder = RowEncoder(wordpiece, CONLL_LABELS, "all", context="document")
     encoded = encoder.encode([EU, PETER])
     pieces = wordpiece.convert_ids_to_tokens(encoded.rows[0].ids)
     expected = "[CLS] EU rejects German call to boycott British la ##mb . [SEP] Peter Blackburn [SEP]"
@@ -350,27 +351,27 @@ def test_a_document_row_has_a_separator_between_its_sentences(wordpiece):
 
 def test_a_document_row_never_crosses_into_another_document(wordpiece):
     sentences = [Sentence(("x",), ("O",), document) for document in (0, 0, 1, 1, 1, 2)]
-    encoded = Encoder(wordpiece, CONLL_LABELS, context="document").encode(sentences)
+    encoded = RowEncoder(wordpiece, CONLL_LABELS, context="document").encode(sentences)
     assert [numbers(row) for row in encoded.rows] == [[0, 1], [2, 3, 4], [5]]
 
 
 def test_sentences_without_document_marks_stay_alone(wordpiece):
     sentences = [Sentence(("x",), ("O",), None)] * 3
-    encoded = Encoder(wordpiece, CONLL_LABELS, context="document").encode(sentences)
+    encoded = RowEncoder(wordpiece, CONLL_LABELS, context="document").encode(sentences)
     assert [numbers(row) for row in encoded.rows] == [[0], [1], [2]]
 
 
 def test_a_document_row_is_filled_up_to_its_limit_and_not_beyond(wordpiece):
     sentences = [Sentence(("x", "y"), ("O", "O"), 0)] * 4
     for limit, expected in ((7, [[0, 1], [2, 3]]), (10, [[0, 1, 2], [3]]), (9, [[0, 1], [2, 3]])):
-        encoded = Encoder(wordpiece, CONLL_LABELS, max_pieces=limit, context="document").encode(sentences)
+        encoded = RowEncoder(wordpiece, CONLL_LABELS, max_pieces=limit, context="document").encode(sentences)
         assert [numbers(row) for row in encoded.rows] == expected
         assert max(map(len, encoded.rows)) <= limit
 
 
 def test_a_sentence_longer_than_a_document_row_has_rows_of_its_own(wordpiece):
     long = Sentence(("x",) * 20, ("O",) * 20, 0)
-    encoder = Encoder(wordpiece, CONLL_LABELS, max_pieces=12, context="document")
+    encoder = RowEncoder(wordpiece, CONLL_LABELS, max_pieces=12, context="document")
     sentences = [PETER, long, PETER, PETER]
     encoded = encoder.encode(sentences)
     rows = [numbers(row) for row in encoded.rows]
@@ -380,7 +381,7 @@ def test_a_sentence_longer_than_a_document_row_has_rows_of_its_own(wordpiece):
 
 def test_document_rows_of_a_real_corpus_hold_consecutive_sentences_of_one_document(assets, cased):
     sentences = load_corpus(assets / "data/conll2003/valid.txt").splits["validation"]
-    encoder = Encoder(cased, CONLL_LABELS, "first", 128, "document")
+    encoder = RowEncoder(cased, CONLL_LABELS, "first", 128, "document")
     encoded = encoder.encode(sentences)
     for row in encoded.rows:
         part = numbers(row)
@@ -394,7 +395,7 @@ def test_document_rows_of_a_real_corpus_hold_consecutive_sentences_of_one_docume
 
 
 def test_values_of_any_shape_come_back_per_word(wordpiece):
-    encoder = Encoder(wordpiece, CONLL_LABELS)
+    encoder = RowEncoder(wordpiece, CONLL_LABELS)
     encoded = encoder.encode([Sentence(("lamb", "", "x"), ()), Sentence(("y",), ())])
     values = [np.arange(len(row) * 2).reshape(-1, 2) + 100 * i for i, row in enumerate(encoded.rows)]
     first, second = encoder.decode(encoded, values, fill=-7)
@@ -402,36 +403,36 @@ def test_values_of_any_shape_come_back_per_word(wordpiece):
 
 
 def test_values_may_be_longer_than_their_row(wordpiece):
-    encoder = Encoder(wordpiece, CONLL_LABELS)
+    encoder = RowEncoder(wordpiece, CONLL_LABELS)
     encoded = encoder.encode([PETER])
     assert encoder.decode(encoded, [np.arange(50)], fill=0)[0].tolist() == [1, 2]
 
 
 def test_sentences_without_tags_are_encoded_with_nothing_to_learn(wordpiece):
-    encoded = Encoder(wordpiece, CONLL_LABELS).encode([Sentence(EU.words, ())])
+    encoded = RowEncoder(wordpiece, CONLL_LABELS).encode([Sentence(EU.words, ())])
     assert (encoded.rows[0].labels == IGNORED_LABEL).all()
     assert encoded.rows[0].speaks.sum() == 9
 
 
 def test_what_was_kept_adds_up():
-    one, two = Kept(*range(1, 9)), Kept(*range(10, 90, 10))
-    assert one + two == Kept(11, 22, 33, 44, 55, 66, 77, 88)
-    assert Kept(sentences=3, words=9, rows=3, pieces=15).warnings() == []
+    one, two = EncodingReport(*range(1, 9)), EncodingReport(*range(10, 90, 10))
+    assert one + two == EncodingReport(11, 22, 33, 44, 55, 66, 77, 88)
+    assert EncodingReport(sentences=3, words=9, rows=3, pieces=15).warnings() == []
 
 
 def test_more_tags_than_words_are_refused(wordpiece):
     with pytest.raises(UserError, match="sentence 2 has 2 words and 3 tags"):
-        Encoder(wordpiece, CONLL_LABELS).encode([EU, Sentence(("a", "b"), ("O", "O", "O"))])
+        RowEncoder(wordpiece, CONLL_LABELS).encode([EU, Sentence(("a", "b"), ("O", "O", "O"))])
 
 
 def test_fewer_tags_than_words_are_refused(wordpiece):
     with pytest.raises(UserError, match="sentence 1 has 2 words and 1 tags"):
-        Encoder(wordpiece, CONLL_LABELS).encode([Sentence(("a", "b"), ("O",))])
+        RowEncoder(wordpiece, CONLL_LABELS).encode([Sentence(("a", "b"), ("O",))])
 
 
 def test_a_tag_outside_the_label_set_is_refused(wordpiece):
     with pytest.raises(UserError, match=r"sentence 2: tag 'B-ART' is not in the label set O B-PER"):
-        Encoder(wordpiece, CONLL_LABELS).encode([EU, Sentence(("x",), ("B-ART",))])
+        RowEncoder(wordpiece, CONLL_LABELS).encode([EU, Sentence(("x",), ("B-ART",))])
 
 
 def test_a_slow_tokenizer_is_refused(tmp_path):
@@ -440,7 +441,7 @@ def test_a_slow_tokenizer_is_refused(tmp_path):
     vocabulary = tmp_path / "vocab.txt"
     vocabulary.write_text("\n".join(tiny.PIECES), "utf-8")
     with pytest.raises(UserError, match="BertTokenizer is a slow tokenizer"):
-        Encoder(BertTokenizer(str(vocabulary)), CONLL_LABELS)
+        RowEncoder(BertTokenizer(str(vocabulary)), CONLL_LABELS)
 
 
 def test_a_folder_with_a_tokenizer_that_is_only_slow_is_refused(tmp_path):
@@ -455,27 +456,27 @@ def test_a_folder_with_a_tokenizer_that_is_only_slow_is_refused(tmp_path):
 @pytest.mark.parametrize("limit", [-1, 0, 2, 3])
 def test_rows_too_short_for_words_are_refused(wordpiece, limit):
     with pytest.raises(UserError, match="leaves no room for words: expected at least 4"):
-        Encoder(wordpiece, CONLL_LABELS, max_pieces=limit)
+        RowEncoder(wordpiece, CONLL_LABELS, max_pieces=limit)
 
 
 @pytest.mark.parametrize("wrong", [{"label_pieces": "last"}, {"context": "corpus"}])
 def test_an_unknown_setting_is_refused(wordpiece, wrong):
     with pytest.raises(UserError, match=r"label_pieces .* and context "):
-        Encoder(wordpiece, CONLL_LABELS, **wrong)
+        RowEncoder(wordpiece, CONLL_LABELS, **wrong)
 
 
 # Byte-level tokenizers
 
 
 def test_byte_level_words_get_the_space_before_them(byte_level):
-    row = Encoder(byte_level, CONLL_LABELS, "all").encode([PETER]).rows[0]
+    row = RowEncoder(byte_level, CONLL_LABELS, "all").encode([PETER]).rows[0]
     assert byte_level.convert_ids_to_tokens(row.ids) == ["<s>", "ĠPeter", "ĠBlackburn", "</s>"]
     assert row.labels.tolist() == [-100, 1, 2, -100]
 
 
 def test_byte_level_pieces_of_a_word_align(byte_level):
     sentence = Sentence(("Blackburns", "", "Zürich"), ("B-PER", "O", "B-LOC"))
-    encoder = Encoder(byte_level, CONLL_LABELS, "all")
+    encoder = RowEncoder(byte_level, CONLL_LABELS, "all")
     encoded = encoder.encode([sentence])
     check_invariants(encoder, [sentence], encoded)
     row = encoded.rows[0]
@@ -484,14 +485,14 @@ def test_byte_level_pieces_of_a_word_align(byte_level):
 
 
 def test_byte_level_document_rows_are_separated_by_its_own_piece(byte_level):
-    row = Encoder(byte_level, CONLL_LABELS, context="document").encode([PETER, PETER]).rows[0]
+    row = RowEncoder(byte_level, CONLL_LABELS, context="document").encode([PETER, PETER]).rows[0]
     expected = ["<s>", "ĠPeter", "ĠBlackburn", "</s>", "ĠPeter", "ĠBlackburn", "</s>"]
     assert byte_level.convert_ids_to_tokens(row.ids) == expected
 
 
 def test_padding_takes_the_tokenizers_own_id(byte_level, wordpiece):
-    assert Encoder(byte_level, CONLL_LABELS).pad_id == byte_level.convert_tokens_to_ids("<pad>") == 1
-    assert Encoder(wordpiece, CONLL_LABELS).pad_id == 0
+    assert RowEncoder(byte_level, CONLL_LABELS).pad_id == byte_level.convert_tokens_to_ids("<pad>") == 1
+    assert RowEncoder(wordpiece, CONLL_LABELS).pad_id == 0
 
 
 def test_the_row_limit_is_the_encoders_positions_less_what_roberta_keeps_back(byte_level_folder, byte_level, wordpiece):

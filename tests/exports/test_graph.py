@@ -9,22 +9,22 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tensorflow_text
-import tiny
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support import tiny
 
 from tfner.config import make_config
-from tfner.corpus import Sentence, load_corpus
+from tfner.corpus import Sentence
+from tfner.data.load import load_corpus
 from tfner.data.words import split_words
 from tfner.errors import UserError
 from tfner.exports import graph as graph_module
 from tfner.exports.graph import signatures
 from tfner.labels import CONLL_LABELS, LabelSet
 from tfner.modeling.pretrained import load_tokenizer
-from tfner.modeling.rows import Encoder
-from tfner.modeling.variants import build_model
+from tfner.modeling.rows import RowEncoder
+from tfner.modeling.variants import build_model, logits_function
 from tfner.tagging.tagger import Tagger
-from tfner.training.callbacks import logits_function
 
 TEXTS = [
     "said Peter rejects said in call British lamb x y Blackburn",
@@ -57,7 +57,7 @@ def model_of(folder, labels=CONLL_LABELS, max_pieces=24, variant="finetune", sca
     bias = model.get_layer("classifier").bias
     bias.assign(bias - mean)  # so that all labels occur
     logits = logits_function(model)
-    encoder = Encoder(load_tokenizer(str(folder)), labels, max_pieces=max_pieces)
+    encoder = RowEncoder(load_tokenizer(str(folder)), labels, max_pieces=max_pieces)
     functions, missing = signatures(logits, encoder)
     tagger = Tagger(lambda i, m: functions["pieces"](tf.constant(i), tf.constant(m))["probabilities"].numpy(), encoder, None)
     return functions, tagger, missing, logits
@@ -88,7 +88,7 @@ def run(function, name, values):
 
 
 def entities(out):
-    """What the graph says of each text, in the form of ``facts``."""
+    """What the graph says of each text, in the form of `facts`."""
     names = ("type", "text", "start", "end", "first_word", "end_word")
     return [
         (
@@ -158,7 +158,7 @@ def test_a_long_text_is_not_cut(built):
 
 
 def test_how_many_pieces_run_together_changes_nothing(folder, built, monkeypatch):
-    monkeypatch.setattr(graph_module, "PIECES_A_RUN", 40)
+    monkeypatch.setattr(graph_module, "PIECES_PER_STEP", 40)
     check((model_of(folder)[0], built[1]), TEXTS)
 
 

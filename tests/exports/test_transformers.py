@@ -7,20 +7,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tf_keras as keras
-import tiny
 from safetensors import safe_open
+from support import tiny
 from transformers import AlbertConfig, AutoTokenizer, TFAutoModelForTokenClassification
 from transformers.modeling_tf_pytorch_utils import convert_tf_weight_name_to_pt_weight_name
 
 from tfner import export
 from tfner.config import make_config
 from tfner.errors import UserError
-from tfner.exports import saved_model as bundle
 from tfner.exports.transformers import CLASSES, SETTINGS, pytorch_weights
 from tfner.folder import check_output, next_number
 from tfner.modeling.pretrained import load_tokenizer
-from tfner.modeling.variants import build_model
-from tfner.training.callbacks import logits_function
+from tfner.modeling.variants import build_model, logits_function
+from tfner.training import state as states
 
 VARIANTS = {"bert": "finetune", "distilbert": "replace", "roberta": "finetune", "electra": "replace"}
 VARIANTS |= {"camembert": "finetune", "xlm-roberta": "replace"}
@@ -34,7 +33,7 @@ def exported(tmp_path_factory):
     @functools.cache
     def make(kind: str) -> tuple[keras.Model, Path]:
         folder = tiny.trained_folder(tmp_path_factory.mktemp(kind), kind, VARIANTS[kind])
-        model, _, _ = bundle.load_state(folder / "training" / "1")
+        model, _, _ = states.load_state(folder / "training" / "1")
         return model, export.export(folder, format="transformers")
 
     return make

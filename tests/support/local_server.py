@@ -11,17 +11,18 @@ import sys
 from pathlib import Path
 
 import numpy as np
-import tiny
+
+from support import tiny
 
 
 def exported(folder: Path, kind: str = "bert", seed: int = 7) -> Path:
-    """A folder of versions, as ``folder``, with a tiny random export of an architecture as version 1."""
+    """A folder of versions, as `folder`, with a tiny random export of an architecture as version 1."""
     shutil.copytree(tiny.exported_model(folder.parent / f"of-{folder.name}", kind, seed=seed), folder / "1")
     return folder
 
 
 class Server:
-    """``python -m tfner.serve`` at a free port; a context manager that ends it."""
+    """`python -m tfner.serve` at a free port; a context manager that ends it."""
 
     def __init__(self, *argv):
         command = [sys.executable, "-m", "tfner.serve", "--port", "0", *map(str, argv)]
@@ -44,7 +45,7 @@ class Server:
         self.process.communicate()
 
     def ask(self, path, body=None, method=None):
-        """Status and parsed JSON of a request; ``body`` as bytes, or as what goes through ``json.dumps``."""
+        """Status and parsed JSON of a request; `body` as bytes, or as what goes through `json.dumps`."""
         if body is not None and not isinstance(body, bytes):
             body = json.dumps(body).encode()
         with contextlib.closing(http.client.HTTPConnection(self.address.split("/")[2], timeout=120)) as connection:

@@ -1,15 +1,16 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-import tiny
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from support import tiny
 
-from tfner.corpus import Sentence, load_corpus
+from tfner.corpus import Sentence
+from tfner.data.load import load_corpus
 from tfner.labels import CONLL_LABELS, IGNORED_LABEL
 from tfner.modeling import batches as batching
-from tfner.modeling.batches import LARGEST, pad, run_rows, runs, training_batches, training_plan
-from tfner.modeling.rows import Encoder, Row
+from tfner.modeling.batches import MAX_PIECES_RATIO, apply_to_rows, pad, plan_inference, plan_training, training_batches
+from tfner.modeling.rows import Row, RowEncoder
 
 
 def row(length: int, number: int) -> Row:
@@ -40,14 +41,14 @@ def assert_each_once(batches, number):
 @settings(max_examples=100, deadline=None)
 @given(lists_of_lengths, st.integers(1, 9), st.integers(0, 2**31))
 def test_a_pass_of_training_has_every_row_once_in_as_many_batches_as_asked(lengths, batch_size, seed):
-    batches = training_plan(lengths, batch_size, seed)
+    batches = plan_training(lengths, batch_size, seed)
     assert_each_once(batches, len(lengths))
     assert len(batches) == -(-len(lengths) // batch_size)
 
 
 def test_batches_of_rows_of_about_one_length_have_the_size_asked():
     lengths = np.random.default_rng(0).integers(20, 50, 803)
-    assert sorted(map(len, training_plan(lengths, 8, seed=0))) == [3] + [8] * 100
+    assert sorted(map(len, plan_training(lengths, 8, seed=0))) == [3] + [8] * 100
 
 
 @settings(max_examples=300, deadline=None)
@@ -55,8 +56,8 @@ def test_batches_of_rows_of_about_one_length_have_the_size_asked():
 @example([1] * 24 + [8, 97], 13)
 def test_no_batch_but_that_of_the_shortest_rows_is_much_larger_than_the_mean(lengths, batch_size):
     lengths = np.asarray(lengths)  # of one pool
-    batches = training_plan(lengths, batch_size, seed=0)
-    most = LARGEST * lengths.sum() / len(batches)
+    batches = plan_training(lengths, batch_size, seed=0)
+    most = MAX_PIECES_RATIO * lengths.sum() / len(batches)
     larger = [b for b in batches if len(b) > 1 and len(b) * lengths[b].max() > most]
     assert len(larger) <= 1 and all(lengths[b].max() <= np.delete(lengths, b).min(initial=500) for b in larger)
 
@@ -64,7 +65,7 @@ def test_no_batch_but_that_of_the_shortest_rows_is_much_larger_than_the_mean(len
 def test_rows_of_real_sentences_stand_in_smaller_batches_only_where_they_are_longest(assets):
     sentences = load_corpus(assets / "data/conll2003/train.txt").splits["train"]
     lengths = np.array([len(s.words) for s in sentences])
-    batches = training_plan(lengths, 32, seed=0)
+    batches = plan_training(lengths, 32, seed=0)
     sizes = sorted(map(len, batches))
     assert sizes[-1] <= 33 and sum(size < 31 for size in sizes) < len(batches) / 20
     assert max(len(b) * lengths[b].max() for b in batches) < 32 * lengths.max() / 2
@@ -73,7 +74,7 @@ def test_rows_of_real_sentences_stand_in_smaller_batches_only_where_they_are_lon
 @settings(max_examples=100, deadline=None)
 @given(lists_of_lengths, st.integers(1, 300))
 def test_runs_have_every_row_once_longest_first_and_no_more_pieces_than_asked(lengths, pieces):
-    batches = runs(lengths, pieces)
+    batches = plan_inference(lengths, pieces)
     assert_each_once(batches, len(lengths))
     sorted_ = [lengths[i] for batch in batches for i in batch]
     assert sorted_ == sorted(lengths, reverse=True)
@@ -89,7 +90,9 @@ def test_runs_have_every_row_once_longest_first_and_no_more_pieces_than_asked(le
 def test_new_text_brings_no_new_shapes(assets):
     sentences = load_corpus(assets / "data/conll2003/train.txt").splits["train"]
     lengths = np.tile([len(s.words) for s in sentences], 20)
-    shapes = [{(len(run), part[run[0]]) for run in runs(part)} for part in np.array_split(lengths, len(lengths) // 4096)]
+    shapes = [
+        {(len(run), part[run[0]]) for run in plan_inference(part)} for part in np.array_split(lengths, len(lengths) // 4096)
+    ]
     early, late = (set().union(*some) for some in (shapes[:40], shapes[40:]))
     assert len(shapes) > 60 and late <= early
 
@@ -100,19 +103,19 @@ def as_lists(batches):
 
 def test_the_same_seed_gives_the_same_batches_and_another_seed_others():
     lengths = np.random.default_rng(0).integers(3, 80, 500)
-    assert as_lists(training_plan(lengths, 8, seed=5)) == as_lists(training_plan(lengths, 8, seed=5))
-    assert as_lists(training_plan(lengths, 8, seed=5)) != as_lists(training_plan(lengths, 8, seed=6))
+    assert as_lists(plan_training(lengths, 8, seed=5)) == as_lists(plan_training(lengths, 8, seed=5))
+    assert as_lists(plan_training(lengths, 8, seed=5)) != as_lists(plan_training(lengths, 8, seed=6))
 
 
 def test_another_seed_puts_rows_together_in_another_way():
     lengths = np.random.default_rng(0).integers(3, 80, 5000)
-    one, two = ({frozenset(b.tolist()) for b in training_plan(lengths, 8, seed=seed)} for seed in (5, 6))
+    one, two = ({frozenset(b.tolist()) for b in plan_training(lengths, 8, seed=seed)} for seed in (5, 6))
     assert len(one & two) < len(one) / 20
 
 
 def test_batches_of_different_lengths_are_mixed():
     lengths = np.random.default_rng(0).integers(3, 80, 5000)
-    longest = [lengths[b].max() for b in training_plan(lengths, 8, seed=1)]
+    longest = [lengths[b].max() for b in plan_training(lengths, 8, seed=1)]
     assert abs(np.corrcoef(longest[:-1], longest[1:])[0, 1]) < 0.2
 
 
@@ -121,7 +124,7 @@ def test_padding_of_real_sentences_is_a_small_part_of_what_unsorted_batches_pad(
     lengths = [len(s.words) for s in sentences]
     order = np.random.default_rng(0).permutation(len(lengths))
     unsorted = padding(lengths, [order[i : i + 32] for i in range(0, len(order), 32)])
-    pooled, sorted_ = padding(lengths, training_plan(lengths, 32, seed=0)), padding(lengths, runs(lengths, 500))
+    pooled, sorted_ = padding(lengths, plan_training(lengths, 32, seed=0)), padding(lengths, plan_inference(lengths, 500))
     assert unsorted > sum(lengths)  # more padding than words
     assert pooled < unsorted / 10
     assert sorted_ < pooled
@@ -143,8 +146,8 @@ def test_values_come_back_in_the_order_of_the_rows(monkeypatch, pieces):
         shapes.append(input_ids.shape)
         return tf.stack([input_ids, attention_mask], -1)
 
-    monkeypatch.setattr(batching, "runs", lambda lengths: runs(lengths, pieces))
-    values = run_rows(ids_and_mask, ROWS, pad_id=0)
+    monkeypatch.setattr(batching, "runs", lambda lengths: plan_inference(lengths, pieces))
+    values = apply_to_rows(ids_and_mask, ROWS, pad_id=0)
     assert [v[:, 0].tolist() for v in values] == [r.ids.tolist() for r in ROWS]
     assert all((v[:, 1] == 1).all() for v in values)
     assert sum(n for n, _ in shapes) == len(ROWS)
@@ -152,7 +155,7 @@ def test_values_come_back_in_the_order_of_the_rows(monkeypatch, pieces):
 
 
 def test_no_rows_give_no_values():
-    assert run_rows(lambda ids, mask: ids, [], 0) == []
+    assert apply_to_rows(lambda ids, mask: ids, [], 0) == []
 
 
 def test_progress_sees_every_run():
@@ -163,7 +166,7 @@ def test_progress_sees_every_run():
             seen.append(len(batch))
             yield batch
 
-    run_rows(lambda ids, mask: ids, ROWS, 0, progress)
+    apply_to_rows(lambda ids, mask: ids, ROWS, 0, progress)
     assert seen == [len(ROWS)]
 
 
@@ -234,8 +237,8 @@ def test_keras_traces_its_training_step_once_over_batches_of_every_shape():
 
 
 def test_the_encoders_rows_go_through_whole(tmp_path):
-    encoder = Encoder(tiny.wordpiece_tokenizer(tmp_path), CONLL_LABELS)
+    encoder = RowEncoder(tiny.wordpiece_tokenizer(tmp_path), CONLL_LABELS)
     sentences = [Sentence(tuple(tiny.WORDS[:n]), ("O",) * n) for n in (3, 9, 1)]
     encoded = encoder.encode(sentences)
-    values = run_rows(lambda ids, mask: ids, encoded.rows, encoder.pad_id)
+    values = apply_to_rows(lambda ids, mask: ids, encoded.rows, encoder.pad_id)
     assert [v.tolist() for v in values] == [r.ids.tolist() for r in encoded.rows]

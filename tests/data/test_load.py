@@ -5,8 +5,9 @@ import sys
 import pytest
 from datasets import ClassLabel, Dataset, DatasetDict, Features, List, Value, load_dataset
 
-from tfner.corpus import Sentence, load_corpus
-from tfner.data.hub import written_splits
+from tfner.corpus import Sentence
+from tfner.data.hub import raw_splits
+from tfner.data.load import load_corpus
 from tfner.errors import UserError
 from tfner.labels import CONLL_LABELS
 
@@ -399,7 +400,7 @@ def dataset(rows, tags="ner_tags", label=None, **columns):
 def test_a_dataset_gets_its_label_names_from_its_features_and_keeps_its_documents():
     rows = [(["in", "New", "York"], [1, 0, 2]), ([], []), (["no"], [1]), (["Rome"], [0])]
     found = DatasetDict({"dev": dataset(rows, document_id=[4, 4, 4, 9])})
-    written, notes = written_splits(found, "x/y", "ner")
+    written, notes = raw_splits(found, "x/y", "ner")
     source, sentences = written["validation"]
     assert source == "x/y dev"
     assert [(s.words, s.tags, s.document, s.where(0)) for s in sentences] == [
@@ -411,7 +412,7 @@ def test_a_dataset_gets_its_label_names_from_its_features_and_keeps_its_document
 
 
 def test_a_dataset_with_names_for_tags_is_read_as_it_is():
-    written, _ = written_splits({"test": dataset([(["a"], ["B-X"])], "tags", Value("string"))}, "x", "ner")
+    written, _ = raw_splits({"test": dataset([(["a"], ["B-X"])], "tags", Value("string"))}, "x", "ner")
     assert written["test"][1][0].tags == ("B-X",)
 
 
@@ -420,7 +421,7 @@ def test_parquet_files_are_read_through_load_dataset(tmp_path):
     for split, word in (("train", "Rome"), ("validation", "Oslo"), ("test", "Lima")):
         files[split] = str(tmp_path / f"{split}.parquet")
         dataset([([word, "!"], [0, 1])], document_id=[1]).to_parquet(files[split])
-    written, _ = written_splits(load_dataset("parquet", data_files=files, cache_dir=str(tmp_path)), "x", "ner")
+    written, _ = raw_splits(load_dataset("parquet", data_files=files, cache_dir=str(tmp_path)), "x", "ner")
     assert {split: (s[0].words, s[0].tags, s[0].document) for split, (_, s) in written.items()} == {
         "train": (("Rome", "!"), ("B-LOC", "O"), 0),
         "validation": (("Oslo", "!"), ("B-LOC", "O"), 0),
@@ -430,7 +431,7 @@ def test_parquet_files_are_read_through_load_dataset(tmp_path):
 
 def test_splits_of_other_names_are_left_out_with_a_note():
     found = {"train": dataset([(["a"], [1])]), "extra": dataset([(["b"], [1])])}
-    written, notes = written_splits(found, "x", "ner")
+    written, notes = raw_splits(found, "x", "ner")
     assert list(written) == ["train"]
     assert notes == ["x: left out extra, which are neither train, validation nor test"]
 
@@ -451,13 +452,13 @@ def test_splits_of_other_names_are_left_out_with_a_note():
 )
 def test_a_dataset_that_does_not_fit_is_refused(found, message):
     with pytest.raises(UserError) as caught:
-        written_splits(found, "x", "ner")
+        raw_splits(found, "x", "ner")
     assert message in str(caught.value)
 
 
 def test_the_hub_out_of_reach_is_one_line_with_the_alternatives(tmp_path):
     code = (
-        "from tfner.corpus import load_corpus\n"
+        "from tfner.data.load import load_corpus\n"
         "try:\n    load_corpus('conll2003')\n"
         "except ValueError as error:\n    print(error)\n"
     )
@@ -472,7 +473,7 @@ def test_the_hub_out_of_reach_is_one_line_with_the_alternatives(tmp_path):
 def test_reading_files_brings_neither_tensorflow_nor_datasets(tmp_path):
     write(tmp_path / "train.txt", "a O\n")
     code = (
-        f"import sys; from tfner.corpus import load_corpus; load_corpus({str(tmp_path)!r})\n"
+        f"import sys; from tfner.data.load import load_corpus; load_corpus({str(tmp_path)!r})\n"
         "print({'tensorflow', 'datasets', 'transformers'} & set(sys.modules))"
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

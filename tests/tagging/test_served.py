@@ -10,13 +10,13 @@ from itertools import count
 
 import numpy as np
 import pytest
-from servers import Backend, GrpcServer, Raw, RestServer, raising, sleeping
+from support.servers import Backend, GrpcServer, Raw, RestServer, raising, sleeping
 
 from tfner.corpus import Sentence
 from tfner.errors import UserError
 from tfner.tagging import served as client
+from tfner.tagging.load import load_tagger
 from tfner.tagging.served import ServedTagger
-from tfner.tagging.tagger import Tagger
 from tfner.tagging.transport import Address
 
 TEXTS = ["Peter Blackburn said in Nice", "", "EU rejects German call . " * 9, "  Köln: «Ümit» 🙂 y\u0301  said\tin Nice !", "x"]
@@ -56,7 +56,7 @@ def rest(servers, backend, monkeypatch):
 
 @pytest.fixture(scope="module")
 def local(exported):
-    return Tagger.load(exported)
+    return load_tagger(exported)
 
 
 def close(one, other):
@@ -66,7 +66,7 @@ def close(one, other):
 
 
 def test_a_served_model_finds_what_a_local_one_finds(address, local):
-    served = Tagger.load(address)
+    served = load_tagger(address)
     assert isinstance(served, ServedTagger)
     assert sum(map(len, served.tag_many(TEXTS))) > 3
     for text in TEXTS:
@@ -85,7 +85,7 @@ def test_texts_and_sentences_may_be_mixed_and_come_back_in_order(address, local)
 
 def test_predict_gives_a_tag_and_a_probability_for_every_word(address, local):
     sentences = [Sentence(tuple(words), ()) for words in SENTENCES]
-    for one, other in zip(Tagger.load(address).predict(sentences), local.predict(sentences), strict=True):
+    for one, other in zip(load_tagger(address).predict(sentences), local.predict(sentences), strict=True):
         assert one.tags == other.tags
         assert one.probabilities.dtype == np.float32
         assert one.probabilities == pytest.approx(other.probabilities, abs=1e-5)
@@ -93,7 +93,7 @@ def test_predict_gives_a_tag_and_a_probability_for_every_word(address, local):
 
 def test_a_string_given_as_words_is_refused(address):
     with pytest.raises(UserError, match="use tag"):
-        Tagger.load(address).tag_words("EU rejects")
+        load_tagger(address).tag_words("EU rejects")
 
 
 def test_requests_are_of_a_bounded_size_and_hold_texts_of_like_length(address, backend):
@@ -105,14 +105,14 @@ def test_requests_are_of_a_bounded_size_and_hold_texts_of_like_length(address, b
 
 
 def test_one_connection_serves_all_requests_of_a_thread(address, backend):
-    tagger = Tagger.load(address)
+    tagger = load_tagger(address)
     for _ in range(5):
         tagger.tag("EU")
     assert len({peer for _, _, peer in backend.asked}) == 1
 
 
 def test_threads_may_share_a_tagger(address, local):
-    tagger, found = Tagger.load(address), {}
+    tagger, found = load_tagger(address), {}
     texts = [f"Peter {'Blackburn ' * n}said" for n in range(8)]
     threads = [threading.Thread(target=lambda t=t: found.update({t: tagger.tag(t)})) for t in texts]
     [t.start() for t in threads]
@@ -123,12 +123,12 @@ def test_threads_may_share_a_tagger(address, local):
 
 @pytest.mark.parametrize("which", ["/versions/1", "/labels/stable"])
 def test_a_version_or_a_label_can_be_asked_for(address, which):
-    assert Tagger.load(address + which).tag("EU") == Tagger.load(address).tag("EU")
+    assert load_tagger(address + which).tag("EU") == load_tagger(address).tag("EU")
 
 
 def test_rest_needs_neither_tensorflow_nor_transformers(rest):
     program = (
-        "import sys\nfrom tfner.tagger import Tagger\ntagger = Tagger.load(sys.argv[1])\n"
+        "import sys\nfrom tfner.tagger import Tagger\ntagger = load_tagger(sys.argv[1])\n"
         "tagger.tag('EU rejects'), tagger.tag_words(['EU'])\n"
         "print(sorted({'tensorflow', 'transformers', 'grpc', 'requests'} & set(sys.modules)))"
     )
@@ -137,8 +137,8 @@ def test_rest_needs_neither_tensorflow_nor_transformers(rest):
 
 
 def test_tf_servings_padding_of_merged_requests_changes_no_label(address, backend):
-    """What TF Serving's batching does (``pad_variable_length_inputs``): fill narrower requests with their first element."""
-    tagger = Tagger.load(address)
+    """What TF Serving's batching does (`pad_variable_length_inputs`): fill narrower requests with their first element."""
+    tagger = load_tagger(address)
     short, long = ["EU", "rejects", "German"], ["Peter", "Blackburn", "said", "in", "Nice", "lamb", "to"]
     backend.asked.clear()
     expected = [tagged.tags for words in (short, long) for tagged in tagger.predict([Sentence(tuple(words), ())])]
@@ -154,7 +154,7 @@ def test_tf_servings_padding_of_merged_requests_changes_no_label(address, backen
 
 
 def test_a_busy_server_is_asked_again(address, backend):
-    tagger = Tagger.load(address)
+    tagger = load_tagger(address)
     expected = tagger.tag("EU")
     backend.script = [("UNAVAILABLE", "The batch scheduling queue is full"), ("RESOURCE_EXHAUSTED", "Run() timeout exceeded")]
     backend.asked.clear()
@@ -163,14 +163,14 @@ def test_a_busy_server_is_asked_again(address, backend):
 
 
 def test_a_dropped_connection_is_opened_again(rest, backend):
-    tagger = Tagger.load(rest)
+    tagger = load_tagger(rest)
     expected = tagger.tag("EU")
     backend.script = [raising(Raw())] * 2
     assert tagger.tag("EU") == expected
 
 
 def test_a_server_that_stays_busy_is_given_up_after_a_few_tries(address, backend):
-    tagger = Tagger.load(address)
+    tagger = load_tagger(address)
     backend.script = [("UNAVAILABLE", "The queue is full")] * 100
     backend.asked.clear()
     with pytest.raises(UserError, match=r"no answer \(The queue is full.*overloaded"):
@@ -189,7 +189,7 @@ def test_a_model_that_is_loading_is_waited_for(address, backend):
 
     backend.status = becoming_available
     try:
-        assert Tagger.load(address).tag("") == []
+        assert load_tagger(address).tag("") == []
     finally:
         del backend.status
 
@@ -236,32 +236,32 @@ def test_no_server_is_one_error(monkeypatch):
         port = listener.getsockname()[1]
     for address in (f"http://127.0.0.1:{port}/v1/models/head", f"grpc://127.0.0.1:{port}/head"):
         with pytest.raises(UserError, match=r"no answer \(.*refused.*check host and port"):
-            Tagger.load(address)
+            load_tagger(address)
 
 
 def test_a_model_the_server_does_not_have_is_named(address):
     with pytest.raises(UserError, match=r"the server has no model 'tail' \(Could not find any versions of model tail"):
-        Tagger.load(address.replace("head", "tail"))
+        load_tagger(address.replace("head", "tail"))
 
 
 def test_a_version_that_is_not_served_names_those_that_are(address, backend):
     backend.states = {1: "AVAILABLE", 2: "AVAILABLE", 3: "END"}
     for version in (3, 7):
         with pytest.raises(UserError, match=rf"does not serve version {version} of 'head': these are served: 1, 2"):
-            Tagger.load(f"{address}/versions/{version}")
+            load_tagger(f"{address}/versions/{version}")
 
 
 def test_a_label_that_no_version_has_is_named(address):
     with pytest.raises(UserError, match=r"no version has the label 'latest'"):
-        Tagger.load(f"{address}/labels/latest")
+        load_tagger(f"{address}/labels/latest")
     with pytest.raises(UserError, match=r"does not serve a version labelled canary of 'head': these are served: 1"):
-        Tagger.load(f"{address}/labels/canary")
+        load_tagger(f"{address}/labels/canary")
 
 
 def test_a_model_for_pieces_alone_is_refused(address, backend, monkeypatch):
     monkeypatch.setattr(backend, "signatures", {"pieces": backend.signatures["pieces"]})
     with pytest.raises(UserError, match=r"no signature serving_default.*an encoder with a WordPiece tokenizer"):
-        Tagger.load(address)
+        load_tagger(address)
 
 
 def test_what_is_too_large_for_the_server_goes_in_halves(address, backend, local):
@@ -278,7 +278,7 @@ def test_a_text_too_large_for_the_server_is_named(backend, monkeypatch):
     backend.reset()
     backend.max_bytes = 3000
     for server in (RestServer(backend), GrpcServer(backend, max_bytes=3000)):
-        tagger = Tagger.load(server.address)
+        tagger = load_tagger(server.address)
         assert len(list(tagger.tag_many(["EU " * 300, "in " * 300, "x " * 300, "y"]))) == 4
         with pytest.raises(UserError, match=r"'German German.*… \(7,000,000 bytes\) is too large.*split it"):
             list(tagger.tag_many(["EU", "German " * 1_000_000]))
@@ -300,11 +300,11 @@ def test_a_text_too_large_for_the_server_is_named(backend, monkeypatch):
 def test_an_answer_that_is_none_is_quoted(rest, backend, raw, message):
     backend.script = [raising(Raw(*raw))]
     with pytest.raises(UserError, match=message):
-        Tagger.load(rest)
+        load_tagger(rest)
 
 
 def test_unpadded_batching_names_the_setting(rest, backend):
-    tagger = Tagger.load(rest)
+    tagger = load_tagger(rest)
     backend.script = [("FAILED_PRECONDITION", "Tensors ... have different shapes and padding is turned off. Set ...")]
     with pytest.raises(UserError, match="set pad_variable_length_inputs: true"):
         tagger.tag_words(["EU"])
@@ -319,7 +319,7 @@ def test_unpadded_batching_names_the_setting(rest, backend):
 )
 def test_an_address_that_is_none_says_what_one_looks_like(address):
     with pytest.raises(UserError, match="not the address of a served model: expected http://HOST:8501/v1/models/NAME or grpc"):
-        Tagger.load(address)
+        load_tagger(address)
 
 
 @pytest.mark.parametrize(
@@ -331,7 +331,7 @@ def test_an_address_reads_as_it_was_written(address):
 
 
 def test_half_of_a_surrogate_pair_is_refused_before_anything_is_sent(address, backend):
-    tagger = Tagger.load(address)
+    tagger = load_tagger(address)
     backend.asked.clear()
     for call in (lambda: tagger.tag("EU \ud83d rejects"), lambda: tagger.tag_words(["EU", "\ud83d"])):
         with pytest.raises(UserError, match=r"character 3 of 'EU .*ud83d.* is half of a surrogate pair"):

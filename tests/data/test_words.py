@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tfner.corpus import load_corpus
+from tfner.data.load import load_corpus
 from tfner.data.words import PATTERN, split_words
 
 

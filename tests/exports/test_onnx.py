@@ -7,17 +7,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import tiny
+from support import tiny
 from transformers import AutoTokenizer
 
 from tfner import export
+from tfner import folder as folders
 from tfner.config import Config
 from tfner.errors import UserError
 from tfner.exports import onnx as onnx_format
-from tfner.exports import saved_model as bundle
 from tfner.exports.transformers import SETTINGS
-from tfner.modeling.variants import build_model
-from tfner.training.callbacks import logits_function
+from tfner.modeling.variants import build_model, logits_function
 
 onnxruntime = pytest.importorskip("onnxruntime", reason="onnxruntime is not installed: pip install -e '.[onnx]'")
 pytest.importorskip("tf2onnx", reason="tf2onnx is not installed: pip install -e '.[onnx]'")
@@ -48,7 +47,7 @@ def in_float32(state):
     """The model of a training state as it would be, had it been trained in float32."""
     config = replace(Config.from_json((state / "config.json").read_text("utf-8")), precision="float32")
     model = build_model(config.variant, str(state / "encoder"), len(tiny.LABELS), config, weights=False)
-    model.load_weights(state / bundle.WEIGHTS)
+    model.load_weights(state / folders.WEIGHTS)
     return model
 
 

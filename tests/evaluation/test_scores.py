@@ -10,7 +10,7 @@ from seqeval.metrics import classification_report as lenient_report
 from seqeval.metrics.v1 import classification_report as strict_report
 from seqeval.scheme import IOB2
 
-from tfner.corpus import load_corpus
+from tfner.data.load import load_corpus
 from tfner.evaluation.mistakes import format_mistake, mistakes
 from tfner.evaluation.scores import (
     Score,
