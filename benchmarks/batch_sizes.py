@@ -1,6 +1,8 @@
-"""Texts a second that an export's `serving_default` tags, by the size of the batch: what serving/batching.config rests on.
+"""Measures how many texts a second an exported model tags at each batch size. serving/batching.config is based on the result.
 
-python benchmarks/batch_sizes.py saved_models/head
+    python benchmarks/batch_sizes.py saved_models/head
+
+It calls the signature `serving_default` in this process, without a server.
 """
 
 from __future__ import annotations
@@ -13,21 +15,26 @@ from tfner.folder import resolve
 from tfner.terminal import quiet_imports, quieten, table
 
 SIZES = (1, 2, 4, 8, 16, 32, 64, 128)
-WORDS = 20  # of a text
+WORDS = 20  # in each text
 
 
 def texts(number: int) -> list[str]:
-    """Texts of `WORDS` words each, cut out of the embedded corpus."""
+    """Texts of `WORDS` words each, taken from the embedded corpus."""
     words = [word for sentence in demo_corpus().splits["test"] for word in sentence.words]
     return [" ".join(words[i * WORDS : (i + 1) * WORDS]) for i in range(number)]
 
 
 def measure(model: str, seconds: float) -> list[tuple[int, float, float]]:
-    """For every batch size the shortest time of a request and the least processor time (of all cores together), in seconds,
-    in at least `seconds` of it. The first is what counts; on a machine that does other things, only the second holds."""
+    """Measures each batch size for at least `seconds` of processor time.
+
+    Returns:
+        For each batch size: the size, the shortest wall-clock time of a request and its least processor time (all cores
+        together), both in seconds. Wall-clock time is what a client sees. On a machine that runs other work, only processor
+        time is reliable.
+    """
     with quiet_imports():
         import tensorflow as tf
-        import tensorflow_text  # noqa: F401  registers the ops of an export
+        import tensorflow_text  # noqa: F401  registers the operations of the graph
     loaded = tf.saved_model.load(str(resolve(model)))
     tag = loaded.signatures["serving_default"]
     found = []
@@ -44,10 +51,10 @@ def measure(model: str, seconds: float) -> list[tuple[int, float, float]]:
 
 
 def main() -> None:
-    """Prints a row per batch size."""
+    """Prints one row for each batch size."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("model", help="folder of an exported model")
-    parser.add_argument("--seconds", type=float, default=3.0, help="processor time to measure each size for [3]")
+    parser.add_argument("--seconds", type=float, default=3.0, help="processor time spent on each batch size [3]")
     arguments = parser.parse_args()
     quieten()
     rows = [("texts", "ms", "texts/s", "processor ms", "texts/processor s")]

@@ -1,17 +1,17 @@
-"""Checks exported folders against the model they came from: the logits of real sentences, in PyTorch and ONNX Runtime.
+"""Compares exports with the model they were made from: the logits of real sentences in PyTorch and in ONNX Runtime.
 
-In tfner's environment, export a trained model and write down what TensorFlow computes:
+In tfner's environment, export a trained model and save the logits that TensorFlow computes:
 
     python -m tfner.export saved_models/finetune --format transformers
     python -m tfner.export saved_models/finetune --format onnx
     python benchmarks/check_exports.py expect saved_models/finetune conll2003 expected.npz
 
-In an environment for each version of transformers (pip install torch onnxruntime 'transformers<5', and 'transformers>=5'),
-which need neither tfner nor TensorFlow:
+Then compare the exports in two environments, one for each major version of transformers (pip install torch onnxruntime
+'transformers<5', and the same with 'transformers>=5'). They need neither tfner nor TensorFlow:
 
     python benchmarks/check_exports.py compare expected.npz saved_models/finetune/transformers/1 saved_models/finetune/onnx/1
 
-It prints the largest differences and exits with 1 where one is above 1e-4.
+The script prints the largest differences. Its exit status is 1 if one of them is above 1e-4.
 """
 
 from __future__ import annotations
@@ -23,30 +23,30 @@ from pathlib import Path
 
 import numpy as np
 
-SENTENCES, ROWS = 256, 32  # in all, in a batch
+SENTENCES, ROWS = 256, 32  # in total, in a batch
 LARGEST = 1e-4
 TEXT = "Peter Blackburn of the European Commission rejected a German call to boycott British lamb, he said in Brussels."
 
 
 def expect(model: Path, corpus: str, output: Path) -> None:
-    """Saves sentences, their padded piece ids and the logits of the Keras model in float32."""
+    """Saves sentences, their padded piece ids and the logits that the Keras model computes in float32."""
     from tfner.data.load import load_corpus
     from tfner.exports.onnx import in_float32
-    from tfner.folder import TRAINING, numbers
+    from tfner.folder import ENCODER, TRAINING, versions
     from tfner.modeling.pretrained import load_encoder_config, piece_limit
     from tfner.modeling.variants import logits_function
-    from tfner.training import state as states
+    from tfner.training.state import load_state
 
-    state = model / TRAINING / str(numbers(model / TRAINING)[-1])
-    trained, encoder, config = states.load_state(state)
-    logits = logits_function(in_float32(trained, config, state))
-    limit = piece_limit(load_encoder_config(str(state / "encoder")), encoder.tokenizer)
+    trained = load_state(model / TRAINING / str(versions(model / TRAINING)[-1]))
+    config, tokenizer = trained.config, trained.row_encoder.tokenizer
+    logits = logits_function(in_float32(trained.model, config, trained.state))
+    limit = piece_limit(load_encoder_config(str(trained.state / ENCODER)), tokenizer)
     options = {"is_split_into_words": True, "padding": True, "truncation": True, "max_length": limit, "return_tensors": "np"}
     sentences = [list(s.words) for s in load_corpus(corpus).splits["test"] if s.words][:SENTENCES]
     saved = {"words": np.array(json.dumps(sentences))}
     for i in range(0, len(sentences), ROWS):
         rows = sentences[i : i + ROWS]
-        batch = encoder.tokenizer(rows, **options)
+        batch = tokenizer(rows, **options)
         saved[f"ids{i}"], saved[f"mask{i}"] = (batch[k].astype(np.int32) for k in ("input_ids", "attention_mask"))
         saved[f"logits{i}"] = logits(saved[f"ids{i}"], saved[f"mask{i}"]).numpy()
     np.savez_compressed(output, **saved)
@@ -54,7 +54,7 @@ def expect(model: Path, corpus: str, output: Path) -> None:
 
 
 def compare(expected: Path, folders: list[Path]) -> float:
-    """Prints how far the exported folders are from what was expected, and returns the largest difference of all logits."""
+    """Prints the differences between each export and the saved logits. Returns the largest one."""
     from transformers import AutoTokenizer
 
     given = np.load(expected)
@@ -72,23 +72,27 @@ def compare(expected: Path, folders: list[Path]) -> float:
             differences.append(np.abs(found - wanted).max())
             same_tags, pieces = same_tags + int((found.argmax(-1) == wanted.argmax(-1)).sum()), pieces + len(found)
         print(
-            f"{name}: largest difference of a logit {max(differences):.2e} (logits reach {np.abs(wanted).max():.1f}); "
+            f"{name}: logits differ by at most {max(differences):.2e} (the largest is {np.abs(wanted).max():.1f}); "
             f"{same_tags} of {pieces} pieces get the same label; {same_ids} of {len(sentences)} sentences the same piece ids"
         )
         worst = max(worst, *map(float, differences))
         if same_ids < len(sentences):
-            raise SystemExit(f"{name}: its tokenizer gives other piece ids")
+            raise SystemExit(f"{name}: the tokenizer in {folder} returns different piece ids")
     return worst
 
 
 def pytorch(folder: Path):
-    """What runs a folder in PyTorch, and a function from piece ids and mask to logits; shows its pipeline on the way."""
+    """Loads a folder in PyTorch and prints the entities that its pipeline finds in `TEXT`.
+
+    Returns:
+        A description of the model, and a function from piece ids and mask to logits.
+    """
     import torch
     import transformers
 
     model, info = transformers.AutoModelForTokenClassification.from_pretrained(folder, output_loading_info=True)
     if info["missing_keys"] or info["unexpected_keys"]:
-        raise SystemExit(f"{folder}: PyTorch misses {info['missing_keys']} and does not know {info['unexpected_keys']}")
+        raise SystemExit(f"{folder}: weights are missing ({info['missing_keys']}) or unexpected ({info['unexpected_keys']})")
     pipeline = transformers.pipeline("token-classification", str(folder), aggregation_strategy="first")
     for found in pipeline(TEXT):
         print(f"  {found['entity_group']:6} {found['score']:.4f}  {TEXT[found['start'] : found['end']]}")
@@ -101,7 +105,11 @@ def pytorch(folder: Path):
 
 
 def onnx_runtime(folder: Path):
-    """What runs a folder in ONNX Runtime, and a function from piece ids and mask to logits."""
+    """Loads a folder in ONNX Runtime.
+
+    Returns:
+        A description of the runtime, and a function from piece ids and mask to logits.
+    """
     import onnxruntime
 
     session = onnxruntime.InferenceSession(folder / "model.onnx")
@@ -115,12 +123,12 @@ def onnx_runtime(folder: Path):
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(dest="command", required=True)
-    one = commands.add_parser("expect", help="save what TensorFlow computes")
+    one = commands.add_parser("expect", help="save the logits that TensorFlow computes")
     one.add_argument("model", type=Path, help="folder of a trained model")
-    one.add_argument("corpus", help="its test split is taken")
+    one.add_argument("corpus", help="corpus whose test split is used")
     one.add_argument("output", type=Path, help=".npz file to write")
-    two = commands.add_parser("compare", help="run exported folders on it")
-    two.add_argument("expected", type=Path)
+    two = commands.add_parser("compare", help="compare exported folders with them")
+    two.add_argument("expected", type=Path, help=".npz file that expect wrote")
     two.add_argument("folders", type=Path, nargs="+", help="exported folders, of either format")
     arguments = parser.parse_args()
     if arguments.command == "expect":

@@ -1,11 +1,12 @@
-"""Load on the local server: speed, answers that are wrong or another request's, and memory, on the embedded corpus.
+"""Puts the local server under load and measures its speed, wrong answers and memory.
 
     pip install -e '.[serve]' aiohttp
     python benchmarks/serve_load.py saved_models/head [--requests 10000] [--clients 1 8 64] [--json load.json]
 
-Starts `python -m tfner.serve` on the model and takes sentences of the demo corpus (1 to 4 a request, some empty, some long).
-What each text gets alone is asked first; then every answer under load is compared with it: scores within 1e-4, all else
-exactly, and no padding beyond the request's own longest text. Prints a Markdown table, and JSON.
+Starts `python -m tfner.serve` on the model and sends sentences of the embedded corpus, 1 to 4 in a request; some texts are
+empty and some are long. Each text is first tagged alone. Every answer under load is compared with that answer: scores may
+differ by 1e-4, everything else has to be equal, and the padding must not exceed the longest text of the request. An answer that
+belongs to another request therefore counts as wrong. Prints a Markdown table, then JSON.
 """
 
 from __future__ import annotations
@@ -28,11 +29,14 @@ TOLERANCE = 1e-4
 
 
 def main() -> None:
+    """Runs the server, measures it and prints the figures. The exit status is 1 if an answer was wrong."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("model")
-    parser.add_argument("--requests", type=int, default=10_000, help="requests in all, an equal part for each --clients")
-    parser.add_argument("--clients", type=int, nargs="+", default=[1, 8, 64])
-    parser.add_argument("--json", metavar="FILE", help="also write the figures there")
+    parser.add_argument("model", help="folder of an exported model")
+    parser.add_argument(
+        "--requests", type=int, default=10_000, help="total number of requests, split equally between the runs [10000]"
+    )
+    parser.add_argument("--clients", type=int, nargs="+", default=[1, 8, 64], help="concurrent clients of each run [1 8 64]")
+    parser.add_argument("--json", metavar="FILE", help="write the figures to this file too")
     arguments = parser.parse_args()
     command = [sys.executable, "-m", "tfner.serve", "--port", "0", arguments.model]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
@@ -53,7 +57,7 @@ def main() -> None:
 
 
 async def measure(address: str, process: int, arguments: argparse.Namespace) -> dict:
-    """The figures of all runs."""
+    """Measures one run for each number of clients. `process` is the process id of the server."""
     generator = random.Random(1)
     sentences = [" ".join(sentence.words) for sentence in demo_corpus().splits["test"][:150]]
     texts = [*sentences, "", " ", "😀 " + sentences[0], " ".join(sentences[:40])]
@@ -69,7 +73,7 @@ async def measure(address: str, process: int, arguments: argparse.Namespace) -> 
 
 
 async def run(session, address, clients, picks, texts, known, process) -> dict:
-    """Sends all requests by a number of clients, each one after the other, and compares the answers."""
+    """Sends all requests and compares the answers. Each client waits for its answer before it sends the next request."""
     queue, seconds, wrong = iter(picks), [], 0
 
     async def client() -> None:
@@ -97,6 +101,7 @@ async def run(session, address, clients, picks, texts, known, process) -> dict:
 
 
 async def ask(session, address, texts) -> list[dict]:
+    """The predictions for texts, one for each."""
     async with session.post(address, json={"instances": texts}) as response:
         answer = await response.json()
         assert response.status == 200, answer
@@ -104,7 +109,7 @@ async def ask(session, address, texts) -> list[dict]:
 
 
 def right(rows: list[dict], known: list[dict]) -> bool:
-    """Whether rows are those of their texts alone, but for padding to the longest of them."""
+    """Whether rows equal those of their texts alone, apart from padding to the longest text."""
     widths = {kind: max(one[f"{kind}_count"] for one in known) for kind in ("entity", "word")}
     return len(rows) == len(known) and all(
         row.keys() == one.keys() and all(same(name, row[name], one[name], widths) for name in row)
@@ -113,6 +118,7 @@ def right(rows: list[dict], known: list[dict]) -> bool:
 
 
 def same(name: str, value, alone, widths: dict[str, int]) -> bool:
+    """Whether an output equals the one of the text alone, padded to the width of its kind."""
     if not isinstance(value, list):
         return value == alone
     padding = value[len(alone) :]
@@ -124,7 +130,7 @@ def same(name: str, value, alone, widths: dict[str, int]) -> bool:
 
 
 def memory(process: int) -> float:
-    """Resident memory in MiB (Linux)."""
+    """Resident memory of a process in MiB (Linux only)."""
     pages = int(Path(f"/proc/{process}/statm").read_text().split()[1])
     return round(pages * os.sysconf("SC_PAGE_SIZE") / 2**20, 1)
 

@@ -1,10 +1,13 @@
-"""How time and memory grow: one measurement a turn.
+"""Measures how time and memory grow with the size of the input. Each turn is one measurement.
 
     python growth.py ENCODER CORPUS MODEL
 
-A turn's words are `size SHARE` (training on a share of the sentences: seconds an epoch), `length PIECES` or `batch ROWS`
-(training steps on rows of about that length, or of so many rows: seconds for 10,000 pieces), or `tag NUMBER` (``python -m
-tfner.predict`` on a file of so many sentences: seconds, MiB at most).
+The word of a turn is one of
+
+- `size SHARE`: trains on this share of the sentences; seconds per epoch;
+- `length PIECES`: trains on rows of this length; seconds per 10,000 pieces;
+- `batch ROWS`: trains with this many rows per step; seconds per 10,000 pieces;
+- `tag NUMBER`: runs `python -m tfner.predict` on a file of this many sentences; seconds, and peak memory in MiB.
 """
 
 from __future__ import annotations
@@ -32,23 +35,25 @@ from tfner.training.optimizers import AdamW, WarmupLinearDecay
 
 
 class Growth:
-    """What turns share: one model, compiled once, and the rows of the corpus."""
+    """The measurements. They share one model, which is compiled once, and the rows of the corpus."""
 
     def __init__(self, encoder: str, corpus: str, model: str):
         loaded = load_corpus(corpus)
         self.sentences, self.model = loaded.splits["train"], model
-        self.encoder = RowEncoder(load_tokenizer(encoder), loaded.labels)
-        self.rows = self.encoder.encode(self.sentences).rows
+        self.row_encoder = RowEncoder(load_tokenizer(encoder), loaded.labels)
+        self.rows = self.row_encoder.encode(self.sentences).rows
         self.trained = build_model("finetune", encoder, len(loaded.labels), Config())
         optimizer = AdamW(WarmupLinearDecay(5e-5, 100, 10**6), new_variables=new_variables(self.trained), new_factor=20.0)
         self.trained.compile(optimizer, MaskedCrossentropy(), metrics=[MaskedLoss(), MaskedAccuracy()])
         self._train(self.rows[:320], 32)  # traces the step
 
     def size(self, share: float) -> dict[str, float]:
+        """Seconds of an epoch on a share of the sentences."""
         rows = self.rows[: round(share * len(self.rows))]
         return {"seconds": self._train(rows, 32), "pieces": sum(map(len, rows))}
 
     def length(self, pieces: int) -> dict[str, float]:
+        """Seconds per 10,000 pieces in rows of a given length."""
         ids = np.concatenate([row.ids[1:-1] for row in self.rows[:4000]])
         number = max(8, 20_000 // pieces)
         rows = [self._row(ids[i * pieces : (i + 1) * pieces]) for i in range(number)]
@@ -56,11 +61,13 @@ class Growth:
         return {"seconds": seconds * 1e4 / (number * pieces), "pieces": number * pieces}
 
     def batch(self, size: int) -> dict[str, float]:
+        """Seconds per 10,000 pieces in steps of a given number of rows."""
         rows = self.rows[: 40 * max(32, size)]
         pieces = sum(map(len, rows))
         return {"seconds": self._train(rows, size) * 1e4 / pieces, "pieces": pieces}
 
     def tag(self, number: int) -> dict[str, float]:
+        """Seconds and peak memory of `python -m tfner.predict` on a number of sentences."""
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder) / "texts.txt"
             with file.open("w", encoding="utf-8") as out:
@@ -68,7 +75,7 @@ class Growth:
             command = [sys.executable, "-m", "tfner.predict", self.model, "--file", str(file), "--json"]
             start = time.perf_counter()
             process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-            peak = 0  # not of wait4, which counts this process's memory at the start of the command as the command's
+            peak = 0  # wait4 cannot tell: it charges the memory of this process at the start of the command to the command
             while process.poll() is None:
                 status = Path(f"/proc/{process.pid}/status").read_text("utf-8")
                 peak = max([peak, *map(int, re.findall(r"VmHWM:\s+(\d+)", status))])
@@ -78,7 +85,7 @@ class Growth:
 
     def _train(self, rows, size: int) -> float:
         steps = -(-len(rows) // size)
-        batches = training_batches(rows, size, self.encoder.pad_id, 0)
+        batches = training_batches(rows, size, self.row_encoder.pad_id, 0)
         seconds: list[float] = []
 
         class Clock(keras.callbacks.Callback):

@@ -1,9 +1,9 @@
-"""The limit: matrix products a second at an encoder's own shapes, in the types that training uses.
+"""Measures the limit of the machine: the rate of matrix products at the shapes of an encoder, in the types that training uses.
 
     python limit.py ENCODER_FOLDER
 
-A turn gives the rate in FLOP/s for every type, over the products of one layer with 640 rows, the mean of a batch of 32
-sentences of CoNLL-2003, and with 4,096 rows.
+A turn returns the rate in FLOP/s for each type, over the matrix products of one layer. It measures 640 rows, which is the mean
+number of pieces in a batch of 32 sentences of CoNLL-2003, and 4,096 rows.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ TYPES = ("float32", "bfloat16")
 
 
 def rate(rows: int, kind: str, hidden: int, inner: int, seconds: float = 1.5) -> float:
-    """The median rate of one layer's six products."""
+    """The median rate of the six matrix products of one layer, in FLOP/s."""
     shapes = [(hidden, hidden)] * 4 + [(hidden, inner), (inner, hidden)]
     inputs = [tf.cast(tf.random.normal((rows, a)), kind) for a, _ in shapes]
     weights = [tf.cast(tf.random.normal(shape), kind) for shape in shapes]

@@ -1,11 +1,11 @@
-"""How fast tfner is, beside what else one could take and beside what the machine can do.
+"""Compares the speed of tfner with that of other libraries and with the limit of the machine.
 
     pip install -e '.[onnx]' -r benchmarks/requirements.txt
     python benchmarks/speed/run.py --encoder FOLDER --corpus FOLDER --model saved_models/finetune [--parts tagging start ...]
 
-MODEL is one that `python -m tfner.train --variant finetune` made of encoder and corpus; FOLDERs hold a BERT and a corpus in
-CoNLL columns with documents. Contenders are processes of their own that take turns. Figures go to `--json`, tables to
-standard output and, with `--table FILE`, into a file.
+The encoder is a folder with a BERT, the corpus a folder of CoNLL columns with document marks. The model is one that
+`python -m tfner.train --variant finetune` trained on them. Each contender is a process of its own, and they take turns. The
+figures are written to the file of `--json`, the tables to standard output and to the file of `--table`.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ import subprocess
 import sys
 import tempfile
 from collections import defaultdict
-from collections.abc import Iterator
 from datetime import date
 from importlib.metadata import version
 from pathlib import Path
 
+from tables import lines
 from turns import HERE, Contender
 
 PACKAGES = ("tensorflow", "tf-keras", "transformers", "torch", "accelerate", "onnxruntime", "numpy")
@@ -38,21 +38,21 @@ TRAINING = {
     "PyTorch Trainer, the study's settings (batch 8, float32)": ("trainer", "study"),
     "Keras fit, the study's set-up (padded to 100, batch 128)": ("fit",),
 }
-GOAL = 0.88  # validation F1 that training is timed to
 
 
 def main() -> None:
+    """Runs the parts and prints their tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--encoder", required=True, type=Path)
-    parser.add_argument("--corpus", required=True, type=Path)
-    parser.add_argument("--model", required=True, type=Path)
-    parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS))
-    parser.add_argument("--only", nargs="+", default=[""], help="training contenders whose names hold one of these")
-    parser.add_argument("--epochs", type=int, default=3)
-    parser.add_argument("--rounds", type=int, default=5, help="turns of each contender, but in training")
-    parser.add_argument("--most", type=int, default=10**5, help="most sentences that growth tags")
-    parser.add_argument("--json", type=Path, default=Path("speed.json"))
-    parser.add_argument("--table", type=Path)
+    parser.add_argument("--encoder", required=True, type=Path, help="folder of a BERT")
+    parser.add_argument("--corpus", required=True, type=Path, help="folder of CoNLL columns with document marks")
+    parser.add_argument("--model", required=True, type=Path, help="model that tfner trained on both, variant finetune")
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS), help="what to measure [all]")
+    parser.add_argument("--only", nargs="+", default=[""], help="training contenders whose names contain one of these [all]")
+    parser.add_argument("--epochs", type=int, default=3, help="epochs of each training contender [3]")
+    parser.add_argument("--rounds", type=int, default=5, help="turns of each contender in the other parts [5]")
+    parser.add_argument("--most", type=int, default=10**5, help="largest number of sentences that growth tags [100000]")
+    parser.add_argument("--json", type=Path, default=Path("speed.json"), help="file of the figures [speed.json]")
+    parser.add_argument("--table", type=Path, help="file of the tables")
     arguments = parser.parse_args()
     for name in ("encoder", "corpus", "model"):
         setattr(arguments, name, getattr(arguments, name).resolve())
@@ -69,7 +69,7 @@ def main() -> None:
 
 
 def about() -> dict:
-    """What the figures were measured on and with; folders by their names."""
+    """The date, the commit, the machine, the packages and the command. Folders are given by their names alone."""
     lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
     processor = next((line.split(":")[1].strip() for line in lines if "model name" in line), "")
     git = subprocess.run(["git", "describe", "--always", "--dirty"], cwd=HERE, capture_output=True, text=True)
@@ -84,7 +84,7 @@ def about() -> dict:
 
 
 def limit(arguments) -> dict:
-    """FLOP/s of matrix products, and what an epoch and a word need at least."""
+    """The rates of matrix products in FLOP/s, and the amount of work that they are compared with."""
     contender = Contender("limit", "limit.py", str(arguments.encoder))
     turns = [contender.turn() for _ in range(arguments.rounds)]
     contender.end()
@@ -93,27 +93,27 @@ def limit(arguments) -> dict:
 
 
 def work(arguments) -> dict[str, int]:
-    """What there is to do: the encoder's parameters without embeddings, word pieces to train on, pieces and words to tag."""
+    """The amount of work: parameters of the encoder without embeddings, word pieces to train on, pieces and words to tag."""
     from tfner.data.load import load_corpus
     from tfner.modeling.pretrained import load_tokenizer
     from tfner.modeling.rows import RowEncoder
 
     corpus = load_corpus(str(arguments.corpus))
-    encoder = RowEncoder(load_tokenizer(str(arguments.encoder)), corpus.labels)
-    kept = {split: encoder.encode(corpus.splits[split]).report for split in ("train", "test")}
+    row_encoder = RowEncoder(load_tokenizer(str(arguments.encoder)), corpus.labels)
+    reports = {split: row_encoder.encode(corpus.splits[split]).report for split in ("train", "test")}
     config = json.loads((arguments.encoder / "config.json").read_text("utf-8"))
     hidden, inner = config["hidden_size"], config["intermediate_size"]
     parameters = config["num_hidden_layers"] * (4 * hidden * hidden + 2 * hidden * inner)
     return {
         "parameters": parameters,
-        "train_pieces": kept["train"].pieces,
-        "test_pieces": kept["test"].pieces,
-        "test_words": kept["test"].words,
+        "train_pieces": reports["train"].pieces,
+        "test_pieces": reports["test"].pieces,
+        "test_words": reports["test"].words,
     }
 
 
 def training(arguments) -> dict:
-    """Seconds of every epoch, F1 after it, peak memory; limits measured in between."""
+    """The seconds of each epoch, F1 after it, and peak memory. The limit is measured between the epochs."""
     contenders = {}
     paths = (str(arguments.encoder), str(arguments.corpus), str(arguments.epochs), "0")
     gauge = Contender("limit", "limit.py", str(arguments.encoder))
@@ -133,7 +133,7 @@ def training(arguments) -> dict:
 
 
 def tagging(arguments) -> dict:
-    """Seconds for the test split, F1 by character span, latency of one sentence."""
+    """Seconds for the test split, F1 by character span, and the latency of one sentence."""
     from tagging import entities
 
     from tfner.data.load import load_corpus
@@ -179,23 +179,24 @@ def span_f1(gold: list[list[tuple]], found: list[list[list]]) -> float:
 
 
 def export(model: Path, *flags) -> None:
+    """Runs `python -m tfner.export`."""
     subprocess.run([sys.executable, "-m", "tfner.export", str(model), *map(str, flags)], check=True, stdout=subprocess.DEVNULL)
 
 
 def in_bfloat16(model: Path, folder: Path) -> Path:
-    """The same weights in an export that computes in bfloat16."""
-    from tfner.folder import TRAINING, numbers
+    """Exports the same weights again, in a graph that computes in bfloat16."""
+    from tfner.folder import CONFIG, TRAINING, versions
 
-    latest = model / TRAINING / str(numbers(model / TRAINING)[-1])
+    latest = model / TRAINING / str(versions(model / TRAINING)[-1])
     copy = shutil.copytree(latest, folder / TRAINING / "1")
-    config = json.loads((copy / "config.json").read_text("utf-8"))
-    (copy / "config.json").write_text(json.dumps({**config, "precision": "bfloat16"}), "utf-8")
+    config = json.loads((copy / CONFIG).read_text("utf-8"))
+    (copy / CONFIG).write_text(json.dumps({**config, "precision": "bfloat16"}), "utf-8")
     export(folder)
     return folder
 
 
 def growth(arguments) -> dict:
-    """Time and memory by size, in rounds."""
+    """Time and memory by the size of the input. Tagging is measured once, everything else in every round."""
     contender = Contender("growth", "growth.py", *map(str, (arguments.encoder, arguments.corpus, arguments.model)))
     numbers = [10**n for n in range(3, 7) if 10**n <= arguments.most]
     words = [f"size {share}" for share in (0.125, 0.25, 0.5, 1.0)]
@@ -212,7 +213,7 @@ def growth(arguments) -> dict:
 
 
 def start(arguments) -> dict:
-    """Seconds of whole processes."""
+    """The seconds of whole processes."""
     contender = Contender("start", "starting.py", *map(str, (arguments.encoder, arguments.corpus, arguments.model)))
     found = defaultdict(list)
     for _ in range(arguments.rounds):
@@ -223,99 +224,6 @@ def start(arguments) -> dict:
 
 
 PARTS = {"limit": limit, "tagging": tagging, "start": start, "growth": growth, "training": training}
-
-
-def lines(figures: dict) -> Iterator[str]:
-    """The figures as Markdown."""
-    about = figures["about"]
-    packages = ", ".join(f"{name} {number}" for name, number in about["packages"].items())
-    yield "# How fast tfner is\n"
-    yield f"{about['date']}, commit {about['commit']}, {about['machine']}, Python {about['python']}, {packages}\n"
-    yield f"``sh\n{about['command']}\n``"
-    sections = {
-        "limit": limit_rows,
-        "training": training_rows,
-        "tagging": tagging_rows,
-        "growth": growth_rows,
-        "start": start_rows,
-    }
-    for part, rows in sections.items():
-        if part in figures:
-            title, text, head, *body = rows(figures[part])
-            yield f"\n## {title}\n\n{text}\n"
-            yield from ("| " + " | ".join(row) + " |" for row in (head, ["---"] * len(head), *body))
-
-
-def limit_rows(part: dict) -> Iterator:
-    yield "The limit"
-    yield (
-        "Matrix products at the encoder's shapes, and the least time that they allow: 6 FLOP a parameter and word piece in "
-        "training, 2 in tagging, embeddings left out."
-    )
-    yield ["type, rows", "GFLOP/s", "s/epoch", "words/s tagged"]
-    for name, rate in part["rates"].items():
-        epoch = 6 * part["parameters"] * part["train_pieces"] / rate
-        words = rate / (2 * part["parameters"] * part["test_pieces"] / part["test_words"])
-        yield [name, f"{rate / 1e9:.0f}", f"{epoch:.0f}", f"{words:,.0f}"]
-
-
-def training_rows(part: dict) -> Iterator:
-    yield "Training"
-    yield "Seconds an epoch: median, least and most. The share of the limit (640 rows) is by rates measured between the epochs."
-    yield ["", "s/epoch", "least", "most", "of the limit", f"s to dev F1 {GOAL}", "epochs", "F1 dev", "F1 test", "MiB"]
-    for name, turns in part["contenders"].items():
-        seconds, last = [turn["seconds"] for turn in turns], turns[-1]
-        good = [i for i, turn in enumerate(turns) if turn["validation"] >= GOAL]
-        reached = f"{sum(seconds[: good[0] + 1]):.0f}" if good else "not reached"
-        rate = statistics.median(one[f"{'bfloat16' if 'bfloat16' in name else 'float32'} 640"] for one in part["limits"])
-        layers = 5 / 6 if "replace" in name else 1
-        share = f"{layers * part['epoch_flop'] / rate / statistics.median(seconds):.0%}"
-        scores = [f"{last['validation']:.4f}", f"{last['test']:.4f}"]
-        yield [name, *spread(seconds, 0), share, reached, str(len(turns)), *scores, str(last["peak_mib"])]
-
-
-def tagging_rows(part: dict) -> Iterator:
-    yield "Tagging"
-    yield "The test split, words a second: median, least, most; F1 by character span; ms for a sentence of 20 words."
-    yield ["", "words/s", "least", "most", "F1", "p50 ms", "p99 ms", "MiB"]
-    for name, entry in part["contenders"].items():
-        times = sorted(1000 * seconds for seconds in entry["times"])
-        latency = [f"{times[len(times) * share // 100]:.1f}" for share in (50, 99)]
-        rates = spread([part["words"] / seconds for seconds in entry["seconds"]], 0)
-        yield [name, *rates, f"{entry['f1']:.4f}", *latency, str(entry["peak_mib"])]
-
-
-def growth_rows(part: dict) -> Iterator:
-    yield "Growth"
-    yield "Seconds, medians of the turns (tagging: one turn)."
-    yield ["", "seconds", ""]
-    for word, turns in part.items():
-        kind, value = word.split()
-        seconds = statistics.median(turn["seconds"] for turn in turns)
-        what, note = {
-            "size": (
-                f"an epoch on {value} of the sentences",
-                f"{1e4 * seconds / turns[0].get('pieces', 1):.2f} s for 10,000 pieces",
-            ),
-            "length": (f"10,000 pieces in training, rows of {value}", ""),
-            "batch": (f"10,000 pieces in training, {value} sentences a step", ""),
-            "tag": (f"`predict` on {value} sentences", f"{turns[0].get('command_mib', 0):.0f} MiB at most"),
-        }[kind]
-        yield [what, f"{seconds:.2f}", note]
-
-
-def start_rows(part: dict) -> Iterator:
-    yield "Start"
-    yield "Seconds of whole processes: median, least and most."
-    yield ["", "median", "least", "most"]
-    names = {"import": "`import tfner`", "help": "`--help`", "step": "to the end of the first training step"}
-    names["tag"] = "to the first tagged sentence"
-    for word, values in part.items():
-        yield [names[word], *spread(values, 2)]
-
-
-def spread(values: list[float], digits: int) -> list[str]:
-    return [f"{x:,.{digits}f}" for x in (statistics.median(values), min(values), max(values))]
 
 
 if __name__ == "__main__":

@@ -1,9 +1,13 @@
-"""How long a user waits at the start: one figure a turn, of whole processes.
+"""Measures how long a user waits at the start. Each turn runs one process and returns its seconds.
 
     python starting.py ENCODER CORPUS MODEL
 
-A turn's word is `import`, `help`, `step` (from the command to the end of the first training step) or `tag` (from the
-command to the first tagged sentence).
+The word of a turn is one of
+
+- `import`: `import tfner`;
+- `help`: `python -m tfner.train --help`;
+- `step`: from the command to the end of the first training step;
+- `tag`: from the command to the first tagged sentence.
 """
 
 from __future__ import annotations
@@ -19,16 +23,17 @@ from turns import answer, ready
 STEP = """
 import sys, os
 from tfner import train
-from tfner.training import callbacks as epochs
+from tfner.training.callbacks import EpochReport
 def end(self, batch, logs=None):
     print("done", flush=True)
     os._exit(0)
-epochs.EpochReport.on_train_batch_end = end
+EpochReport.on_train_batch_end = end
 train.main(sys.argv[1:])
 """
 
 
 def measure(word: str, encoder: str, corpus: str, model: str) -> float:
+    """Seconds of the process that a word stands for."""
     with tempfile.TemporaryDirectory() as folder:
         command = {
             "import": ["-c", "import tfner"],

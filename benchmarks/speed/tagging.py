@@ -1,11 +1,15 @@
-"""Contenders in tagging: a turn tags all sentences of a file, or one sentence again and again.
+"""Contenders in tagging. Each turn tags all sentences of a file, or single sentences.
 
     python tagging.py KIND MODEL SENTENCES
 
-SENTENCES is a JSON file of lists of words. Kinds: `tagger-words`, `tagger-text` and `graph-text` (MODEL: an export of
-tfner's), `pipeline-N` (a folder for transformers, batches of N) and `onnx` (a folder with `model.onnx`). A turn's word is
-`all`, which answers the seconds and the entities found, (type, start, end) in characters of the words joined by spaces, for
-each sentence; or `one`, which answers the seconds of 100 calls with a sentence of 20 words each.
+SENTENCES is a JSON file of lists of words. KIND is one of
+
+- `tagger-words`, `tagger-text`, `graph-text`: MODEL is a model that tfner exported;
+- `pipeline-N`: MODEL is a folder for transformers, tagged in batches of N;
+- `onnx`: MODEL is a folder with `model.onnx`.
+
+The word of a turn is `all` or `one`. `all` returns the seconds, and for each sentence the entities found as (type, start, end),
+in characters of the words joined by spaces. `one` returns the seconds of 100 calls, each with one sentence of 20 words.
 """
 
 from __future__ import annotations
@@ -25,13 +29,13 @@ BATCH = 32
 
 
 def entities(words: list[str], tags: list[str]) -> list[tuple[str, int, int]]:
-    """Entities by type and characters of the words joined by spaces."""
+    """Entities as (type, start, end), in characters of the words joined by spaces."""
     offsets = joined_offsets(words)
     return [(kind, offsets[first][0], offsets[end - 1][1]) for kind, first, end in spans(tags)]
 
 
 def tagger(model: str, from_text: bool):
-    """tfner's `Tagger`, from split words or from text."""
+    """tfner's `Tagger`, given text or split words."""
     from tfner.tagging.load import load_tagger
 
     loaded = load_tagger(model)
@@ -44,9 +48,9 @@ def tagger(model: str, from_text: bool):
 
 
 def graph(model: str):
-    """The exported graph alone, as TF Serving calls it: all sentences in requests of 64 texts, in the order they come."""
+    """The exported graph alone, called as TF Serving calls it: requests of 64 texts, in the order of the file."""
     import tensorflow as tf
-    import tensorflow_text  # noqa: F401  its operations are in the graph
+    import tensorflow_text  # noqa: F401  registers the operations of the graph
 
     from tfner.folder import resolve
 
@@ -67,7 +71,7 @@ def graph(model: str):
 
 
 def pipeline(model: str, batch: int):
-    """Hugging Face's pipeline in PyTorch, word labels from first pieces."""
+    """The transformers pipeline in PyTorch. The label of a word is that of its first piece."""
     from transformers import pipeline as make
 
     run = make("token-classification", model=model, aggregation_strategy="first", device="cpu")
@@ -80,7 +84,7 @@ def pipeline(model: str, batch: int):
 
 
 def onnx(model: str):
-    """ONNX Runtime with the same fast tokenizer, sorted by length, and the least code that gives entities."""
+    """ONNX Runtime with the same fast tokenizer, sentences sorted by length, and the minimal code that returns entities."""
     import onnxruntime
     from transformers import AutoTokenizer
 
@@ -113,6 +117,7 @@ def onnx(model: str):
 
 
 def main() -> None:
+    """Loads the contender, warms it up, and takes turns."""
     kind, model, file = sys.argv[1:]
     sentences = json.loads(Path(file).read_text("utf-8"))
     makers = {"tagger-words": lambda: tagger(model, False), "tagger-text": lambda: tagger(model, True)}

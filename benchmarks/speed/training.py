@@ -1,10 +1,11 @@
-"""Contenders in training: one epoch a turn.
+"""Contenders in training. Each turn is one epoch.
 
     python training.py tfner     ENCODER CORPUS EPOCHS SEED VARIANT PRECISION
     python training.py trainer   ENCODER CORPUS EPOCHS SEED study|tuned
     python training.py fit       ENCODER CORPUS EPOCHS SEED
 
-Answers: the epoch's training seconds, and entity F1 of the validation and test split by conlleval's count, outside of the time.
+A turn returns the training seconds of the epoch, without the scoring, and entity F1 on the validation and test splits, counted
+as conlleval does. `tfner` reports test F1 after the last epoch only.
 """
 
 from __future__ import annotations
@@ -17,35 +18,36 @@ from turns import answer, ready
 
 from tfner.data.load import load_corpus
 from tfner.evaluation.scores import score
+from tfner.modeling.decoding import decode
 from tfner.modeling.pretrained import load_tokenizer
 from tfner.modeling.rows import RowEncoder
 
 
 class Scorer:
-    """F1 of logits, by a function from ids and mask, both int32 (batch, length), to logits."""
+    """Scores the validation and test splits with a function from ids and mask, both int32 (batch, length), to logits."""
 
-    def __init__(self, encoder: RowEncoder, corpus):
-        self.encoder, self.sentences = encoder, {split: corpus.splits[split] for split in ("validation", "test")}
-        self.encoded = {split: encoder.encode(sentences) for split, sentences in self.sentences.items()}
+    def __init__(self, row_encoder: RowEncoder, corpus):
+        self.row_encoder, self.sentences = row_encoder, {split: corpus.splits[split] for split in ("validation", "test")}
+        self.encoded = {split: row_encoder.encode(sentences) for split, sentences in self.sentences.items()}
 
     def __call__(self, logits) -> dict[str, float]:
         from tfner.modeling.batches import apply_to_rows
 
         found = {}
         for split, encoded in self.encoded.items():
-            rows = apply_to_rows(logits, encoded.rows, self.encoder.pad_id)
-            tags = self.encoder.decode_tags(encoded, [row.argmax(-1) for row in rows])
-            found[split] = score([s.tags for s in self.sentences[split]], tags, self.encoder.labels).overall.f1
+            values = apply_to_rows(logits, encoded.rows, self.row_encoder.pad_id)
+            tags = [tagged.tags for tagged in decode(self.row_encoder, encoded, values)]
+            found[split] = score([s.tags for s in self.sentences[split]], tags, self.row_encoder.labels).overall.f1
         return found
 
 
 def tfner(encoder: str, corpus: str, epochs: int, seed: int, variant: str, precision: str) -> None:
-    """The command's own function; a turn starts with an epoch and ends before the next."""
+    """tfner's own `train`. A turn starts with an epoch and ends before the next one."""
     from tfner.config import make_config
     from tfner.train import train
-    from tfner.training import callbacks as parts
+    from tfner.training import run
 
-    class Turns(parts.EpochReport):
+    class Turns(run.EpochReport):
         def on_epoch_begin(self, epoch, logs=None):
             answer(self.last) if epoch else ready()
             super().on_epoch_begin(epoch, logs)
@@ -54,7 +56,7 @@ def tfner(encoder: str, corpus: str, epochs: int, seed: int, variant: str, preci
             super().on_epoch_end(epoch, logs)
             self.last = {"seconds": self.rows[-1]["seconds"], "validation": self.rows[-1]["f1"]}
 
-    parts.EpochReport = Turns
+    run.EpochReport = Turns
     with tempfile.TemporaryDirectory() as folder:
         config = make_config(
             variant=variant, encoder=encoder, corpus=corpus, epochs=epochs, seed=seed, precision=precision,
@@ -66,7 +68,7 @@ def tfner(encoder: str, corpus: str, epochs: int, seed: int, variant: str, preci
 
 
 def trainer(encoder: str, corpus: str, epochs: int, seed: int, settings: str) -> None:
-    """Hugging Face's Trainer in PyTorch: with the study's settings, and as well tuned as we could make it."""
+    """The transformers Trainer in PyTorch, with the study's settings or with the fastest settings that we found."""
     import torch
     from transformers import (
         AutoModelForTokenClassification,
@@ -115,7 +117,7 @@ def trainer(encoder: str, corpus: str, epochs: int, seed: int, settings: str) ->
 
 
 def fit(encoder: str, corpus: str, epochs: int, seed: int) -> None:
-    """The study's TensorFlow set-up: rows filled up to 100 pieces, batches of 128, stock Keras `fit`; labels are masked."""
+    """The study's TensorFlow set-up: rows padded to 100 pieces, batches of 128, stock Keras `fit`. Padding is masked here."""
     import tensorflow as tf
     import tf_keras as keras
     from transformers import TFAutoModelForTokenClassification
@@ -130,7 +132,7 @@ def fit(encoder: str, corpus: str, epochs: int, seed: int) -> None:
     inputs = {name: array[:, :length] for name, array in inputs.items()}
     data = tf.data.Dataset.from_tensor_slices((inputs, labels[:, :length])).shuffle(len(rows)).batch(128)
     model = TFAutoModelForTokenClassification.from_pretrained(encoder, num_labels=len(loaded.labels))
-    model.compile(keras.optimizers.Adam(5e-5))  # its own loss, which leaves out -100
+    model.compile(keras.optimizers.Adam(5e-5))  # the model's own loss, which ignores -100
     scores = Scorer(align, loaded)
     spec = tf.TensorSpec((None, None), tf.int32)
     logits = tf.function(lambda i, m: model(input_ids=i, attention_mask=m, training=False).logits, [spec, spec])

@@ -1,8 +1,8 @@
-"""Turns: how contenders in processes of their own take part in one run, one after the other, so that all meet the same machine.
+"""Lets contenders, each in its own process, take turns, so that all of them see the same state of the machine.
 
-A contender calls `ready()` when it is set up, and `answer(...)` at the end of each turn; both wait for the next turn. The
-other side starts contenders as `Contender`s and gives them `turn()`s in whatever order it likes: A B A B. Waiting costs no
-processor time.
+A contender calls `ready()` once it is set up and `answer(...)` at the end of each turn. Both wait for the next turn, which
+costs no processor time. The benchmark starts each contender as a `Contender` and calls its `turn()` in any order, such as
+A B A B.
 """
 
 from __future__ import annotations
@@ -20,25 +20,25 @@ HERE = Path(__file__).parent
 
 
 def ready() -> str:
-    """Says that set-up is over; returns the first turn's word when it comes."""
+    """Reports that the set-up is complete. Waits for the first turn and returns its word."""
     return answer({})
 
 
 def answer(result: dict[str, Any]) -> str:
-    """Gives the result of a turn, with the process's peak memory in MiB; returns the next turn's word."""
+    """Reports the result of a turn and the peak memory of the process in MiB. Waits for the next turn and returns its word."""
     result["peak_mib"] = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
     print("\n@" + json.dumps(result), flush=True)
     word = sys.stdin.readline().strip()
     if not word:
-        os._exit(0)  # the run is over; nothing is to be saved, and frameworks take their time to shut down
+        os._exit(0)  # the run is over: there is nothing to save, and frameworks are slow to shut down
     return word
 
 
 class Contender:
-    """A contender's process: `python FILE ARGUMENTS`, started and set up when this returns."""
+    """The process of a contender, `python FILE ARGUMENTS`. It is started and set up when this returns."""
 
     def __init__(self, name: str, *arguments: str):
-        self.name, self.log = name, tempfile.TemporaryFile("w+")  # noqa: SIM115  as long as the process lives
+        self.name, self.log = name, tempfile.TemporaryFile("w+")  # noqa: SIM115  open as long as the process runs
         environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "TOKENIZERS_PARALLELISM": "true"}
         self.process = subprocess.Popen(
             [sys.executable, *arguments],
@@ -52,7 +52,7 @@ class Contender:
         self._read()
 
     def turn(self, word: str = "go") -> dict[str, Any]:
-        """Lets the contender have its turn and returns what it answers."""
+        """Gives the contender a turn and returns its answer."""
         self.process.stdin.write(word + "\n")
         self.process.stdin.flush()
         return self._read()
@@ -67,4 +67,4 @@ class Contender:
             if line.startswith("@"):
                 return json.loads(line[1:])
         self.log.seek(0)
-        raise SystemExit(f"{self.name} ended with {self.process.wait()}:\n{self.log.read()[-3000:]}")
+        raise SystemExit(f"{self.name} ended with exit status {self.process.wait()}:\n{self.log.read()[-3000:]}")
