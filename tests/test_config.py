@@ -1,9 +1,10 @@
 import argparse
+from dataclasses import fields
 
 import pytest
+from support.errors import refused
 
-from tfner.config import PRESETS, Config, add_flags, make_config
-from tfner.errors import UserError
+from tfner.config import GROUPS, PRESETS, Config, add_flags, default_text, make_config
 
 
 def parse(*argv):
@@ -12,14 +13,14 @@ def parse(*argv):
     return vars(parser.parse_args(argv))
 
 
-def test_the_paper_preset_is_the_studys_experiment():
+def test_the_paper_preset_is_the_experiment_of_the_study():
     config = make_config("paper", variant="head")
     assert (config.encoder, config.corpus) == ("bert-base-cased", "conll2003")
     assert (config.learning_rate, config.weight_decay, config.epochs, config.batch_size) == (2e-5, 0.01, 3, 8)
     assert config.label_pieces == "all"
 
 
-def test_flags_win_over_a_preset():
+def test_flags_override_a_preset():
     assert make_config("paper", epochs=1).epochs == 1
 
 
@@ -29,7 +30,7 @@ def test_the_embedded_encoder_gets_its_own_settings_and_others_the_standard_ones
     assert make_config(corpus="conll2003").learning_rate == PRESETS["demo"]["learning_rate"]
 
 
-def test_what_is_not_given_stays_out_of_the_namespace():
+def test_flags_that_are_not_given_are_absent_from_the_namespace():
     assert parse() == {}
     assert parse("--head-units", "30", "5", "--seed", "4") == {"head_units": [30, 5], "seed": 4}
 
@@ -49,33 +50,60 @@ def test_json_round_trip():
 
 
 @pytest.mark.parametrize(
-    ("wrong", "message"),
+    ("key", "wrong"),
     [
-        ({"batch_size": 0}, r"--batch-size: expected at least 1, got 0"),
-        ({"epochs": -1}, r"--epochs: expected at least 1, got -1"),
-        ({"variant": "heads"}, r"--variant: expected one of finetune, head, replace, got 'heads'"),
-        ({"task": "parse"}, r"--task: expected one of ner, pos, chunk"),
-        ({"precision": "float8"}, r"--precision: expected one of float32"),
-        ({"learning_rate": -1.0}, r"--learning-rate: expected at least 0"),
-        ({"learning_rate": float("nan")}, r"--learning-rate: expected a finite number, got nan"),
-        ({"learning_rate": float("inf")}, r"--learning-rate: expected a finite number, got inf"),
-        ({"weight_decay": float("inf")}, r"--weight-decay: expected a finite number, got inf"),
-        ({"clip_norm": float("inf")}, r"--clip-norm: expected a finite number, got inf"),
-        ({"dropout": 1.0}, r"--dropout: expected at most 0.9"),
-        ({"head_units": (20, 0)}, r"--head-units: expected at least 1, got 0"),
-        ({"learning_rate": 0.0, "head_learning_rate": 0.0}, "nothing would be learned"),
+        ("setting_below_least", {"batch_size": 0}),
+        ("setting_below_least", {"epochs": -1}),
+        ("setting_not_among_choices", {"variant": "heads"}),
+        ("setting_not_among_choices", {"task": "parse"}),
+        ("setting_not_among_choices", {"precision": "float8"}),
+        ("setting_below_least", {"learning_rate": -1.0}),
+        ("setting_not_finite", {"learning_rate": float("nan")}),
+        ("setting_not_finite", {"learning_rate": float("inf")}),
+        ("setting_not_finite", {"weight_decay": float("inf")}),
+        ("setting_not_finite", {"clip_norm": float("inf")}),
+        ("setting_above_most", {"dropout": 1.0}),
+        ("setting_below_least", {"head_units": (20, 0)}),
+        ("setting_rates_all_zero", {"learning_rate": 0.0, "head_learning_rate": 0.0}),
     ],
 )
-def test_a_setting_out_of_range_is_named_with_what_is_expected(wrong, message):
-    with pytest.raises(UserError, match=message):
+def test_a_setting_out_of_range_is_refused_and_named(key, wrong):
+    (name, *_) = wrong
+    with refused(key if "all_zero" in key else f"{key}_{name}_{wrong[name]}", setting=name):
         make_config(**wrong)
 
 
 def test_an_unknown_preset_is_refused():
-    with pytest.raises(UserError, match="preset out of standard, demo, paper, got 'fast'"):
+    with refused("preset_unknown", setting="preset"):
         make_config("fast")
 
 
 def test_settings_of_another_version_are_refused():
-    with pytest.raises(UserError, match="unknown settings"):
+    with refused("settings_of_another_version"):
         Config.from_json('{"wings": 2}')
+
+
+def test_help_shows_the_defaults_that_a_run_without_flags_uses(capsys):
+    with pytest.raises(SystemExit):
+        parse("--help")
+    shown = " ".join(capsys.readouterr().out.split())
+    config = make_config()
+    assert f"[{config.epochs} with the embedded encoder, {Config.epochs} with others]" in shown
+    assert f"[{config.learning_rate} with the embedded encoder, {Config.learning_rate} with others]" in shown
+    assert f"[{config.head_learning_rate} with the embedded encoder, {Config.head_learning_rate} with others]" in shown
+    assert "[the encoder's limit, or 128 with --context document]" in shown
+
+
+def test_the_demo_preset_changes_only_settings_whose_help_says_so():
+    changed = {one.name for one in fields(Config) if getattr(make_config(), one.name) != one.default}
+    assert changed == {one.name for one in fields(Config) if "embedded encoder," in default_text(one)}
+
+
+def test_help_of_another_command_names_its_own_default(capsys):
+    parser = argparse.ArgumentParser()
+    add_flags(parser, ("corpus", "task"), default="as in the training")
+    assert parser.format_help().count("[as in the training]") == 2
+
+
+def test_every_setting_is_in_a_group_with_a_heading():
+    assert {one.metadata["group"] for one in fields(Config)} == set(GROUPS)

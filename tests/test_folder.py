@@ -1,7 +1,12 @@
+from pathlib import Path
+
 import pytest
+from support.errors import refused
 
 from tfner import folder as folders
+from tfner.config import make_config
 from tfner.errors import UserError
+from tfner.labels import LabelSet
 
 
 def test_versions_count_up_past_training_states(tmp_path):
@@ -17,7 +22,7 @@ def test_numbers_sort_as_numbers(tmp_path):
     assert folders.versions(tmp_path) == [2, 9, 10]
 
 
-def test_a_version_appears_whole_or_not_at_all(tmp_path):
+def test_a_version_appears_complete_or_not_at_all(tmp_path):
     def half(folder):
         (folder / "first").write_text("x")
         raise KeyboardInterrupt
@@ -43,24 +48,25 @@ def test_checking_an_output_leaves_no_trace(tmp_path):
 def test_an_output_that_is_a_file_or_lies_under_one_is_refused(tmp_path):
     (tmp_path / "file").write_text("x")
     for path in (tmp_path / "file", tmp_path / "file" / "model"):
-        with pytest.raises(UserError, match="is a file"):
+        with refused(f"output_{'under_' if path.name == 'model' else ''}file", setting="output"):
             folders.check_output(path)
 
 
 def test_an_output_that_holds_something_else_is_refused(tmp_path):
     (tmp_path / "thesis.tex").write_text("x")
-    with pytest.raises(UserError, match=r"found thesis\.tex"):
+    with refused("output_holds_something_else", setting="output"):
         folders.check_output(tmp_path)
 
 
 @pytest.mark.parametrize("name", ["1", "training", "onnx"])
 def test_an_output_with_a_file_where_a_folder_is_to_be_is_refused(tmp_path, name):
     (tmp_path / name).write_text("x")
-    with pytest.raises(UserError, match=f"found {name}"):
+    with pytest.raises(UserError) as caught:
         folders.check_output(tmp_path)
+    assert caught.value.setting == "output" and f"found {name}:" in str(caught.value)
 
 
-def test_what_is_replaced_goes_when_the_new_one_is_whole(tmp_path):
+def test_a_replaced_folder_is_removed_only_after_the_new_one_is_complete(tmp_path):
     folders.publish(tmp_path / "e", lambda folder: (folder / "a").write_text("old"))
     with pytest.raises(KeyboardInterrupt):
         folders.publish(tmp_path / "e", lambda folder: (_ for _ in ()).throw(KeyboardInterrupt), replace=True)
@@ -71,11 +77,11 @@ def test_what_is_replaced_goes_when_the_new_one_is_whole(tmp_path):
 
 
 def test_an_output_that_cannot_be_written_is_refused():
-    with pytest.raises(UserError, match="cannot be written"):
-        folders.check_output(folders.Path("/proc/tfner/model"))
+    with refused("output_cannot_be_written", setting="output"):
+        folders.check_output(Path("/proc/tfner/model"))
 
 
-def test_the_highest_whole_version_is_taken(tmp_path):
+def test_the_highest_complete_version_is_used(tmp_path):
     for number in (1, 9, 10, 11):
         (tmp_path / str(number)).mkdir()
     for number in (1, 9, 10):
@@ -86,7 +92,77 @@ def test_the_highest_whole_version_is_taken(tmp_path):
 
 def test_a_folder_without_a_version_is_refused(tmp_path):
     (tmp_path / "notes").mkdir()
-    with pytest.raises(UserError, match=r"expected a version .* found notes"):
+    with refused("model_without_a_version", path=tmp_path):
         folders.resolve(tmp_path)
-    with pytest.raises(UserError, match="no such folder"):
+    with refused("model_folder_missing", path=tmp_path / "nowhere"):
         folders.resolve(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize("marker", ["saved_model.pb", "labels.json"])
+def test_results_are_never_written_inside_a_trained_model(tmp_path, marker):
+    (tmp_path / "1").mkdir()
+    (tmp_path / "1" / marker).write_text("x")
+    for inside in ("new", "assets.extra/new"):
+        with refused(f"output_inside_a_model_{inside.replace('/', '_')}", setting="output"):
+            folders.check_replaceable(tmp_path / "1" / inside, folders.EVALUATION_FILES)
+
+
+def test_only_a_folder_of_nothing_but_results_is_replaced(tmp_path):
+    target = tmp_path / "e"
+    folders.check_replaceable(target, folders.EVALUATION_FILES)
+    target.mkdir()
+    (target / "scores.json").write_text("{}")
+    folders.check_replaceable(target, folders.EVALUATION_FILES)
+    (target / "thesis.tex").write_text("x")
+    with refused("output_is_not_an_evaluation", setting="output"):
+        folders.check_replaceable(target, folders.EVALUATION_FILES)
+    (target / "thesis.tex").unlink()
+    (target / "scores.txt").mkdir()
+    with pytest.raises(UserError):
+        folders.check_replaceable(target, folders.EVALUATION_FILES)
+
+
+def test_a_file_in_the_place_of_a_results_folder_is_refused(tmp_path):
+    (tmp_path / "e").write_text("x")
+    with refused("output_of_results_is_a_file", setting="output"):
+        folders.check_replaceable(tmp_path / "e", folders.EVALUATION_FILES)
+
+
+def test_a_file_is_replaced_only_when_the_new_one_is_complete(tmp_path):
+    path = tmp_path / "weights"
+    path.write_text("old")
+
+    def half(draft):
+        draft.write_text("ha")
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        folders.write_whole(path, half)
+    assert path.read_text() == "old"
+    folders.write_whole(path, lambda draft: draft.write_text("new"))
+    assert path.read_text() == "new"
+    assert [p.name for p in tmp_path.iterdir()] == ["weights"]
+
+
+def test_two_writers_of_one_folder_do_not_share_a_draft(tmp_path):
+    def outer(draft):
+        folders.publish(tmp_path / "1", lambda inner: (inner / "a").write_text("inner"))
+
+    with pytest.raises(FileExistsError):
+        folders.publish(tmp_path / "1", outer)
+    assert (tmp_path / "1" / "a").read_text() == "inner"
+
+
+def test_settings_and_labels_come_back_as_they_were_written(tmp_path):
+    config, labels = make_config(task="pos"), ("X", "NN")
+    (tmp_path / folders.CONFIG).write_text(config.to_json(), "utf-8")
+    folders.write_json(tmp_path / folders.LABELS, labels)
+    assert folders.read_settings(tmp_path) == (config, LabelSet(labels, plain=True))
+
+
+def test_a_damaged_saved_model_is_refused_with_the_command_that_makes_it_again(tmp_path):
+    folder = tmp_path / "my model" / "1"
+    folder.mkdir(parents=True)
+    (folder / folders.SAVED_MODEL).write_bytes(b"x")
+    with refused("saved_model_damaged", path=folder):
+        folders.load_saved_model(folder)

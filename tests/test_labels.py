@@ -3,11 +3,13 @@ import itertools
 import pytest
 from seqeval.metrics.sequence_labeling import get_entities
 from seqeval.scheme import IOB2, Entities
+from support.errors import refused
 
+from tfner.errors import UserError
 from tfner.labels import CONLL_LABELS, LabelSet, Span, iob2, scheme, spans
 
 
-def test_conll_ids_are_the_studys():
+def test_conll_ids_are_those_of_the_study():
     assert CONLL_LABELS.names == ("O", "B-PER", "I-PER", "B-ORG", "I-ORG", "B-LOC", "I-LOC", "B-MISC", "I-MISC")
     assert CONLL_LABELS.ids["B-ORG"] == 3
 
@@ -24,13 +26,13 @@ ALL_TAGS = ["O", "B-A", "I-A", "B-B", "I-B"]
 SEQUENCES = [list(tags) for n in range(6) for tags in itertools.product(ALL_TAGS, repeat=n)]
 
 
-def test_spans_equal_seqevals_on_every_sequence_of_up_to_five_tags():
+def test_spans_equal_those_of_seqeval_on_every_sequence_of_up_to_five_tags():
     for tags in SEQUENCES:
         expected = [Span(kind, start, end + 1) for kind, start, end in get_entities(tags)]
         assert spans(tags) == expected, tags
 
 
-def test_strict_spans_equal_seqevals_strict_iob2_on_every_sequence_of_up_to_five_tags():
+def test_strict_spans_equal_those_of_seqevals_strict_iob2_on_every_sequence_of_up_to_five_tags():
     for tags in SEQUENCES:
         if tags:
             expected = [Span(e.tag, e.start, e.end) for e in Entities([tags], IOB2).entities[0]]
@@ -58,12 +60,18 @@ def test_an_entity_of_three_words_keeps_its_inside_in_bioes():
 
 @pytest.mark.parametrize("tag", ["PER", "X-PER", "B_PER", "B-", "-PER", "", "o"])
 def test_a_tag_that_fits_no_scheme_is_refused(tag):
-    with pytest.raises(ValueError, match="fits no known scheme"):
+    with pytest.raises(UserError) as caught:
         spans(["O", tag])
+    assert caught.value.setting == "task" and repr(tag) in str(caught.value)
+
+
+def test_the_error_for_a_tag_of_no_scheme_lists_the_schemes():
+    with refused("tag_of_no_scheme", setting="task"):
+        spans(["PER"])
 
 
 def test_bioes_mixed_with_bilou_is_refused():
-    with pytest.raises(ValueError, match="BIOES uses E and S"):
+    with refused("scheme_mixed"):
         scheme([["B-X", "E-X"], ["U-X"]])
 
 
@@ -74,3 +82,12 @@ def test_a_type_may_contain_hyphens():
 def test_inside_maps_b_to_i_and_leaves_the_rest():
     assert [CONLL_LABELS.inside(i) for i in range(5)] == [0, 2, 2, 4, 4]
     assert LabelSet(("B-like", "NN"), plain=True).inside(0) == 0
+
+
+@pytest.mark.parametrize(
+    ("key", "names"),
+    [("labels_empty", ()), ("labels_repeated", ("O", "B-X", "O")), ("labels_not_iob2", ("O", "E-X"))],
+)
+def test_a_label_set_that_is_none_is_refused(key, names):
+    with refused(key):
+        LabelSet(names)

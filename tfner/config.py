@@ -185,8 +185,11 @@ def default_text(one: Field) -> str:
     return shown if demo is None else f"{demo} with the embedded encoder, {shown} with others"
 
 
-def add_flags(parser: argparse.ArgumentParser, names: Iterable[str] | None = None) -> None:
-    """Adds a flag for each setting (or those named), in groups. What is not given is absent from the parsed namespace."""
+def add_flags(parser: argparse.ArgumentParser, names: Iterable[str] | None = None, default: str | None = None) -> None:
+    """Adds a flag for each setting, or for those named, in groups. A flag that is not given is absent from the namespace.
+
+    `default` is what the help text says of a flag that is not given, where that is not the setting's own default.
+    """
     hints = get_type_hints(Config)
     groups: Mapping[str, Any] = {}
     for one in fields(Config):
@@ -196,9 +199,9 @@ def add_flags(parser: argparse.ArgumentParser, names: Iterable[str] | None = Non
         if group not in groups:
             groups = {**groups, group: parser.add_argument_group(GROUPS[group])}
         kind = next((t for t in get_args(hints[one.name]) or (hints[one.name],) if t not in (type(None), ...)), str)
-        choices, default = one.metadata["choices"], default_text(one)
-        shown = one.metadata["help"] + (f" [{default}]" if default else "")
-        options: dict[str, Any] = {"dest": one.name, "default": argparse.SUPPRESS, "help": shown.replace("%", "%%")}
+        choices, shown = one.metadata["choices"], default_text(one) if default is None else default
+        help = one.metadata["help"] + (f" [{shown}]" if shown else "")
+        options: dict[str, Any] = {"dest": one.name, "default": argparse.SUPPRESS, "help": help.replace("%", "%%")}
         if kind is bool:
             options["action"] = "store_true"
         else:
