@@ -1,7 +1,8 @@
-"""Batches: rows of pieces to padded tensors, grouped by length; the only place where `tf.data` pipelines are built.
+"""Rows to padded batches of similar length, for training and for inference.
 
-In go encoded rows, out come `({"input_ids", "attention_mask"}, labels)` of int32, shape (batch, length), both dimensions
-dynamic, so that one trace of a step serves every batch.
+Takes encoded rows; returns `({"input_ids", "attention_mask"}, labels)`, all int32, shape (batch, length). Both dimensions are
+dynamic, so that a step is traced once for all batches. All `tf.data` pipelines are built here; what a batch is used for is
+left to the caller.
 """
 
 from __future__ import annotations
@@ -15,31 +16,34 @@ from tfner.labels import IGNORED_LABEL
 from tfner.modeling.rows import Row
 
 POOL = 50
-"""Batches that are sorted by length together in training: larger pools pad less, smaller ones shuffle better."""
+"""Batches per pool in training. The rows of a pool are sorted by length: larger pools need less padding, smaller ones shuffle
+better."""
 
 MAX_PIECES_RATIO = 3
-"""Most pieces of a batch of training, padding included, as a multiple of the mean of its pool."""
+"""The largest training batch in pieces, including padding, as a multiple of the mean batch of its pool."""
 
 PIECES_PER_BATCH = 2048
-"""Word pieces, padding included, that go through a model together outside of training."""
+"""The largest inference batch in word pieces, including padding."""
 
 
 def plan_training(lengths: Sequence[int], batch_size: int, seed: int) -> list[np.ndarray]:
-    """Which rows form which batch of a pass, shuffled with a seed; rows of about the same length stand together.
+    """Groups the rows of one pass into shuffled batches of rows of similar length.
 
-    Batches are of rows, not of pieces: as many short rows as hold the pieces of a few long ones are too much of one kind. On
-    a tenth of CoNLL-2003, two epochs of `head` (seeds 0 and 1) gave test F1 0.634 and 0.625 with batches of 16 rows, and
-    0.402 and 0.603 with batches of as many pieces. The longest rows alone, whose batches would decide how much memory
-    training takes, stand in smaller ones: none of several rows holds more than `MAX_PIECES_RATIO` times the pieces of the mean
-    batch of its pool, but for the batch of a pool's shortest rows where no other is left to take some.
+    Batches have a fixed number of rows, not pieces: batches of equal pieces lowered F1. On a tenth of CoNLL-2003, two epochs
+    of `head` (seeds 0 and 1) gave test F1 0.634 and 0.625 with batches of 16 rows, and 0.402 and 0.603 with batches of as many
+    pieces.
+
+    The longest rows are the exception, because their batches would determine the peak memory of training: they form smaller
+    batches, so that no batch of several rows holds more than `MAX_PIECES_RATIO` times the pieces of the mean batch of its pool.
+    Only the batch of the pool's shortest rows may hold more, where no other batch is left to take some of them.
 
     Args:
         lengths: the length of every row in pieces.
-        batch_size: rows per batch: fewer for the longest rows, one or a few more for others in their place.
-        seed: of the shuffling.
+        batch_size: rows per batch. Batches of the longest rows have fewer, and others a few more instead.
+        seed: the seed of the shuffling.
 
     Returns:
-        For every batch the numbers of its rows; every row is in exactly one. There are `ceil(rows / batch_size)` batches.
+        For every batch the numbers of its rows: `ceil(rows / batch_size)` batches, with every row in exactly one.
     """
     lengths = np.asarray(lengths)
     generator = np.random.default_rng(seed)
@@ -59,11 +63,14 @@ def plan_training(lengths: Sequence[int], batch_size: int, seed: int) -> list[np
 
 
 def plan_inference(lengths: Sequence[int], pieces: int = PIECES_PER_BATCH) -> list[np.ndarray]:
-    """Rows sorted by length, longest first (so that memory runs short at once or never), in runs of at most `pieces`, padding
-    included, or of one row.
+    """Groups rows into batches of at most `pieces` pieces, including padding, or of a single row.
 
-    What is left after whole runs goes in powers of two: TensorFlow on a CPU keeps about 0.8 MiB for every shape that it meets,
-    and rests of any number of rows would bring new shapes for as long as there is text.
+    Rows are sorted by length, longest first, so that a lack of memory shows in the first batch. After the last full batch, the
+    remaining rows form batches whose sizes are powers of two: TensorFlow on a CPU keeps about 0.8 MiB for every shape that it
+    meets, and remainders of arbitrary size would add shapes for as long as there is text.
+
+    Returns:
+        For every batch the numbers of its rows, with every row in exactly one.
     """
     lengths = np.asarray(lengths)
     order = np.argsort(-lengths, kind="stable")
@@ -78,7 +85,7 @@ def plan_inference(lengths: Sequence[int], pieces: int = PIECES_PER_BATCH) -> li
 
 
 def pad(rows: Sequence[Row], pad_id: int) -> tuple[dict[str, np.ndarray], np.ndarray]:
-    """Rows as arrays of int32, shape (rows, longest row): ids filled up with `pad_id`, mask with 0, labels with -100."""
+    """Rows as int32 arrays of shape (rows, longest row). Ids are padded with `pad_id`, the mask with 0, labels with -100."""
     shape = (len(rows), max(map(len, rows)))
     ids, mask = np.full(shape, pad_id, np.int32), np.zeros(shape, np.int32)
     labels = np.full(shape, IGNORED_LABEL, np.int32)
@@ -88,13 +95,13 @@ def pad(rows: Sequence[Row], pad_id: int) -> tuple[dict[str, np.ndarray], np.nda
 
 
 def training_batches(rows: Sequence[Row], batch_size: int, pad_id: int, seed: int) -> tf.data.Dataset:
-    """An endless dataset of shuffled batches, each pass over the rows in an order of its own drawn from `seed`.
+    """An endless dataset of shuffled batches. The order of every pass differs and depends on `seed`.
 
-    One pass has `ceil(len(rows) / batch_size)` batches.
+    A pass has `ceil(len(rows) / batch_size)` batches.
     """
     lengths = [len(row) for row in rows]
 
-    def batches() -> Iterator:
+    def batches() -> Iterator[tuple[dict[str, np.ndarray], np.ndarray]]:
         epoch = 0
         while True:
             for numbers in plan_training(lengths, batch_size, seed * 1000 + epoch):
@@ -110,12 +117,18 @@ def apply_to_rows(
     function: Callable[[np.ndarray, np.ndarray], np.ndarray],
     rows: Sequence[Row],
     pad_id: int,
-    progress: Callable[[Iterable], Iterable] = iter,
+    progress: Callable[[Iterable[np.ndarray]], Iterable[np.ndarray]] = iter,
 ) -> list[np.ndarray]:
-    """Calls `function(input_ids, attention_mask)` on `runs` of rows and returns its values in the rows' order.
+    """Calls `function(input_ids, attention_mask)` on the batches of `plan_inference`.
+
+    Args:
+        function: takes int32 arrays of shape (batch, length), returns an array of shape (batch, length, ...).
+        rows: the rows.
+        pad_id: the piece id of padding.
+        progress: wraps the iteration over batches, for example with a progress bar.
 
     Returns:
-        For every row an array of shape (the row's length, ...).
+        For every row, in order, an array of shape (the row's length, ...).
     """
     results: list[np.ndarray] = [np.empty(0)] * len(rows)
     for numbers in progress(plan_inference([len(row) for row in rows])):

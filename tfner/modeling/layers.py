@@ -1,24 +1,36 @@
-"""Parts of an encoder that cost less than the stock ones, in time and in what a training step must remember: dropout, exact
-GELU, layer normalisation, attention; and the stack of BERT's layers made of them.
+"""Faster parts for an encoder of transformers, which also need less memory in training: dropout, exact GELU, layer
+normalisation, attention, and the stack of transformer layers that is built from them.
 
-`speed_up` puts them into an encoder of transformers, whose weights stay where they are; outputs and gradients stay the same.
-Each part has a gradient of its own, which keeps its inputs instead of every intermediate value.
+`speed_up` takes an encoder and puts these parts into it. Weights, outputs and gradients stay the same. Each part has its own
+gradient function, which keeps the inputs of the part instead of every intermediate value. `variants` builds the models.
 """
+
+# Internals of other libraries that this module depends on, checked with transformers 4.54.1, tf-keras 2.21.0 and
+# tensorflow 2.21.0. tests/modeling/test_layers.py compares logits and gradients with those of transformers' own layers.
+# - transformers, names of classes: those in `STACKS`.
+# - transformers, attributes of a main layer: `config` (`hidden_act` or `activation`, `is_decoder`), `encoder`, `call`.
+# - transformers, attributes of a stack: `layer`, a list of layers with `attention.self_attention` (`query`, `key`, `value`,
+#   `dropout`, `num_attention_heads`, `attention_head_size`, `all_head_size`), `attention.dense_output` and `bert_output`
+#   (each with `dense`, `dropout`, `LayerNorm`), and `intermediate` (`dense`, `intermediate_act_fn`).
+# - transformers, arguments and result of a stack's `call`: `modeling_tf_outputs.TFBaseModelOutputWithPastAndCrossAttentions`.
+# - transformers, where the other architectures keep GELU: a layer's `activation`, a function with "gelu" in its name.
+# - Keras: sublayers are plain attributes (in `vars`) that can be replaced after construction; `Dropout.noise_shape`.
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import tensorflow as tf
 import tf_keras as keras
 
 STACKS = ("TFBertEncoder", "TFCamembertEncoder", "TFElectraEncoder", "TFRobertaEncoder", "TFXLMRobertaEncoder")
-"""Classes of transformers whose layers compute the same, and that a `Stack` takes the place of."""
+"""Classes of transformers that `Stack` can replace, because their layers compute the same."""
 
 
-def speed_up(encoder: keras.layers.Layer) -> None:
-    """Makes an encoder, the main layer of a transformers model, use the parts of this file where they fit."""
+def speed_up(encoder: Any) -> None:
+    """Replaces parts of an encoder, the main layer of a transformers model, by those of this module where they fit."""
     for layer in encoder.submodules:
         for name, part in list(vars(layer).items()):
             if type(part) is keras.layers.Dropout and part.noise_shape is None:
@@ -31,33 +43,50 @@ def speed_up(encoder: keras.layers.Layer) -> None:
     stack = getattr(encoder, "encoder", None)
     if type(stack).__name__ in STACKS and not encoder.config.is_decoder:
         encoder.encoder = Stack(stack)
-        # no control flow of these encoders depends on values, and converting it is half the time of building them
+        # control flow does not depend on values in these encoders, and converting it takes half of the time to build them
         encoder.call = tf.autograph.experimental.do_not_convert(encoder.call)
 
 
 class Stack(keras.layers.Layer):
-    """The transformer layers of a BERT, RoBERTa or ELECTRA: computes what transformers' layers do, with their weights.
+    """The transformer layers of BERT, RoBERTa or ELECTRA. It uses the weights of transformers' layers and computes the same.
 
-    Matrix products are over (pieces, hidden), so that bias and activation become part of them. In mixed precision only
-    products and what goes into them are of the lower precision; softmax, layer normalisation and residuals are float32.
+    Matrix products are over (pieces, hidden), which lets TensorFlow fuse bias and activation into them. In mixed precision,
+    only the products and their inputs have the lower precision; softmax, layer normalisation and residuals are float32.
+
+    Args:
+        stack: the stack that is replaced, one of `STACKS`.
     """
 
-    def __init__(self, stack: keras.layers.Layer):
+    def __init__(self, stack: Any):
         super().__init__(name=stack.name, dtype=tf.float32)
         self.layer = stack.layer
         self.product_type = tf.as_dtype(stack.compute_dtype)
         self._weights = lambda part: [tf.cast(variable, self.product_type) for variable in (part.kernel, part.bias)]
         self._inference = False
 
-    def build(self, input_shape=None):
+    def build(self, input_shape: Any = None) -> None:
         for layer in self.layer:
             with tf.name_scope(layer.name):
                 layer.build(None)
         super().build(input_shape)
 
-    def call(self, hidden_states, attention_mask, return_dict=True, training=False, **unused):
-        """Hidden states (batch, length, hidden) and what to add to attention scores, (batch, 1, 1, length), to the last
-        layer's hidden states, float32. The other arguments are those of transformers, which have their defaults here."""
+    def call(
+        self,
+        hidden_states: tf.Tensor,
+        attention_mask: tf.Tensor,
+        return_dict: bool = True,
+        training: bool = False,
+        **unused: Any,
+    ) -> Any:
+        """The last hidden states, float32, shape (batch, length, hidden), in the form that transformers returns them.
+
+        Args:
+            hidden_states: shape (batch, length, hidden).
+            attention_mask: what is added to the attention scores, shape (batch, 1, 1, length).
+            return_dict: False for a tuple.
+            training: whether values are dropped.
+            unused: other arguments of transformers, which tfner leaves at their defaults.
+        """
         from transformers.modeling_tf_outputs import TFBaseModelOutputWithPastAndCrossAttentions
 
         shape = tf.shape(hidden_states)
@@ -81,8 +110,11 @@ class Stack(keras.layers.Layer):
         return TFBaseModelOutputWithPastAndCrossAttentions(last_hidden_state=x) if return_dict else (x,)
 
     def for_inference(self) -> None:
-        """Changes what is traced from now on, which is for inference alone: weights are stored in the products' type, so that
-        they need not be cast in every call and an export is smaller; and axes are swapped as `_swap` says."""
+        """Optimizes for inference whatever is traced after this call; training is not possible any more.
+
+        Weights are stored in the type of the products, which saves a cast in every call and makes an export smaller. Axes are
+        swapped as integers (see `_swap`).
+        """
         self._inference = True
         if self.product_type != tf.float32:
             stored = {
@@ -90,44 +122,47 @@ class Stack(keras.layers.Layer):
                 for part in self.submodules
                 if isinstance(part, keras.layers.Dense)
             }
-            self._weights = lambda part: stored[id(part)]  # no attribute, so that they are no weights of the model
+            self._weights = lambda part: stored[id(part)]  # not an attribute, so that Keras does not track them as weights
 
     def _swap(self, x: tf.Tensor) -> tf.Tensor:
-        """`x`, of four axes, with the two in the middle swapped: in inference as integers, as TensorFlow hands floats to
-        oneDNN on a CPU, which takes longer to begin than to move a sentence."""
+        """`x` with the second and third of its four axes swapped.
+
+        In inference this is done on integers: on a CPU, TensorFlow passes the transposition of floats to oneDNN, whose overhead
+        per call is larger than the time to move a sentence.
+        """
         if not self._inference:
             return tf.transpose(x, [0, 2, 1, 3])
         integer = {2: tf.int16, 4: tf.int32}[x.dtype.size]
         return tf.bitcast(tf.transpose(tf.bitcast(x, integer), [0, 2, 1, 3]), x.dtype)
 
-    def _dense(self, x: tf.Tensor, part: keras.layers.Dense) -> tf.Tensor:
+    def _dense(self, x: tf.Tensor, part: Any) -> tf.Tensor:
         kernel, bias = self._weights(part)
         return tf.nn.bias_add(tf.matmul(tf.cast(x, self.product_type), kernel), bias)
 
-    def _close(self, x: tf.Tensor, part: keras.layers.Layer, residual: tf.Tensor, training: bool) -> tf.Tensor:
-        """What ends both halves of a layer: a dense layer, dropout, the residual, layer normalisation."""
+    def _close(self, x: tf.Tensor, part: Any, residual: tf.Tensor, training: bool) -> tf.Tensor:
+        """The end of both halves of a transformer layer: dense layer, dropout, residual connection, layer normalisation."""
         x = tf.cast(self._dense(x, part.dense), tf.float32)
         x = dropout(x, part.dropout.rate if training else 0.0) + residual
         return layer_norm(x, part.LayerNorm.gamma, part.LayerNorm.beta, part.LayerNorm.epsilon)
 
 
 class Dropout(keras.layers.Layer):
-    """Keras's dropout, with the masks of `dropout`."""
+    """Keras's dropout layer with the faster masks of `dropout`."""
 
-    def __init__(self, rate: float, **options):
+    def __init__(self, rate: float, **options: Any):
         super().__init__(**options)
         self.rate = rate
 
-    def call(self, inputs, training=None):
-        """`inputs`, of any shape; in training, values are dropped and those that stay are scaled up."""
+    def call(self, inputs: tf.Tensor, training: bool | None = None) -> tf.Tensor:
+        """`inputs`, of any shape. In training, values are dropped and the others scaled up."""
         return dropout(inputs, self.rate if training else 0.0)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "rate": self.rate}
 
 
 def dropout(x: tf.Tensor, rate: float) -> tf.Tensor:
-    """Sets a share of values to 0, `rate` to the nearest 65536th, and scales up those that stay."""
+    """Sets a share `rate` of the values to 0, rounded to a multiple of 1/65536, and scales up the others."""
     if not rate:
         return x
     drop = _mask(tf.shape(x), rate)
@@ -135,8 +170,11 @@ def dropout(x: tf.Tensor, rate: float) -> tf.Tensor:
 
 
 def _mask(shape: tf.Tensor, rate: float) -> Callable[[tf.Tensor], tf.Tensor]:
-    """What drops values, the same ones in each call. It takes 16 random bits a value, where Keras takes 32 and makes a fraction
-    of them, and remembers one byte a value."""
+    """A function that drops the same values of a tensor of this shape in every call.
+
+    It draws 16 random bits per value and keeps one byte per value for the gradient. Keras draws 32 bits and converts them to a
+    float.
+    """
     least = round(rate * 2**16)
     if not least:
         return lambda x: x
@@ -153,10 +191,10 @@ def _mask(shape: tf.Tensor, rate: float) -> Callable[[tf.Tensor], tf.Tensor]:
 def gelu(x: tf.Tensor) -> tf.Tensor:
     """Exact GELU (Hendrycks and Gimpel, arXiv:1606.08415), computed in float32 and returned in the type of `x`.
 
-    It goes through `erf`: TensorFlow's own goes through `erfc`, for which its CPU kernels have no vector code.
+    It uses `erf`. TensorFlow's own GELU uses `erfc`, which has no vectorized CPU kernel.
     """
 
-    def parts():
+    def parts() -> tuple[tf.Tensor, tf.Tensor]:
         x32 = tf.cast(x, tf.float32)
         return x32, 0.5 * tf.math.erf(x32 * math.sqrt(0.5)) + 0.5
 
@@ -170,7 +208,7 @@ def gelu(x: tf.Tensor) -> tf.Tensor:
 
 
 def _fusable_gelu(x: tf.Tensor) -> tf.Tensor:
-    """The same, in the form that TensorFlow recognises on a CPU and makes part of the matrix product before it."""
+    """Exact GELU, written so that TensorFlow on a CPU recognizes it and fuses it into the matrix product before it."""
     return (0.5 * (tf.math.erf(x * tf.cast(math.sqrt(0.5), x.dtype)) + 1.0)) * x
 
 
@@ -194,15 +232,17 @@ def layer_norm(x: tf.Tensor, gamma: tf.Tensor, beta: tf.Tensor, epsilon: float) 
 
 
 def attention(query: tf.Tensor, key: tf.Tensor, value: tf.Tensor, mask: tf.Tensor, rate: float) -> tf.Tensor:
-    """Attention (Vaswani et al., arXiv:1706.03762) of queries that are scaled already, with dropout of its probabilities.
+    """Attention (Vaswani et al., arXiv:1706.03762) with dropout of its probabilities.
 
     Args:
-        query, key, value: of one type, shape (batch, heads, length, size).
-        mask: float32, added to the scores (batch, heads, length, length).
-        rate: share of the probabilities to drop.
+        query: shape (batch, heads, length, size), already scaled.
+        key: of the same shape and type.
+        value: of the same shape and type.
+        mask: float32, added to the scores of shape (batch, heads, length, length).
+        rate: the share of the probabilities to drop.
 
     Returns:
-        The shape and the type of `query`.
+        The context vectors, with the shape and type of `query`.
     """
     shape = tf.shape(query)
     drop = _mask(tf.concat([shape[:3], shape[2:3]], 0), rate)

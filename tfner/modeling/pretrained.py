@@ -1,31 +1,34 @@
-"""Where an encoder comes from: a model folder, the Hugging Face hub, or the embedded one; its config and its tokenizer.
+"""The config and the tokenizer of an encoder, from a model folder, the Hugging Face hub or the embedded encoder.
 
-In goes a name, out come transformers objects, or one line that says what is wrong with the name. Weights are `models`'.
+Takes the encoder's name; returns transformers objects. Its weights are loaded in `variants`.
 """
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any, TypeVar
 
-from tfner.errors import UserError, one_line
+from tfner.connection import hub_answers, unreachable
+from tfner.errors import UserError, one_line, setting
+
+Loaded = TypeVar("Loaded")
 
 
-def require_fast(tokenizer) -> None:
-    """Raises UserError for a slow tokenizer: only fast ones say which word a piece comes from."""
+def require_fast(tokenizer: Any) -> None:
+    """Raises UserError for a slow tokenizer: only fast tokenizers tell which word a piece is from."""
     if not getattr(tokenizer, "is_fast", False):
         raise UserError(
-            f"{type(tokenizer).__name__} is a slow tokenizer, which cannot say which word a piece comes from: expected a "
-            "fast one; save its folder again with AutoTokenizer.from_pretrained(..., use_fast=True).save_pretrained(...), or "
-            "choose another encoder"
+            f"expected a fast tokenizer, which tells the word of each piece, found the slow {type(tokenizer).__name__}: save "
+            "its folder again with AutoTokenizer.from_pretrained(..., use_fast=True).save_pretrained(...), or choose another "
+            "encoder"
         )
 
 
 def encoder_source(name: str | Path) -> str:
-    """The folder or hub name to load an encoder from; `demo` is the embedded one, made in the cache when first needed.
+    """The folder or hub name to load an encoder from. For `demo` it is the embedded encoder, made in the cache on first use.
 
-    Raises UserError for a path that is no model folder.
+    Raises UserError for a path that is not a model folder.
     """
     name = str(name)
     if name == "demo":
@@ -36,73 +39,74 @@ def encoder_source(name: str | Path) -> str:
     if path.is_dir():
         if not (path / "config.json").is_file():
             raise UserError(
-                f"{name}: expected a model folder with config.json, tokenizer files and weights; config.json is missing"
+                f"{setting('encoder', name)}: expected a folder with config.json, tokenizer files and weights, but "
+                "config.json is missing: choose another folder, or save the model there again with save_pretrained"
             )
         return str(path)
     if path.exists() or name.startswith((".", "/", "~")) or name.count("/") > 1:
+        found = "this is a file" if path.exists() else "there is no such folder"
         raise UserError(
-            f"{name}: no such model folder; give a folder with config.json, a name on the Hugging Face hub, or demo"
+            f"{setting('encoder', name)}: expected a folder with config.json, a name on the Hugging Face hub, or demo, but "
+            f"{found}"
         )
     return name
 
 
-def from_hub_or_folder(name: str, what: str, load: Callable):
-    """Calls `load(name)`, one of transformers' `from_pretrained`, and tells a failure in one line.
+def from_hub_or_folder(name: str, what: str, load: Callable[..., Loaded]) -> Loaded:
+    """Calls `load(name)`, one of transformers' `from_pretrained` functions, and turns its failures into UserErrors.
 
-    Raises UserError when the hub is out of reach, the name is unknown, or files are missing or damaged.
+    Args:
+        name: a model folder or hub name.
+        what: what is loaded, for messages: "config", "tokenizer" or "weights".
+        load: takes `name` and options of transformers.
+
+    Raises:
+        UserError: where the hub cannot be reached, the name is unknown, or files are missing or damaged.
     """
-    options = {} if Path(name).is_dir() or _hub_answers() else {"local_files_only": True}  # what is cached loads all the same
+    options = {} if Path(name).is_dir() or hub_answers() else {"local_files_only": True}  # uses the cache of transformers
     try:
         return load(name, **options)
     except Exception as error:
-        # what transformers raises for all of these, and the bare Exception that tokenizers raises for a damaged tokenizer.json
+        # transformers raises these types for all of the above, and tokenizers a bare Exception for a damaged tokenizer.json
         if not isinstance(error, (OSError, ValueError, KeyError, TypeError)) and type(error) is not Exception:
             raise
         if Path(name).is_dir():
-            raise UserError(f"{name}: its {what} cannot be loaded: {one_line(error, 300)}") from error
-        raise UserError(
-            f"the {what} of {name!r} cannot be loaded from the Hugging Face hub (out of reach, or no such model): give a "
-            f"local folder with --encoder FOLDER, or use the embedded encoder with --encoder demo ({one_line(error)})"
-        ) from error
+            raise UserError(
+                f"the {what} cannot be loaded ({one_line(error)}): save the model there again with save_pretrained, or "
+                "choose another encoder",
+                name,
+            ) from error
+        remedy = (
+            f"give a local folder with {setting('encoder', 'FOLDER')}, or use the embedded encoder with "
+            f"{setting('encoder', 'demo')}"
+        )
+        raise unreachable(name, what, remedy, error) from error
 
 
-@functools.cache
-def _hub_answers() -> bool:
-    """Whether the hub can be reached; asked once, as transformers itself would try for 23 s, file by file."""
-    import requests
-    from huggingface_hub import constants
+def load_tokenizer(source: str) -> Any:
+    """The fast tokenizer of a model folder or hub name, set up for words (with `add_prefix_space` where it has that option).
 
-    try:
-        requests.head(constants.ENDPOINT, timeout=5)
-    except OSError:
-        return False
-    return True
-
-
-def load_tokenizer(source: str):
-    """The fast tokenizer of a model folder or hub name, ready for words (`add_prefix_space` set where a tokenizer needs it).
-
-    Raises UserError for a slow tokenizer or one that cannot be loaded.
+    Raises UserError for a slow tokenizer and for one that cannot be loaded.
     """
     from transformers import AutoTokenizer
 
     tokenizer = from_hub_or_folder(source, "tokenizer", AutoTokenizer.from_pretrained)
     require_fast(tokenizer)
-    if getattr(tokenizer, "add_prefix_space", True) is False:  # byte-level BPE: words come without their leading space
+    if getattr(tokenizer, "add_prefix_space", True) is False:  # byte-level BPE, whose words begin with a space
         tokenizer = AutoTokenizer.from_pretrained(source, add_prefix_space=True)
     return tokenizer
 
 
-def load_encoder_config(source: str):
+def load_encoder_config(source: str) -> Any:
     """The transformers config of a model folder or hub name. Raises UserError where it cannot be loaded."""
     from transformers import AutoConfig
 
     return from_hub_or_folder(source, "config", AutoConfig.from_pretrained)
 
 
-def piece_limit(config, tokenizer) -> int:
-    """The longest row, in pieces, that an encoder's position embeddings allow (512 where it has none)."""
+def piece_limit(config: Any, tokenizer: Any) -> int:
+    """The longest row in pieces that an encoder can take: its positions, or 512 where it has no position embeddings."""
     positions = getattr(config, "max_position_embeddings", None) or 512
     if config.model_type in ("roberta", "xlm-roberta", "camembert"):
-        positions -= config.pad_token_id + 1  # their positions start behind the padding index
+        positions -= config.pad_token_id + 1  # their positions start after the padding index
     return min(positions, tokenizer.model_max_length)

@@ -1,13 +1,14 @@
-"""Words to word pieces and back: tokenizer alignment, windows for long sentences, optional document context.
+"""Words to rows of word pieces, and values of pieces back to words.
 
-In go sentences, out come `Row`s of piece ids and label ids in which every piece knows its sentence and word; `decode` takes
-one value per piece back to one value per word. Rows are not padded or batched here, and no tensors are made.
+Takes sentences; returns `Row`s of piece ids and label ids in which every piece knows its sentence and its word.
+`RowEncoder.to_words` reduces one value per piece to one value per word. Padding and batching are left to `batches`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 
@@ -16,21 +17,23 @@ from tfner.corpus import Sentence
 from tfner.errors import UserError, setting
 from tfner.labels import IGNORED_LABEL, LabelSet
 from tfner.modeling.pretrained import require_fast
+from tfner.modeling.windows import Window, cut_windows
 from tfner.terminal import table
 
 DOCUMENT_PIECES = 128
-"""Pieces in a row when `--context document` is asked for without a length: the fastest per word of those tried."""
+"""Default row length in pieces with document context: the fastest per word of the lengths tried."""
 
-SPECIAL = -1  # sentence and word number of a piece that belongs to none ([CLS], [SEP])
+SPECIAL = -1
+"""Sentence and word number of a special piece such as [CLS] or [SEP], which belongs to no sentence and no word."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """One input of the model; every array is of shape (length,), length in pieces, special pieces included.
+    """One input of the model. Every array has shape (length,); the length is in pieces and includes special pieces.
 
-    `ids` int32 piece ids; `labels` int32 label ids or `IGNORED_LABEL`; `sentences` and `words` int32, which
-    sentence of the encoded sequence and which of its words a piece belongs to, -1 for special pieces; `speaks` bool,
-    whether this piece's prediction is its word's: true for exactly one piece of every word that has pieces.
+    `ids`: int32, piece ids. `labels`: int32, label ids or `IGNORED_LABEL`. `sentences`, `words`: int32, the number of the
+    sentence that a piece is from and the number of its word in that sentence; `SPECIAL` for special pieces. `speaks`: bool,
+    True where this piece's prediction is used for its word, which holds for exactly one piece of every word that has pieces.
     """
 
     ids: np.ndarray
@@ -45,45 +48,44 @@ class Row:
 
 @dataclass(frozen=True)
 class EncodingReport:
-    """What encoding kept and what it could not keep, in numbers."""
+    """Counts of what was encoded and of what was lost. Reports of several calls can be added."""
 
     sentences: int = 0
     words: int = 0
     rows: int = 0
     pieces: int = 0
-    """Pieces of all rows, special ones and the overlap of windows included."""
+    """Pieces of all rows, including special pieces and the overlap of windows."""
     windowed_sentences: int = 0
-    """Sentences longer than a row, spread over overlapping windows; every word of theirs still counts once."""
+    """Sentences longer than a row, which are spread over overlapping windows. Each of their words is still used once."""
     words_without_pieces: int = 0
-    """Words without any piece (empty, or characters the tokenizer drops): not learned, always predicted as outside."""
+    """Words without any piece (empty, or of characters that the tokenizer drops): not learned, always predicted as `O`."""
     entity_words_without_pieces: int = 0
-    """Those of them whose tag is not `O`: they count as missed."""
+    """Those of them whose tag is not `O`. They are scored as missed."""
     cut_words: int = 0
-    """Words that reach beyond the end of their row: their first pieces stay and speak for them."""
+    """Words that reach beyond the end of their row. Their first piece is in the row and is used for them."""
 
     def __add__(self, other: EncodingReport) -> EncodingReport:
         return EncodingReport(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)))
 
     def warnings(self) -> list[str]:
-        """One line for each kind of loss, none where nothing was lost."""
+        """One line for each kind of loss; empty where nothing was lost."""
         lines = []
-        if self.windowed_sentences:
-            lines.append(
-                f"{self.windowed_sentences} sentences are longer than a row and became overlapping windows; no word is lost"
-            )
-        if self.words_without_pieces:
-            lines.append(
-                f"{self.words_without_pieces} words yield no word piece and are always predicted as outside "
-                f"({self.entity_words_without_pieces} of them belong to entities and count as missed)"
-            )
-        if self.cut_words:
-            lines.append(f"{self.cut_words} words have more pieces than their row has room for; only the first are seen")
+        if number := self.windowed_sentences:
+            sentences = "sentence is" if number == 1 else "sentences are"
+            lines.append(f"{number} {sentences} longer than a row and spread over overlapping windows; no word is lost")
+        if number := self.words_without_pieces:
+            words = "word has no word piece and is" if number == 1 else "words have no word piece and are"
+            missed = self.entity_words_without_pieces
+            lines.append(f"{number} {words} always predicted as outside (of these, {missed} in entities, scored as missed)")
+        if number := self.cut_words:
+            words = "word has" if number == 1 else "words have"
+            lines.append(f"{number} {words} more pieces than fit into a row; the model sees only the first of them")
         return lines
 
 
 @dataclass(frozen=True)
 class EncodedRows:
-    """Rows of a sequence of sentences, the number of words of each sentence, and what was kept."""
+    """The rows of a sequence of sentences, the number of words of each sentence, and the report."""
 
     rows: tuple[Row, ...]
     lengths: tuple[int, ...]
@@ -91,13 +93,12 @@ class EncodedRows:
 
 
 @dataclass(frozen=True)
-class _Window:
-    """A stretch of a sentence's pieces, with the word of each; it speaks for words `first` to `last` (half-open)."""
+class _Part:
+    """A window in a row, with its sentence and the number of that sentence."""
 
-    ids: list[int]
-    words: list[int]
-    first: int
-    last: int
+    number: int
+    sentence: Sentence
+    window: Window
 
 
 class RowEncoder:
@@ -105,98 +106,79 @@ class RowEncoder:
 
     Args:
         tokenizer: a fast transformers tokenizer.
-        labels: the label set; `Sentence.tags` have to be in it, except for sentences without tags.
-        label_pieces: `first` labels a word's first piece only; `all` labels every piece, `B-X` going on as `I-X`
-            inside the word (the study's alignment).
-        max_pieces: the longest row, special pieces included.
-        context: `sentence`, or `document` for as many consecutive sentences of a document as fit into a row.
+        labels: the label set; it has to contain the tags of all sentences that have tags.
+        label_pieces: `first` labels only the first piece of a word; `all` labels every piece, and continues `B-X` as `I-X`
+            within the word (the study's alignment).
+        max_pieces: the longest row in pieces, including special pieces.
+        context: `sentence` for rows of one sentence, `document` for rows of as many consecutive sentences of a document as
+            fit.
 
     Raises:
-        UserError: for a slow tokenizer, an unknown setting, or rows too short to hold anything.
+        UserError: for a slow tokenizer, a value that is not among the choices, or rows too short for any word.
     """
 
     def __init__(
-        self, tokenizer, labels: LabelSet, label_pieces: str = "first", max_pieces: int = 512, context: str = "sentence"
+        self, tokenizer: Any, labels: LabelSet, label_pieces: str = "first", max_pieces: int = 512, context: str = "sentence"
     ):
         require_fast(tokenizer)
-        if label_pieces not in LABEL_PIECES or context not in CONTEXTS:
-            raise UserError(
-                f"expected label_pieces out of {LABEL_PIECES} and context out of {CONTEXTS}, got {label_pieces!r}, {context!r}"
-            )
+        for name, value, choices in (("label_pieces", label_pieces, LABEL_PIECES), ("context", context, CONTEXTS)):
+            if value not in choices:
+                raise UserError(f"{setting(name, value)}: expected one of {', '.join(choices)}")
         self.tokenizer, self.labels, self.label_pieces = tokenizer, labels, label_pieces
         self.max_pieces, self.context = max_pieces, context
         self._inside = np.array([labels.inside(i) for i in range(len(labels))], np.int32)
         self.opening, self.closing = _special_pieces(tokenizer)
         self.room = max_pieces - len(self.opening) - len(self.closing)
+        """Pieces of words that fit into a row of one sentence."""
         if self.room < 2:
-            raise UserError(f"max_pieces {max_pieces} leaves no room for words: expected at least {max_pieces - self.room + 2}")
+            least = max_pieces - self.room + 2
+            raise UserError(f"{setting('max_pieces', max_pieces)}: too short to hold any word: expected at least {least}")
 
     @property
     def pad_id(self) -> int:
-        """The id that fills a row up in a batch; it is masked wherever it stands."""
+        """The piece id that pads rows in a batch. The attention mask hides it from the model."""
         return self.tokenizer.pad_token_id or 0
 
     def encode(self, sentences: Sequence[Sentence]) -> EncodedRows:
-        """Rows of sentences, in order. Sentences with empty `tags` are encoded without labels (all ignored).
+        """The rows of sentences, in order. In sentences without tags, every label is `IGNORED_LABEL`.
 
-        Raises UserError where a sentence has more or fewer tags than words, or a tag is not in the label set.
+        Raises UserError where a sentence has more or fewer tags than words, or a tag that is not in the label set.
         """
-        for number, sentence in enumerate(sentences):
+        for number, sentence in enumerate(sentences, start=1):
             if sentence.tags and len(sentence.tags) != len(sentence.words):
                 raise UserError(
-                    f"sentence {number + 1} has {len(sentence.words)} words and {len(sentence.tags)} tags: expected one tag "
-                    "a word"
+                    f"sentence {number}: expected one tag per word, found {len(sentence.words)} words and "
+                    f"{len(sentence.tags)} tags: correct its tags, or leave them out"
                 )
-        kept = EncodingReport(sentences=len(sentences), words=sum(len(s.words) for s in sentences))
-        pieces = self._pieces([s.words for s in sentences])
+        report = EncodingReport(sentences=len(sentences), words=sum(len(s.words) for s in sentences))
         rows: list[Row] = []
-        open_parts: list[tuple[int, Sentence, _Window]] = []  # the sentences of the row under construction
+        open_parts: list[_Part] = []  # the row that further sentences may join
         room = 0
-
-        def close():
+        for number, (sentence, (ids, words)) in enumerate(zip(sentences, self._pieces(sentences), strict=True)):
+            windows, cut = cut_windows(ids, words, self.room)
+            report += self._losses(sentence, windows, words, cut)
+            parts = [_Part(number, sentence, window) for window in windows]
+            if len(parts) == 1 and self._joins(sentence, open_parts) and len(ids) + len(self.closing) <= room:
+                open_parts += parts
+                room -= len(ids) + len(self.closing)
+                continue
             if open_parts:
                 rows.append(self._row(open_parts))
-                open_parts.clear()
+            open_parts, room = (parts, self.room - len(ids)) if len(parts) == 1 else ([], 0)
+            if len(parts) > 1:
+                rows += [self._row([part]) for part in parts]
+        if open_parts:
+            rows.append(self._row(open_parts))
+        report += EncodingReport(rows=len(rows), pieces=sum(map(len, rows)))
+        return EncodedRows(tuple(rows), tuple(len(s.words) for s in sentences), report)
 
-        for number, (sentence, (ids, words)) in enumerate(zip(sentences, pieces, strict=True)):
-            windows, cut = _windows(ids, words, self.room)
-            missing = set(range(len(sentence.words))).difference(words)
-            tagged = sum(1 for w in missing if sentence.tags and sentence.tags[w] != self.labels.default)
-            kept += EncodingReport(
-                windowed_sentences=len(windows) > 1,
-                words_without_pieces=len(missing),
-                entity_words_without_pieces=tagged,
-                cut_words=cut,
-            )
-            joins = (
-                self.context == "document"
-                and open_parts
-                and sentence.document is not None
-                and sentence.document == open_parts[-1][1].document
-                and len(windows) == 1
-                and len(windows[0].ids) + len(self.closing) <= room
-            )
-            if not joins:
-                close()
-                room = self.room + len(self.closing)
-            for window in windows:
-                if len(windows) > 1:
-                    close()
-                open_parts.append((number, sentence, window))
-                room -= len(window.ids) + len(self.closing)
-            if len(windows) > 1:
-                close()
-        close()
-        kept += EncodingReport(rows=len(rows), pieces=sum(map(len, rows)))
-        return EncodedRows(tuple(rows), tuple(len(s.words) for s in sentences), kept)
-
-    def to_words(self, encoded: EncodedRows, values: Sequence[np.ndarray], fill) -> list[np.ndarray]:
+    def to_words(self, encoded: EncodedRows, values: Sequence[np.ndarray], fill: Any) -> list[np.ndarray]:
         """One value per word from one value per piece.
 
         Args:
             encoded: rows that this encoder made.
             values: for every row an array of shape (at least the row's length, ...).
-            fill: the value of words without pieces, a scalar or of shape (...).
+            fill: the value of words without pieces: a scalar, or an array of shape (...).
 
         Returns:
             For every sentence an array of shape (words, ...).
@@ -209,22 +191,38 @@ class RowEncoder:
             words[starts[row.sentences[row.speaks]] + row.words[row.speaks]] = row_values[: len(row)][row.speaks]
         return np.split(words, starts[1:-1]) if encoded.lengths else []
 
-    def _pieces(self, sentences: Sequence[Sequence[str]]) -> Iterator[tuple[list[int], list[int]]]:
-        """For every sentence its piece ids and the word of each piece; a text that says `[SEP]` is text, no special piece."""
-        block = 2000  # sentences tokenized at once: enough for the tokenizer's threads, little memory
+    def _pieces(self, sentences: Sequence[Sentence]) -> Iterator[tuple[list[int], list[int]]]:
+        """For every sentence its piece ids and the word of each piece. A word spelled `[SEP]` is text, not a special piece."""
+        block = 2000  # sentences per call: enough for the tokenizer's threads, few enough to bound memory
         for start in range(0, len(sentences), block):
-            part = [list(words) for words in sentences[start : start + block]]
+            part = [list(sentence.words) for sentence in sentences[start : start + block]]
             encodings = self.tokenizer(
                 part, is_split_into_words=True, add_special_tokens=False, split_special_tokens=True, verbose=False
             )
             for i in range(len(part)):
                 yield encodings["input_ids"][i], encodings.word_ids(i)
 
-    def _row(self, parts: Sequence[tuple[int, Sentence, _Window]]) -> Row:
+    def _losses(self, sentence: Sentence, windows: Sequence[Window], words: list[int], cut: int) -> EncodingReport:
+        """What is lost of a sentence: words without pieces, and `cut` words that reach beyond the end of their window."""
+        missing = set(range(len(sentence.words))).difference(words)
+        return EncodingReport(
+            windowed_sentences=len(windows) > 1,
+            words_without_pieces=len(missing),
+            entity_words_without_pieces=sum(1 for w in missing if sentence.tags and sentence.tags[w] != self.labels.default),
+            cut_words=cut,
+        )
+
+    def _joins(self, sentence: Sentence, row: Sequence[_Part]) -> bool:
+        """Whether a sentence belongs into the same row as those before it, if it fits."""
+        document = sentence.document
+        return bool(self.context == "document" and row and document is not None and document == row[-1].sentence.document)
+
+    def _row(self, parts: Sequence[_Part]) -> Row:
         ids, labels = list(self.opening), [IGNORED_LABEL] * len(self.opening)
         sentences, words, speaks = [SPECIAL] * len(ids), [SPECIAL] * len(ids), [False] * len(ids)
-        for number, sentence, window in parts:
-            label_of = [self._label_id(number, tag) for tag in sentence.tags]
+        for part in parts:
+            window = part.window
+            label_of = [self._label_id(part.number, tag) for tag in part.sentence.tags]
             previous = None
             for word in window.words:
                 own = window.first <= word < window.last
@@ -237,7 +235,7 @@ class RowEncoder:
                 previous = word
             ids += window.ids + self.closing
             words += window.words + [SPECIAL] * len(self.closing)
-            sentences += [number] * len(window.ids) + [SPECIAL] * len(self.closing)
+            sentences += [part.number] * len(window.ids) + [SPECIAL] * len(self.closing)
             labels += [IGNORED_LABEL] * len(self.closing)
             speaks += [False] * len(self.closing)
         return Row(*(np.array(a, np.int32) for a in (ids, labels, sentences, words)), np.array(speaks, bool))
@@ -247,60 +245,35 @@ class RowEncoder:
             return self.labels.ids[tag]
         except KeyError:
             raise UserError(
-                f"sentence {number + 1}: tag {tag!r} is not in the label set {' '.join(self.labels.names)}"
+                f"sentence {number + 1}: expected a tag of the label set ({', '.join(self.labels.names)}), found {tag!r}: "
+                "change the tag, or train on a corpus that has it"
             ) from None
 
 
-def make_row_encoder(tokenizer, labels: LabelSet, config: Config, limit: int) -> RowEncoder:
-    """The row encoder that a config asks for; `limit` is the longest row, in pieces, that the encoder can take.
+def make_row_encoder(tokenizer: Any, labels: LabelSet, config: Config, limit: int) -> RowEncoder:
+    """The row encoder for a config. `limit` is the longest row in pieces that the encoder can take.
 
     Raises UserError where `max_pieces` is above the limit.
     """
     if config.max_pieces and config.max_pieces > limit:
         raise UserError(
-            f"{setting('max_pieces', config.max_pieces)}: the encoder takes rows of at most {limit} word pieces: choose fewer"
+            f"{setting('max_pieces', config.max_pieces)}: expected at most {limit} word pieces, which is the longest row that "
+            "the encoder takes"
         )
     most = config.max_pieces or (min(DOCUMENT_PIECES, limit) if config.context == "document" else limit)
     return RowEncoder(tokenizer, labels, config.label_pieces, most, config.context)
 
 
-def row_table(row: Row, tokenizer, labels: LabelSet) -> str:
-    """A row as a table: a line for each piece with its word's number, its label id and its label's name."""
+def row_table(row: Row, tokenizer: Any, labels: LabelSet) -> str:
+    """A row as a table with a line for each piece: the piece, the number of its word, its label id and the label's name."""
     names = ["" if label == IGNORED_LABEL else labels.names[label] for label in row.labels]
     words = ["" if word == SPECIAL else word for word in row.words]
     pieces = tokenizer.convert_ids_to_tokens(row.ids.tolist())
     return table([("piece", "word", "label", ""), *zip(pieces, words, row.labels, names, strict=True)])
 
 
-def _windows(ids: list[int], words: list[int], room: int) -> tuple[list[_Window], int]:
-    """Cuts the pieces of a sentence into windows of `room` pieces that overlap by a quarter.
-
-    A word belongs to the window in which its first piece stands at least half of the overlap away from both cuts; a window to
-    which none belongs is not made. `graph` follows the same rule. Returns the windows (none for a sentence without pieces)
-    and the number of words that reach beyond the end of their window.
-    """
-    if not ids:
-        return [], 0
-    firsts = [i for i, word in enumerate(words) if i == 0 or word != words[i - 1]]
-    overlap, stride = overlap_and_stride(room)
-    last = max(0, -(-(len(ids) - room) // stride))
-    owned: dict[int, list[int]] = {}  # the words of each window
-    cut = 0
-    for i, end in zip(firsts, [*firsts[1:], len(ids)], strict=True):
-        k = min(max((i - overlap // 2) // stride, 0), last)
-        owned.setdefault(k, []).append(words[i])
-        cut += end > k * stride + room
-    parts = [(slice(k * stride, k * stride + room), own) for k, own in owned.items()]
-    return [_Window(ids[part], words[part], own[0], own[-1] + 1) for part, own in parts], cut
-
-
-def overlap_and_stride(room: int) -> tuple[int, int]:
-    """How many pieces two neighbouring windows of `room` pieces share, and how far apart they start."""
-    return room // 4, room - room // 4
-
-
-def _special_pieces(tokenizer) -> tuple[list[int], list[int]]:
-    """The ids a tokenizer puts before and after a text, such as [CLS] and [SEP]."""
+def _special_pieces(tokenizer: Any) -> tuple[list[int], list[int]]:
+    """The piece ids that a tokenizer puts before and after a text, such as [CLS] and [SEP]."""
     bare = tokenizer(["a"], is_split_into_words=True, add_special_tokens=False)["input_ids"]
     full = tokenizer(["a"], is_split_into_words=True)["input_ids"]
     at = next(i for i in range(len(full)) if full[i : i + len(bare)] == bare)

@@ -1,36 +1,46 @@
-"""The three variants: piece ids to logits, as functional Keras models with the same inputs and the same output.
+"""The three variants: functional Keras models from piece ids to logits.
 
-Inputs `input_ids` and `attention_mask`, int32, shape (batch, length); output `logits`, float32, shape
-(batch, length, labels). Nothing here trains or decodes, and softmax is applied elsewhere.
+They take `input_ids` and `attention_mask`, int32, shape (batch, length), and return `logits`, float32, shape
+(batch, length, labels). Training, softmax and decoding are left to others.
 """
+
+# Internals of other libraries that this module depends on, checked with transformers 4.54.1 and tf-keras 2.21.0. The tests of
+# this module fail where one of them changes.
+# - Keras: `Layer._name`, set to name the encoder after its construction.
+# - transformers, models: `base_model_prefix` names the attribute that holds the main layer; its `pooler` can be removed (MPNet
+#   calls it in any case, so it is replaced by the identity there).
+# - transformers, loading: `output_loading_info=True` returns `missing_keys` and `mismatched_keys`; `TF_MODEL_MAPPING` lists
+#   the architectures that TensorFlow can run.
+# - transformers, configs: `num_hidden_layers`, `is_encoder_decoder`, `model_type`.
 
 from __future__ import annotations
 
 import copy
 import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 import tf_keras as keras
 
-from tfner.config import PRECISIONS, VARIANTS
+from tfner.config import PRECISIONS, VARIANTS, Config
 from tfner.errors import UserError, one_line, setting
 from tfner.modeling.layers import Dropout, Stack, speed_up
 from tfner.modeling.pretrained import from_hub_or_folder, load_encoder_config
 
 ENCODER = "encoder"
-"""Name of the layer that holds the encoder; every other variable of a model belongs to a new layer."""
+"""The name of the layer that holds the encoder. All other layers of a model are new, without pretrained weights."""
 
 
-def _finetune(hidden: tf.Tensor, labels: int, settings) -> tf.Tensor:
-    """Dropout and one dense layer, the same layers as transformers' `TFAutoModelForTokenClassification` puts there."""
+def _finetune(hidden: tf.Tensor, labels: int, settings: Config) -> tf.Tensor:
+    """Dropout and one dense layer, as in transformers' `TFAutoModelForTokenClassification`."""
     hidden = Dropout(settings.dropout, name="dropout")(hidden)
     return keras.layers.Dense(labels, kernel_initializer=_initializer(settings), name="classifier")(hidden)
 
 
-def _head(hidden: tf.Tensor, labels: int, settings) -> tf.Tensor:
-    """An MLP: a dense layer with activation for each of `head_units` (the study's 20 and 8 ReLU), then one of n labels."""
+def _head(hidden: tf.Tensor, labels: int, settings: Config) -> tf.Tensor:
+    """Dropout and an MLP: a dense layer with activation for each of `head_units`, then one without activation for the labels."""
     hidden = Dropout(settings.dropout, name="dropout")(hidden)
     for i, units in enumerate(settings.head_units):
         initializer = keras.initializers.HeUniform(seed=settings.seed + i)
@@ -39,29 +49,33 @@ def _head(hidden: tf.Tensor, labels: int, settings) -> tf.Tensor:
     return keras.layers.Dense(labels, kernel_initializer=initializer, name="classifier")(hidden)
 
 
-BUILDERS: dict[str, Callable] = {"finetune": _finetune, "head": _head, "replace": _finetune}
-"""What each variant puts on the encoder's last hidden states.
+BUILDERS: dict[str, Callable[[tf.Tensor, int, Config], tf.Tensor]] = {
+    "finetune": _finetune,
+    "head": _head,
+    "replace": _finetune,
+}
+"""The layers that each variant puts on the last hidden states of the encoder; the keys are those of `config.VARIANTS`.
 
-`replace` is `finetune` on an encoder whose last transformer layer is gone. The study words it as BERT with its last layer
-replaced by a classification layer. Two readings are possible: the last layer of the encoder's stack, or whatever came last
-in a model object (a pooler, or a pretraining head). The second one is `finetune` under another name, so tfner takes the
-first: of n transformer layers n - 1 remain, with their pretrained weights, and the classification layer reads their output.
+`replace` is `finetune` on an encoder without its last transformer layer. The study describes it as BERT whose last layer is
+replaced by a classification layer. Its last layer may mean the last transformer layer, or whatever comes last in a model
+object (a pooler or a pretraining head). The second reading makes it the same as `finetune`, so tfner follows the first: n - 1
+of n transformer layers remain, with their pretrained weights, and the classification layer takes their output.
 """
 
 
-def build_model(variant: str, source: str, labels: int, settings, weights: bool = True) -> keras.Model:
+def build_model(variant: str, source: str, labels: int, settings: Config, weights: bool = True) -> keras.Model:
     """Builds a variant.
 
     Args:
         variant: a key of `config.VARIANTS`.
-        source: model folder or hub name of the encoder (see `pretrained.encoder_source`).
+        source: the model folder or hub name of the encoder (see `pretrained.encoder_source`).
         labels: the number of labels.
-        settings: a `config.Config`; `dropout`, `head_units`, `head_activation`, `precision` and `seed` are read.
-        weights: False leaves the encoder's weights random, for a model whose weights are loaded afterwards.
+        settings: `dropout`, `head_units`, `head_activation`, `precision` and `seed` are used.
+        weights: False leaves the weights of the encoder random, for a model whose weights are loaded afterwards.
 
     Raises:
-        UserError: for an unknown variant or precision, an encoder that TensorFlow transformers cannot run or that has too few
-            layers, and weights that are missing or damaged.
+        UserError: for an unknown variant, an encoder that transformers cannot run on TensorFlow or that has too few layers, and
+            weights that are missing, damaged or of another encoder.
     """
     if variant not in VARIANTS:
         raise UserError(f"{setting('variant', variant)}: expected one of {', '.join(VARIANTS)}")
@@ -70,7 +84,9 @@ def build_model(variant: str, source: str, labels: int, settings, weights: bool 
     if variant == "replace":
         if config.num_hidden_layers < 2:
             raise UserError(
-                f"{source}: variant replace removes the last of {config.num_hidden_layers} layers: expected at least 2"
+                f"{setting('variant', variant)} removes the last transformer layer: expected an encoder of at least 2, found "
+                f"{config.num_hidden_layers}: choose another encoder or variant",
+                source,
             )
         config.num_hidden_layers -= 1
     policy = keras.mixed_precision.global_policy()
@@ -88,19 +104,22 @@ def build_model(variant: str, source: str, labels: int, settings, weights: bool 
 
 
 def logits_function(model: keras.Model) -> Callable[[np.ndarray, np.ndarray], tf.Tensor]:
-    """The model without dropout, traced once for every shape: int32 (batch, length) twice, to float32 logits."""
+    """The model in inference mode as a function of `input_ids` and `attention_mask`, traced once for all shapes."""
     array = tf.TensorSpec((None, None), tf.int32)
 
     @tf.function(input_signature=[array, array])
-    def logits(input_ids, attention_mask):
+    def logits(input_ids: tf.Tensor, attention_mask: tf.Tensor) -> tf.Tensor:
         return model({"input_ids": input_ids, "attention_mask": attention_mask}, training=False)
 
     return logits
 
 
 def for_inference(model: keras.Model) -> bool:
-    """Whether a model has changed to a form that is faster, and for inference alone (see `layers.Stack`); its
-    `logits_function` is to be made anew then, before an export."""
+    """Changes a model to a faster form that can only be used for inference (see `layers.Stack.for_inference`).
+
+    Returns:
+        Whether the model has such a form. If so, create its `logits_function` again before an export.
+    """
     stack = getattr(model.get_layer(ENCODER), "encoder", None)
     if not isinstance(stack, Stack):
         return False
@@ -109,66 +128,72 @@ def for_inference(model: keras.Model) -> bool:
 
 
 def new_variables(model: keras.Model) -> list[tf.Variable]:
-    """The trainable variables of a model's new layers: all but the encoder's."""
+    """The trainable variables of a model outside its encoder."""
     return [v for layer in model.layers if layer.name != ENCODER for v in layer.trainable_variables]
 
 
 def parameter_counts(model: keras.Model) -> dict[str, int]:
-    """Trainable parameters: in the encoder, in the new layers."""
+    """The numbers of trainable parameters in the encoder and in the new layers."""
     new = sum(math.prod(v.shape) for v in new_variables(model))
     return {"encoder": sum(math.prod(v.shape) for v in model.trainable_variables) - new, "new": new}
 
 
-def _initializer(settings):
-    return keras.initializers.TruncatedNormal(stddev=0.02, seed=settings.seed)  # BERT's own initializer_range
+def _initializer(settings: Config) -> Any:
+    return keras.initializers.TruncatedNormal(stddev=0.02, seed=settings.seed)  # BERT's initializer_range
 
 
-def _refuse_unsupported(config, source: str) -> None:
+def _refuse_unsupported(config: Any, source: str) -> None:
     from transformers import TF_MODEL_MAPPING
 
     if config.is_encoder_decoder:
         raise UserError(
-            f"{source}: {config.model_type} is an encoder-decoder: expected an encoder such as BERT, one vector a piece"
+            f"expected an encoder such as BERT, found {config.model_type}, which is an encoder-decoder: choose an encoder",
+            source,
         )
     if type(config) not in TF_MODEL_MAPPING:
         raise UserError(
-            f"{source}: transformers has no TensorFlow model for {config.model_type!r}: choose a BERT, DistilBERT, "
-            "RoBERTa or ELECTRA"
+            f"expected an architecture that transformers can run on TensorFlow, found {config.model_type!r}: choose an encoder "
+            "such as BERT, DistilBERT, RoBERTa or ELECTRA",
+            source,
         )
 
 
-def _load_encoder(config, source: str, weights: bool) -> keras.layers.Layer:
-    """The main layer of an encoder, named `ENCODER`, without its pooler, which token classification does not use."""
+def _load_encoder(config: Any, source: str, weights: bool) -> Any:
+    """The main layer of an encoder, named `ENCODER`. It has no pooler, because token classification does not use one."""
     from safetensors import SafetensorError
     from transformers import TFAutoModel
 
     if weights:
 
-        def load(name, **options):
+        def load(name: str, **options: Any) -> Any:
             return TFAutoModel.from_pretrained(name, config=config, output_loading_info=True, **options)
 
         try:
             model, info = from_hub_or_folder(source, "weights", load)
         except (SafetensorError, ImportError, tf.errors.OpError) as error:
             raise UserError(
-                f"{source}: its weights cannot be read ({one_line(error)}): fetch them again, as safetensors or tf_model.h5"
+                f"the weights cannot be read ({one_line(error)}): download or save them again, as safetensors or tf_model.h5",
+                source,
             ) from error
         missing = [name for name in info["missing_keys"] if "pooler" not in name]
         if missing or info["mismatched_keys"]:
             raise UserError(
-                f"{source}: its weights lack {len(missing)} and misfit {len(info['mismatched_keys'])} of the encoder's "
-                f"variables, such as {(missing or info['mismatched_keys'])[0]}: expected the weights of a "
-                f"{config.model_type} encoder"
+                f"expected the weights of a {config.model_type} encoder as in config.json, found that {len(missing)} variables "
+                f"are missing and {len(info['mismatched_keys'])} have another shape, such as "
+                f"{(missing or info['mismatched_keys'])[0]}: use weights and config.json of the same model",
+                source,
             )
     else:
         model = TFAutoModel.from_config(config)
     main = getattr(model, model.base_model_prefix, None)
     if main is None:
         raise UserError(
-            f"{source}: {config.model_type} has no single encoder layer that tfner can build on: choose a BERT-like encoder"
+            f"expected an encoder in a single layer, which {config.model_type} has not: choose an encoder such as BERT, "
+            "DistilBERT, RoBERTa or ELECTRA",
+            source,
         )
     if getattr(main, "pooler", None) is not None:
-        main.pooler = keras.layers.Activation("linear") if config.model_type == "mpnet" else None  # MPNet calls it unasked
+        main.pooler = keras.layers.Activation("linear") if config.model_type == "mpnet" else None  # MPNet calls it in any case
     main._name = ENCODER
     speed_up(main)
     return main
