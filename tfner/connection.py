@@ -1,4 +1,7 @@
-"""Whether the Hugging Face hub can be reached, asked once, and what to say where it cannot."""
+"""The connection to the Hugging Face hub: whether it can be reached, and the error where it cannot.
+
+Takes no data. Loading data sets and encoders is left to `tfner.data.hub` and `tfner.modeling.pretrained`, which share this.
+"""
 
 from __future__ import annotations
 
@@ -12,21 +15,33 @@ TIMEOUT = 10
 
 @functools.cache
 def hub_answers() -> bool:
-    """Whether the hub can be reached. transformers and datasets would each try for 23 s, file by file."""
+    """Whether the hub can be reached. The answer is kept for the life of the process.
+
+    transformers and datasets would each retry for 23 s for every file. False without a request where `HF_HUB_OFFLINE` is set.
+    """
     import requests
     from huggingface_hub import constants
 
-    try:
-        requests.head(constants.ENDPOINT, timeout=TIMEOUT)
-    except OSError:
+    if constants.HF_HUB_OFFLINE:
         return False
-    return True
+    try:
+        return requests.head(constants.ENDPOINT, timeout=TIMEOUT).status_code < 500
+    except OSError:  # what requests raises for every kind of failed connection
+        return False
 
 
 def unreachable(name: str, what: str, remedy: str, reason: object = None) -> UserError:
-    """The error for `what` (such as "tokenizer") of `name` that is neither in the cache nor, without the hub, to be had."""
+    """The error for a name that is no local path and that the hub does not provide either.
+
+    Args:
+        name: the name that the user gave.
+        what: what cannot be loaded, such as "tokenizer".
+        remedy: what to do instead, as the end of the sentence "check the name and the connection, or ...".
+        reason: the message of the library that tried, if it helps.
+    """
     detail = f" ({one_line(reason)})" if reason else ""
     return UserError(
-        f"{name}: no such file or folder, and its {what} cannot be loaded from the Hugging Face hub, which is out of reach "
-        f"or has no such name{detail}: check the name and the connection, or {remedy}"
+        f"no such file or folder, and its {what} cannot be loaded from the Hugging Face hub, which cannot be reached or has no "
+        f"such name{detail}: check the name and the connection, or {remedy}",
+        name,
     )

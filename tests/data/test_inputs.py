@@ -1,46 +1,126 @@
-import pytest
+import json
 
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from support.errors import refused
+
+from tfner.data.conll import DOCUMENT_MARK, read_columns
+from tfner.data.files import read_text
 from tfner.data.inputs import guess_format, read_inputs
+from tfner.data.jsonl import read_jsonl
 from tfner.errors import UserError
 
 
-def test_text_is_a_line_each_and_empty_lines_count():
+def test_every_line_of_text_is_an_input_even_if_it_is_empty():
     assert list(read_inputs(["Anna works.\r\n", "\n", "Bob  rests.\n"], "text")) == ["Anna works.", "", "Bob  rests."]
 
 
-def test_json_lines_give_texts_or_words():
-    lines = ['{"text": "Anna works."}\n', '{"tokens": ["Anna", "works", "."]}\n']
-    assert list(read_inputs(lines, "jsonl")) == ["Anna works.", ("Anna", "works", ".")]
+def test_json_lines_give_texts_or_words_and_blank_lines_are_passed_over():
+    lines = ['{"text": "Anna works."}\n', " \n", '{"tokens": ["Anna", "works", "."]}\n', '{"text": ""}', '{"tokens": []}']
+    assert list(read_inputs(lines, "jsonl")) == ["Anna works.", ("Anna", "works", "."), "", ()]
 
 
-def test_conll_columns_give_the_first_column_and_skip_document_marks():
+def test_conll_columns_give_the_first_column_without_document_marks():
     lines = ["-DOCSTART- -X- O O\n", "\n", "EU NNP I-NP I-ORG\n", "rejects VBZ I-VP O\r\n", " \n", "Peter NNP I-NP I-PER"]
     assert list(read_inputs(lines, "conll")) == [("EU", "rejects"), ("Peter",)]
 
 
-def test_tab_separated_words_may_hold_spaces():
-    assert list(read_inputs(["10 000\tO\n"], "conll")) == [("10 000",)]
+def test_conll_columns_need_no_tags():
+    assert list(read_inputs(["Anna\n", "works\n", "\n", "."], "conll")) == [("Anna", "works"), (".",)]
 
 
-@pytest.mark.parametrize("line", ["plain text", "[1]", '{"words": ["a"]}', '{"tokens": [1]}', '{"text": 3}'])
-def test_a_line_that_is_not_what_was_promised_is_named(line):
-    with pytest.raises(UserError, match="in:2: expected a JSON object"):
-        list(read_inputs(['{"text": "fine"}', line], "jsonl", "in"))
+@pytest.mark.parametrize(("kind", "first"), [("text", "Anna"), ("jsonl", '{"text": "Anna"}'), ("conll", "Anna O")])
+def test_a_byte_order_mark_is_no_part_of_the_first_input(kind, first):
+    assert list(read_inputs([f"\ufeff{first}\n"], kind)) == [("Anna",) if kind == "conll" else "Anna"]
+
+
+@pytest.mark.parametrize(
+    ("key", "line"),
+    [
+        ("not_json", "plain text"),
+        ("not_an_object", "[1]"),
+        ("neither_text_nor_tokens", '{"words": ["a"]}'),
+        ("token_not_a_string", '{"tokens": [1]}'),
+        ("text_not_a_string", '{"text": 3}'),
+    ],
+)
+def test_a_json_line_that_is_no_input_is_refused_with_its_number(key, line):
+    with refused(f"inputs_{key}", path="in", line=3):
+        list(read_inputs(['{"text": "fine"}', "", line], "jsonl", "in"))
 
 
 def test_an_unknown_format_is_refused():
-    with pytest.raises(UserError, match="expected one of text, jsonl, conll"):
+    with refused("inputs_unknown_format", setting="format"):
         list(read_inputs([], "xml"))
 
 
-def test_input_is_read_no_further_than_asked():
+@pytest.mark.parametrize("kind", ["text", "jsonl"])
+def test_input_is_read_no_further_than_asked(kind):
     def lines():
-        yield "one\n"
+        yield '{"text": "one"}\n'
         raise AssertionError("read ahead")
 
-    assert next(read_inputs(lines(), "text")) == "one"
+    assert next(read_inputs(lines(), kind)) == ('{"text": "one"}' if kind == "text" else "one")
 
 
 def test_formats_follow_file_names():
     names = ("a.jsonl", "a.json", "eng.conll", "a.iob2", "a.txt", "", "esp.testa")
     assert [guess_format(name) for name in names] == ["jsonl", "jsonl", "conll", "conll", "text", "text", "text"]
+
+
+# Corpora and inputs
+
+CHARACTERS = st.characters(codec="utf-8", exclude_characters="\n\t\0") | st.sampled_from("\r\x85\u2028\u00a0\ufeff a")
+WORDS = st.text(CHARACTERS, max_size=4) | st.just(DOCUMENT_MARK)
+SOLID_WORDS = st.text(CHARACTERS.filter(lambda c: c not in " \r"), min_size=1, max_size=4) | st.just(DOCUMENT_MARK)
+SPACES = st.text(" ", max_size=2)
+COLUMN_LINES = st.one_of(
+    WORDS.map("{}\tO".format),
+    st.builds(
+        "{}{}{}O{}".format, st.sampled_from(["", " "]), SOLID_WORDS, st.sampled_from([" ", "  "]), st.text(" \t", max_size=2)
+    ),
+    st.sampled_from(["", " ", "\t", "\u00a0", "\u2028 "]),
+)
+ENDS = st.sampled_from(["\n", "\r\n"])
+
+
+def of_file(path, content, kind):
+    """What `predict` reads from a file."""
+    path.write_bytes(content.encode())
+    with path.open(encoding="utf-8", newline="\n") as lines:
+        return list(read_inputs(lines, kind, path))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("inputs")
+
+
+def test_a_line_with_an_empty_word_is_in_its_sentence_for_corpora_and_inputs(folder):
+    text = "a\tO\n\tO\nb\tO"
+    assert of_file(folder / "in.conll", text, "conll") == [("a", "", "b")]
+    assert [s.words for s in read_columns(text, "in.conll", "ner")] == [("a", "", "b")]
+
+
+@given(lines=st.lists(COLUMN_LINES), end=ENDS)
+def test_corpora_and_inputs_have_the_same_sentences_in_conll_columns(folder, lines, end):
+    path = folder / "in.conll"
+    found = of_file(path, end.join(lines), "conll")
+    try:
+        expected = [s.words for s in read_columns(read_text(path)[0], path, "ner")]
+    except UserError as error:
+        assert error.line is None, error  # no sentence, which is no mistake in an input
+        expected = []
+    assert found == expected
+
+
+@given(sentences=st.lists(st.none() | st.lists(st.text(CHARACTERS, max_size=4), min_size=1)), end=ENDS, escape=st.booleans())
+def test_corpora_and_inputs_have_the_same_sentences_in_json_lines(folder, sentences, end, escape):
+    path = folder / "in.jsonl"
+    rows = [{"tokens": words, "tags": ["O"] * len(words)} if words else None for words in sentences]
+    content = end.join(" " if row is None else json.dumps(row, ensure_ascii=escape) for row in rows)
+    found = of_file(path, content, "jsonl")
+    assert found == [tuple(words) for words in sentences if words]
+    if found:
+        assert found == [s.words for s in read_jsonl(read_text(path)[0], path, "ner")]

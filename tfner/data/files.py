@@ -1,7 +1,7 @@
-"""What corpora are read from: a folder's files by split, a file's text, and sentences as they are written.
+"""The files of a corpus: which file is which split, a file's text, and sentences as their source writes them.
 
-In goes a path, out come file texts and `RawSentence` sentences, which the readers (`columns`, `jsonl`, `hub`) fill and
-`corpus` turns into its own. Tag schemes and labels are not known here.
+Takes a path and returns files and texts. The readers (`conll`, `jsonl`, `hub`) fill `RawSentence`s, and `load` converts them.
+Tag schemes and labels are not known here.
 """
 
 from __future__ import annotations
@@ -11,17 +11,30 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from tfner.errors import UserError
+from tfner.corpus import SPLITS
+from tfner.errors import UserError, setting
+
+JSON_EXTENSIONS = (".jsonl", ".json")
+"""Endings of files of JSON lines. As corpora, files with any other ending are CoNLL columns."""
+CONLL_EXTENSIONS = (".conll", ".conllu", ".iob", ".iob2", ".bio")
+"""Endings of files that are CoNLL columns wherever they are read."""
+BYTE_ORDER_MARK = "\ufeff"
 
 _VALIDATION_A = re.compile(r"testa(?![a-z])")  # CoNLL's testa is the validation split, "testannotated" is a test split
 _SPLIT_WORDS = {"train": "train", "valid": "validation", "dev": "validation", "test": "test"}
 _IGNORED = re.compile(r"\.|readme|licen[sc]e|.*\.md$")
+_RULE = "the name of a file tells its split by train, valid or dev or testa, test or testb"
 
 
 class RawSentence(NamedTuple):
-    """A sentence as its source has it: words, tags in the source's own scheme, document number, and where it is.
+    """A sentence as its source writes it.
 
-    `lines` names the line (or row) of each word, counted from 1: the first word's line and the step to the next one's.
+    Attributes:
+        words: the words.
+        tags: a tag per word, in the scheme of the source.
+        document: the number of its document, from 0, or None where documents are not marked.
+        line: the line (or row) of the first word, from 1.
+        step: the number of lines from one word to the next; 0 where a line holds a whole sentence.
     """
 
     words: tuple[str, ...]
@@ -31,13 +44,15 @@ class RawSentence(NamedTuple):
     step: int = 1
 
     def where(self, word: int) -> int:
-        """The line of a word, both counted as their sources do: lines from 1, words from 0."""
+        """The line (from 1) of a word (from 0)."""
         return self.line + word * self.step
 
 
 def splits_in_name(name: str) -> set[str]:
-    """The splits that a file's name speaks of: by train, valid, dev, testa, test, testb at the start of a word
-    (`emerging.dev.conll`, `wnut17train.conll`), or, where no word starts so, anywhere (`engtrain`)."""
+    """The splits that a name mentions: by train, valid, dev, testa, test or testb.
+
+    Only starts of words count (`emerging.dev.conll`, `wnut17train.conll`), unless there are none (`engtrain`).
+    """
     name, validation_a = _VALIDATION_A.subn("", name.lower())
     for boundary in ("(?<![a-z])", ""):
         found = {split for word, split in _SPLIT_WORDS.items() if re.search(boundary + word, name)}
@@ -49,38 +64,40 @@ def splits_in_name(name: str) -> set[str]:
 
 
 def split_files(folder: Path) -> dict[str, Path]:
-    """The file of each split in a folder, in the order train, validation, test; not every split has to be there.
+    """The files of a folder by split, in the order of `SPLITS`; a folder need not have all of them.
 
-    Hidden files, folders, `README*`, `LICENSE*` and `*.md` do not count, nor do files whose names name no split.
+    Hidden files, folders, `README*`, `LICENSE*`, `*.md` and files whose names mention no split are ignored.
 
-    Raises UserError, listing what was found, for none, for two files of one split, and for a name that names two splits.
+    Raises UserError, with the files found, where no name mentions a split, two files have the same one, or a name mentions two.
     """
     files = sorted(path for path in folder.iterdir() if path.is_file() and not _IGNORED.match(path.name.lower()))
-    listing = f"found {', '.join(path.name for path in files) or 'no files'}"
-    rule = "files are matched to splits by train, valid or dev or testa, test or testb in their names"
+    names = ", ".join(path.name for path in files) or "no files"
     matched: dict[str, Path] = {}
     for path in files:
         splits = splits_in_name(path.name)
         if len(splits) > 1:
-            raise UserError(f"{folder}: {path.name} names {' and '.join(sorted(splits))}; {rule}; {listing}; rename it")
+            raise UserError(
+                f"expected one split in the name {path.name}, found {' and '.join(sorted(splits))}: rename it ({_RULE})", folder
+            )
         for split in splits:
             if split in matched:
                 raise UserError(
-                    f"{folder}: {matched[split].name} and {path.name} are both a {split} split; {rule}; {listing}; "
-                    "rename one, or keep one file per split in the folder"
+                    f"expected one {split} file, found {matched[split].name} and {path.name} among {names}: rename one or move it "
+                    f"to another folder ({_RULE})",
+                    folder,
                 )
             matched[split] = path
     if not matched:
-        raise UserError(f"{folder}: no file names a split; {rule}; {listing}; rename them, or name a single file")
-    return {split: matched[split] for split in ("train", "validation", "test") if split in matched}
+        raise UserError(f"expected a file for each split, found {names}: rename them or give a single file ({_RULE})", folder)
+    return {split: matched[split] for split in SPLITS if split in matched}
 
 
 def read_text(path: Path, text_encoding: str | None = None) -> tuple[str, str | None]:
-    """A file's text without a byte order mark, and a note where its encoding had to be guessed.
+    """A file's text without a byte order mark, and a note where its encoding was guessed.
 
-    Without `text_encoding` it is UTF-8, or else ISO-8859-1, which any bytes are; that is what the note says.
+    Without `text_encoding` it is UTF-8, or else ISO-8859-1 (in which any bytes are text), with a note.
 
-    Raises UserError for an unknown encoding, bytes that do not fit it, and files that are not text.
+    Raises UserError for an unknown encoding, bytes that are invalid in it, and files that are not text.
     """
     data = path.read_bytes()
     note = None
@@ -88,33 +105,36 @@ def read_text(path: Path, text_encoding: str | None = None) -> tuple[str, str | 
         text = data.decode(text_encoding or "utf-8")
     except LookupError:
         raise UserError(
-            f"--text-encoding {text_encoding!r} is no encoding that Python knows; expected one such as utf-8 or latin-1"
+            f"{setting('text_encoding', text_encoding)}: expected an encoding that Python knows, such as utf-8 or latin-1"
         ) from None
     except UnicodeDecodeError as error:
         if text_encoding:
             raise UserError(
-                f"{path}: expected text in {text_encoding}, but byte {error.start + 1} of {len(data)} is none "
-                f"({error.reason}); name the right encoding by --text-encoding, such as utf-8 or latin-1"
+                f"expected text in {text_encoding}, but byte {error.start + 1} of {len(data)} is invalid ({error.reason}): "
+                f"give its encoding with {setting('text_encoding')}, such as utf-8 or latin-1",
+                path,
             ) from None
         text = data.decode("latin-1")
-        note = f"{path.name}: is not UTF-8, read as ISO-8859-1; name another encoding by --text-encoding"
+        note = f"{path.name}: not UTF-8, so it is read as ISO-8859-1; --text-encoding sets another encoding"
     if "\0" in text:
         raise UserError(
-            f"{path}: expected text, found NUL characters; if it is text, name its encoding by --text-encoding, such as utf-16"
+            f"expected text, found NUL characters: if it is text, give its encoding with {setting('text_encoding')}, such as "
+            "utf-16",
+            path,
         )
-    return text.removeprefix("\ufeff"), note
+    return text.removeprefix(BYTE_ORDER_MARK), note
 
 
 def shorten(value: object, length: int = 60) -> str:
-    """A value's `repr` for an error message, cut after `length` characters."""
+    """A value's `repr` for a message, cut after `length` characters."""
     text = repr(value)
     return text if len(text) <= length else text[:length] + "..."
 
 
 def number_documents(names: Sequence[object]) -> list[int | None]:
-    """Documents numbered from 0 from one name per sentence: consecutive sentences of equal names are one document.
+    """The number of each sentence's document, from 0: consecutive sentences with the same name are one document.
 
-    A sentence without a name (None) among named ones is a document of its own; all without one: no documents.
+    A sentence without a name (None) is a document by itself. Where no sentence has a name, documents are not marked: all None.
     """
     if all(name is None for name in names):
         return [None] * len(names)

@@ -1,13 +1,15 @@
-"""JSON lines: one object per line with `tokens` and their tags, as names or as ids.
+"""JSON lines: an object on each line with `tokens` and their tags, as names or as ids.
 
-In goes a file's text, out come `RawSentence` sentences. Ids become names here, by a label list; schemes are not known.
+`json_objects` and `string_list` hold the rules of the format for every reader. `read_jsonl` takes a file's text and returns a
+`RawSentence` per sentence, with names for ids. Tag schemes are left to `tfner.data.load`.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from tfner.data.files import RawSentence, number_documents, shorten
 from tfner.errors import UserError
@@ -16,88 +18,123 @@ LABELS_FILE = "labels.json"
 _DOCUMENT_KEYS = ("document", "document_id")
 
 
-def read_jsonl(text: str, path: Path, task: str, label_list: Sequence[str] | None = None) -> list[RawSentence]:
-    """The sentences of a file's text; `path` stands for the file in messages, and beside it `labels.json` is looked for.
+def json_objects(lines: Iterable[str], path: str | Path, example: str) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yields the number (from 1) and the object of each line. Blank lines are passed over.
 
-    Tags stand under `ner_tags` (`pos_tags`, `chunk_tags`) or `tags`. Ids need `label_list` or `labels.json`, a
-    JSON list of names in the order of their ids. A `document` or `document_id` of any kind tells documents apart:
-    consecutive equal ones are one. Blank lines and sentences without tokens are passed over.
+    Args:
+        lines: lines with or without their `\\n`. Splitting at other characters would split strings that contain U+2028.
+        path: the file, for messages.
+        example: what an object looks like, for messages.
 
-    Raises UserError, with file and line, for a line that is not such an object, and for no sentence at all.
+    Raises:
+        UserError: for a line that is not one JSON object.
     """
-    rows: list[tuple[int, tuple[str, ...], tuple[str, ...], object]] = []
-    for number, line in enumerate(text.split("\n"), start=1):  # not splitlines: JSON strings may hold U+2028
+    for number, line in enumerate(lines, start=1):
+        line = line.rstrip("\r\n")
         if not line or line.isspace():
             continue
-        where = f"{path}:{number}"
         try:
             row = json.loads(line)
         except json.JSONDecodeError as error:
             raise UserError(
-                f"{where}: expected one JSON object per line, found {shorten(line)} ({error.msg} at column {error.colno}); "
-                "write each sentence on a line of its own"
+                f"expected one JSON object on each line, found {shorten(line)} ({error.msg} at column {error.colno}): write "
+                f"every object on a line of its own, such as {example}",
+                path,
+                number,
             ) from None
         if not isinstance(row, dict):
-            expected = f'{{"tokens": [...], "{task}_tags": [...]}}'
-            raise UserError(f"{where}: expected an object such as {expected}, found {shorten(row)}; mend the line")
-        tokens = _list(row, ("tokens",), where)
-        tags = _list(row, (f"{task}_tags", "tags"), where)
-        for token in tokens:
-            if not isinstance(token, str):
-                raise UserError(f"{where}: expected tokens to be strings, found {shorten(token)}; put it in quotes")
+            raise UserError(f"expected an object such as {example}, found {shorten(row)}: correct the line", path, number)
+        yield number, row
+
+
+def string_list(row: Mapping[str, Any], key: str, path: str | Path, line: int) -> list[str]:
+    """The strings under a key. Raises UserError where there is anything else."""
+    values = _list(row, (key,), path, line)
+    for value in values:
+        if not isinstance(value, str):
+            raise UserError(f"expected strings under {key!r}, found {shorten(value)}: put it in quotes", path, line)
+    return values
+
+
+def read_jsonl(text: str, path: Path, task: str, label_list: Sequence[str] | None = None) -> list[RawSentence]:
+    """The sentences of a file's text. Those without tokens are left out.
+
+    Tags are under `ner_tags` (`pos_tags`, `chunk_tags`) or `tags`. Consecutive sentences with the same value under `document`
+    or `document_id` are one document.
+
+    Args:
+        text: the text of the file.
+        path: the file, for messages; `labels.json` is looked for beside it.
+        task: the task of the tags.
+        label_list: the names of ids, in their order. Without it, `labels.json` provides them.
+
+    Raises:
+        UserError: for a line that is not such an object, and where there is no sentence.
+    """
+    example = f'{{"tokens": [...], "{task}_tags": [...]}}'
+    rows: list[RawSentence] = []
+    documents: list[object] = []
+    for number, row in json_objects(text.split("\n"), path, example):
+        tokens = string_list(row, "tokens", path, number)
+        tags = _list(row, (f"{task}_tags", "tags"), path, number)
         if len(tokens) != len(tags):
-            found = f"{len(tokens)} tokens and {len(tags)} tags"
-            raise UserError(f"{where}: expected one tag per token, found {found}; mend the line")
+            found = f"tokens: {len(tokens)}, tags: {len(tags)}"
+            raise UserError(f"expected one tag per token, found {found}: correct the line", path, number)
         if any(not isinstance(tag, str) for tag in tags):
-            label_list = _read_labels(path, where) if label_list is None else label_list
-            tags = [_name(tag, label_list, where) for tag in tags]
+            label_list = _read_labels(path, number) if label_list is None else label_list
+            tags = [_name(tag, label_list, path, number) for tag in tags]
         if tokens:
-            rows.append((number, tuple(tokens), tuple(tags), next((row[key] for key in _DOCUMENT_KEYS if key in row), None)))
+            document = next((row[key] for key in _DOCUMENT_KEYS if key in row), None)
+            documents.append(None if document is None else json.dumps(document))
+            rows.append(RawSentence(tuple(tokens), tuple(tags), None, number, step=0))
     if not rows:
-        raise UserError(f'{path}: expected lines such as {{"tokens": [...], "{task}_tags": [...]}}, found no sentence')
-    documents = number_documents([json.dumps(row[3]) if row[3] is not None else None for row in rows])
-    return [
-        RawSentence(words, tags, document, number, step=0)
-        for (number, words, tags, _), document in zip(rows, documents, strict=True)
-    ]
+        raise UserError(f"expected lines such as {example}, found no sentence: check that this is the right file", path)
+    return [row._replace(document=n) for row, n in zip(rows, number_documents(documents), strict=True)]
 
 
-def _list(row: dict, keys: Sequence[str], where: str) -> list:
+def _list(row: Mapping[str, Any], keys: Sequence[str], path: str | Path, line: int) -> list[Any]:
     """The list under the first of the keys that a row has."""
     key = next((key for key in keys if key in row), None)
     if key is None:
-        raise UserError(f"{where}: expected a key {' or '.join(map(repr, keys))}, found {shorten(sorted(row))}")
-    if not isinstance(row[key], list):
-        raise UserError(f"{where}: expected a list under {key!r}, found {shorten(row[key])}")
-    return row[key]
+        expected = " or ".join(map(repr, keys))
+        raise UserError(f"expected a key {expected}, found {shorten(sorted(row))}: rename the key or add it", path, line)
+    values = row[key]
+    if not isinstance(values, list):
+        raise UserError(f"expected a list under {key!r}, found {shorten(values)}: correct the line", path, line)
+    return values
 
 
-def _read_labels(path: Path, where: str) -> list[str]:
-    """The names that `labels.json` beside a file gives its ids."""
+def _read_labels(path: Path, line: int) -> list[str]:
+    """The names of ids from `labels.json` beside a file."""
     labels = path.parent / LABELS_FILE
     if not labels.is_file():
         raise UserError(
-            f"{where}: tags are ids and no label list says what they mean; put {LABELS_FILE}, a JSON list of label names in "
-            f"the order of their ids, beside {path.name}, or write names instead of ids"
+            f"tags are ids without a label list: put {LABELS_FILE}, a JSON list of the label names in the order of their ids, "
+            f"beside {path.name}, or write names instead of ids",
+            path,
+            line,
         )
+    expected = 'expected a JSON list of label names such as ["O", "B-PER"]'
     try:
         names = json.loads(labels.read_text(encoding="utf-8-sig"))
     except ValueError as error:
-        raise UserError(f"{labels}: expected a JSON list of label names, found no JSON ({error})") from None
+        raise UserError(f"{expected}, but it is not JSON ({error}): correct the file", labels) from None
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise UserError(f'{labels}: expected a JSON list of label names such as ["O", "B-PER"], found {shorten(names)}')
+        raise UserError(f"{expected}, found {shorten(names)}: correct the file", labels)
     return names
 
 
-def _name(tag: object, label_list: Sequence[str], where: str) -> str:
-    """The name of a tag that is an id; a name stays as it is."""
+def _name(tag: object, label_list: Sequence[str], path: Path, line: int) -> str:
+    """The name of a tag that is an id; a name is returned as it is."""
     if isinstance(tag, str):
         return tag
     if not isinstance(tag, int) or isinstance(tag, bool):
-        raise UserError(f"{where}: expected tags to be names or ids, found {shorten(tag)}")
+        raise UserError(f"expected tags that are names or ids, found {shorten(tag)}: correct the line", path, line)
     if not 0 <= tag < len(label_list):
         raise UserError(
-            f"{where}: expected ids 0 to {len(label_list) - 1} ({len(label_list)} labels are listed), found {tag}; "
-            "mend the tag or complete the label list"
+            f"expected ids from 0 to {len(label_list) - 1}, as the label list has {len(label_list)} names, found {tag}: "
+            "correct the tag or complete the label list",
+            path,
+            line,
         )
     return label_list[tag]
