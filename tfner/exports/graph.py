@@ -14,7 +14,8 @@ import tensorflow_text as tf_text
 from tfner.data.words import PATTERN, SPACE
 from tfner.exports.wordpiece import WordPiece, unsupported
 from tfner.labels import split_tag
-from tfner.modeling.rows import RowEncoder, overlap_and_stride
+from tfner.modeling.rows import RowEncoder
+from tfner.modeling.windows import overlap_and_stride
 
 PIECES_PER_STEP = 512
 """Pieces, padding included, that go through the encoder together; bounds the memory, and little of it is padding where requests

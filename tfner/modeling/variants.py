@@ -4,8 +4,8 @@ They take `input_ids` and `attention_mask`, int32, shape (batch, length), and re
 (batch, length, labels). Training, softmax and decoding are left to others.
 """
 
-# Internals of other libraries that this module depends on, checked with transformers 4.54.1 and tf-keras 2.21.0. The tests of
-# this module fail where one of them changes.
+# Internals of other libraries that this module depends on, checked with transformers 4.54.1 and tf-keras 2.21.0.
+# tests/modeling/test_variants.py compares the variants with transformers' own models.
 # - Keras: `Layer._name`, set to name the encoder after its construction.
 # - transformers, models: `base_model_prefix` names the attribute that holds the main layer; its `pooler` can be removed (MPNet
 #   calls it in any case, so it is replaced by the identity there).
@@ -40,7 +40,7 @@ def _finetune(hidden: tf.Tensor, labels: int, settings: Config) -> tf.Tensor:
 
 
 def _head(hidden: tf.Tensor, labels: int, settings: Config) -> tf.Tensor:
-    """Dropout and an MLP: a dense layer with activation for each of `head_units`, then one without activation for the labels."""
+    """Dropout and an MLP: a dense layer with activation for each of `head_units`, then a linear one for the labels."""
     hidden = Dropout(settings.dropout, name="dropout")(hidden)
     for i, units in enumerate(settings.head_units):
         initializer = keras.initializers.HeUniform(seed=settings.seed + i)
@@ -188,8 +188,8 @@ def _load_encoder(config: Any, source: str, weights: bool) -> Any:
     main = getattr(model, model.base_model_prefix, None)
     if main is None:
         raise UserError(
-            f"expected an encoder in a single layer, which {config.model_type} has not: choose an encoder such as BERT, "
-            "DistilBERT, RoBERTa or ELECTRA",
+            f"expected an architecture whose encoder is a single layer, found {config.model_type!r}: choose an encoder such as "
+            "BERT, DistilBERT, RoBERTa or ELECTRA",
             source,
         )
     if getattr(main, "pooler", None) is not None:
