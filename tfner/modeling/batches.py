@@ -45,17 +45,17 @@ def plan_training(lengths: Sequence[int], batch_size: int, seed: int) -> list[np
     Returns:
         For every batch the numbers of its rows: `ceil(rows / batch_size)` batches, with every row in exactly one.
     """
-    lengths = np.asarray(lengths)
+    sizes = np.asarray(lengths)
     generator = np.random.default_rng(seed)
-    order = generator.permutation(len(lengths))
+    order = generator.permutation(len(sizes))
     batches = []
     for start in range(0, len(order), POOL * batch_size):
         pool = order[start : start + POOL * batch_size]
-        pool = pool[np.argsort(-lengths[pool], kind="stable")]
+        pool = pool[np.argsort(-sizes[pool], kind="stable")]
         left = -(-len(pool) // batch_size)
-        most = MAX_PIECES_RATIO * lengths[pool].sum() / left
-        while left > 1 and -(-len(pool) // left) * lengths[pool[0]] > most:
-            rows = max(1, int(most // lengths[pool[0]]))
+        most = MAX_PIECES_RATIO * sizes[pool].sum() / left
+        while left > 1 and -(-len(pool) // left) * sizes[pool[0]] > most:
+            rows = max(1, int(most // sizes[pool[0]]))
             batches.append(pool[:rows])
             pool, left = pool[rows:], left - 1
         batches += np.array_split(pool, left)
@@ -72,11 +72,11 @@ def plan_inference(lengths: Sequence[int], pieces: int = PIECES_PER_BATCH) -> li
     Returns:
         For every batch the numbers of its rows, with every row in exactly one.
     """
-    lengths = np.asarray(lengths)
-    order = np.argsort(-lengths, kind="stable")
+    sizes = np.asarray(lengths)
+    order = np.argsort(-sizes, kind="stable")
     found: list[np.ndarray] = []
     while len(order):
-        rows = max(1, pieces // lengths[order[0]])
+        rows = max(1, pieces // sizes[order[0]])
         if found and len(order) < rows:
             rows = 1 << len(order).bit_length() - 1
         found.append(order[:rows])

@@ -40,7 +40,7 @@ class Tagged:
 
 def best_labels(values: np.ndarray) -> np.ndarray:
     """The label id of each word, int, shape (words,), from values (probabilities or logits) of shape (words, labels)."""
-    return values.argmax(-1)
+    return np.asarray(values.argmax(-1))
 
 
 def decode(row_encoder: RowEncoder, encoded: EncodedRows, values: Sequence[np.ndarray]) -> list[Tagged]:

@@ -90,10 +90,11 @@ def load_tokenizer(source: str) -> Any:
     """
     from transformers import AutoTokenizer
 
-    tokenizer = from_hub_or_folder(source, "tokenizer", AutoTokenizer.from_pretrained)
+    load: Any = AutoTokenizer.from_pretrained
+    tokenizer = from_hub_or_folder(source, "tokenizer", load)
     require_fast(tokenizer)
     if getattr(tokenizer, "add_prefix_space", True) is False:  # byte-level BPE, whose words begin with a space
-        tokenizer = AutoTokenizer.from_pretrained(source, add_prefix_space=True)
+        tokenizer = load(source, add_prefix_space=True)
     return tokenizer
 
 
@@ -109,4 +110,4 @@ def piece_limit(config: Any, tokenizer: Any) -> int:
     positions = getattr(config, "max_position_embeddings", None) or 512
     if config.model_type in ("roberta", "xlm-roberta", "camembert"):
         positions -= config.pad_token_id + 1  # their positions start after the padding index
-    return min(positions, tokenizer.model_max_length)
+    return int(min(positions, tokenizer.model_max_length))

@@ -238,7 +238,13 @@ class RowEncoder:
             sentences += [part.number] * len(window.ids) + [SPECIAL] * len(self.closing)
             labels += [IGNORED_LABEL] * len(self.closing)
             speaks += [False] * len(self.closing)
-        return Row(*(np.array(a, np.int32) for a in (ids, labels, sentences, words)), np.array(speaks, bool))
+        return Row(
+            ids=np.array(ids, np.int32),
+            labels=np.array(labels, np.int32),
+            sentences=np.array(sentences, np.int32),
+            words=np.array(words, np.int32),
+            speaks=np.array(speaks, bool),
+        )
 
     def _label_id(self, number: int, tag: str) -> int:
         try:
