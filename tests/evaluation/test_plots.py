@@ -47,7 +47,7 @@ def test_epoch_ticks_are_whole_numbers_even_for_one_epoch():
         assert all(tick == round(tick) for tick in ticks)
 
 
-def test_rows_as_csv_reads_them_give_the_same_curves():
+def test_rows_of_strings_give_the_same_curves():
     rows = [{name: str(value) for name, value in row.items()} for row in HISTORY]
     rows[0]["f1"] = ""
     values = lines(learning_curves(rows).axes[1])["F1"].get_ydata()
@@ -55,23 +55,23 @@ def test_rows_as_csv_reads_them_give_the_same_curves():
     assert list(values[1:]) == [0.75, 0.70]
 
 
-def test_models_of_different_numbers_of_epochs_are_compared():
+def test_models_with_different_numbers_of_epochs_are_compared():
     losses, shares = compare_curves({"finetune": HISTORY, "head": HISTORY[:2]}).axes
     assert list(lines(shares)["head"].get_xdata()) == [1, 2]
     assert lines(shares)["head"].get_color() != lines(shares)["finetune"].get_color()
     assert lines(losses)["head, training"].get_color() == lines(losses)["head, validation"].get_color()
 
 
-def test_confusion_cells_hold_words_and_colours_hold_shares_of_the_row():
+def test_cells_show_numbers_of_words_and_colours_show_shares_of_the_row():
     axes = confusion_matrix(SCORES).axes[0]
     assert sorted(texts(axes)) == ["1", "1", "1", "1", "1", "2"]
     shares = axes.images[0].get_array()
-    assert shares[0, 0] == pytest.approx(2 / 3)  # O: two right, one as B-ORG
+    assert shares[0, 0] == pytest.approx(2 / 3)  # O: two correct, one predicted as B-ORG
     assert shares[0, 3] == pytest.approx(1 / 3)
     assert [label.get_text() for label in axes.get_yticklabels()] == list(CONLL_LABELS.names)
 
 
-def test_forty_five_tags_are_drawn_without_numbers():
+def test_a_matrix_of_45_tags_has_no_numbers():
     labels = LabelSet((*(f"T{i}" for i in range(43)), "PRP$", "WP$"), plain=True)
     axes = confusion_matrix(score([list(labels.names)], [list(labels.names)], labels)).axes[0]
     assert texts(axes) == []
@@ -87,7 +87,7 @@ def test_type_bars_show_types_that_occur_and_overall_for_each_model():
 
 
 @pytest.mark.parametrize("draw", [learning_curves, compare_curves, type_bars])
-def test_nothing_to_draw_is_refused(draw):
+def test_nothing_to_draw_raises(draw):
     with pytest.raises(ValueError, match="no "):
         draw({})
 
@@ -113,11 +113,11 @@ def test_the_same_figure_gives_the_same_png(draw, tmp_path):
     assert {path.name for path in tmp_path.iterdir()} == {"first.png", "second.png"}
 
 
-def test_a_folder_that_is_not_there_is_an_os_error(tmp_path):
+def test_a_missing_folder_raises_an_os_error(tmp_path):
     with pytest.raises(OSError, match="No such file"):
         save(learning_curves(HISTORY), tmp_path / "missing" / "curves.png")
 
 
 def test_importing_plots_imports_neither_pyplot_nor_tensorflow():
-    code = "import sys, tfner.plots; sys.exit(bool({'matplotlib.pyplot', 'tensorflow'} & set(sys.modules)))"
+    code = "import sys, tfner.evaluation.plots; sys.exit(bool({'matplotlib.pyplot', 'tensorflow'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0

@@ -11,7 +11,6 @@ from seqeval.metrics.v1 import classification_report as strict_report
 from seqeval.scheme import IOB2
 
 from tfner.data.load import load_corpus
-from tfner.evaluation.mistakes import format_mistake, mistakes
 from tfner.evaluation.scores import (
     Score,
     Scores,
@@ -21,18 +20,18 @@ from tfner.evaluation.scores import (
     format_scores,
     score,
 )
-from tfner.labels import CONLL_LABELS, LabelSet, Span
+from tfner.labels import CONLL_LABELS, LabelSet
 
 AB = LabelSet.from_types(["A", "BB"])
 POS = LabelSet(("DT", "NN", "VB"), plain=True)
 
-# 3 gold entities, 4 predicted, 1 right; the last prediction starts with an I-
+# 3 gold entities, 4 predicted, 1 correct; the last predicted entity starts with I-
 GOLD = [["B-A", "I-A", "O"], ["B-BB", "O", "B-A", "O"]]
 PREDICTED = [["B-A", "I-A", "B-BB"], ["B-A", "O", "B-A", "I-A"]]
 
 
 def conlleval_counts(gold, predicted):
-    """Gold, predicted and correct chunks by type, word by word with conlleval.pl's rules for where chunks begin and end."""
+    """Gold, predicted and correct chunks by type, counted word by word with the rules of conlleval.pl."""
 
     def parts(tag):
         return (tag, "") if tag == "O" else tuple(tag.split("-", 1))
@@ -48,7 +47,7 @@ def conlleval_counts(gold, predicted):
     number, found, correct = Counter(), Counter(), Counter()
     for gold_tags, predicted_tags in zip(gold, predicted, strict=True):
         last_gold = last_found = ("O", "")
-        in_correct = None  # the type of the chunk that has been the same on both sides so far
+        in_correct = None  # the type of the open chunk, as long as both sides agree
         for g, p in [*zip(map(parts, gold_tags), map(parts, predicted_tags), strict=True), (("O", ""), ("O", ""))]:
             gold_ends, found_ends = ends(last_gold, g), ends(last_found, p)
             if in_correct is not None:
@@ -87,33 +86,33 @@ def assert_equals_both_references(gold, predicted, labels):
 
 
 tag_pairs = st.tuples(st.sampled_from(AB.names), st.sampled_from(AB.names))
-same_tags = st.sampled_from(AB.names).map(lambda tag: (tag, tag))  # without these hardly any entity would be right
+same_tags = st.sampled_from(AB.names).map(lambda tag: (tag, tag))  # without these, hardly any entity would be correct
 sentence_pairs = st.lists(st.lists(same_tags | tag_pairs, min_size=1, max_size=8), min_size=1, max_size=5)
 
 
-@pytest.mark.filterwarnings("ignore::RuntimeWarning")  # seqeval's, where one side has no entities
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")  # from seqeval if one side has no entities
 @given(sentence_pairs)
 @settings(deadline=None, max_examples=200)
-def test_scores_equal_seqevals_and_conllevals_on_random_tags(pairs):
+def test_scores_equal_those_of_seqeval_and_conlleval_on_random_tags(pairs):
     gold = [[g for g, _ in sentence] for sentence in pairs]
     predicted = [[p for _, p in sentence] for sentence in pairs]
-    if any(tag != "O" for side in (gold, predicted) for tags in side for tag in tags):  # seqeval fails on no entities
+    if any(tag != "O" for side in (gold, predicted) for tags in side for tag in tags):  # seqeval fails without entities
         assert_equals_both_references(gold, predicted, AB)
 
 
 def perturbed(sentences, share, names, seed=0):
-    """The same sentences with that share of tags replaced by random ones."""
+    """The sentences with a share of their tags replaced by random ones."""
     generator = random.Random(seed)
     return [[generator.choice(names) if generator.random() < share else tag for tag in tags] for tags in sentences]
 
 
 @pytest.mark.parametrize("share", [0.0, 0.02, 0.3])
-def test_scores_equal_seqevals_and_conllevals_on_perturbed_conll_2003(assets, share):
+def test_scores_equal_those_of_seqeval_and_conlleval_on_perturbed_conll_2003(assets, share):
     gold = [list(s.tags) for s in load_corpus(str(assets / "data" / "conll2003")).splits["test"]]
     assert_equals_both_references(gold, perturbed(gold, share, CONLL_LABELS.names), CONLL_LABELS)
 
 
-def test_counts_by_hand():
+def test_scores_of_a_small_example_are_those_counted_by_hand():
     scores = score(GOLD, PREDICTED, AB)
     assert (scores.overall.number, scores.overall.predicted, scores.overall.correct) == (3, 4, 1)
     assert scores.overall.precision == 1 / 4
@@ -135,7 +134,7 @@ def test_no_entity_crosses_from_one_sentence_to_the_next():
 
 
 @pytest.mark.parametrize(("gold", "predicted"), [([], []), ([[]], [[]]), ([["O"]], [["O"]])])
-def test_nothing_to_find_gives_zeros_not_errors(gold, predicted):
+def test_scores_without_entities_are_zero(gold, predicted):
     scores = score(gold, predicted, AB, interval_samples=10)
     assert (scores.overall, scores.strict) == (Score.from_counts(0, 0, 0),) * 2
     assert scores.interval == ((0.0, 0.0) if gold else None)
@@ -152,7 +151,7 @@ def test_confusion_has_gold_in_rows_and_predictions_in_columns():
     assert scores.confusion.sum() == 7
 
 
-def test_a_gold_type_that_the_model_does_not_know_is_missed_and_has_a_row():
+def test_a_gold_type_unknown_to_the_model_is_missed_and_has_a_row():
     scores = score([["B-NEW", "I-NEW", "B-A"]], [["O", "O", "B-A"]], AB)
     assert scores.labels == (*AB.names, "B-NEW", "I-NEW")
     assert scores.confusion[scores.labels.index("I-NEW"), 0] == 1
@@ -171,7 +170,7 @@ def test_plain_labels_are_scored_word_by_word():
     assert "strict" not in format_scores(scores)
 
 
-def test_unequal_numbers_are_refused_with_their_position():
+def test_unequal_numbers_raise_with_their_position():
     with pytest.raises(ValueError, match="2 sentences have gold tags and 1 predictions"):
         score([["O"], ["O"]], [["O"]], AB)
     with pytest.raises(ValueError, match="sentence 1 has 2 gold tags and 1 predictions"):
@@ -179,7 +178,7 @@ def test_unequal_numbers_are_refused_with_their_position():
 
 
 @pytest.mark.parametrize("samples", [0, 50])
-def test_scores_survive_json(samples):
+def test_scores_are_the_same_after_json(samples):
     scores = score(GOLD, PREDICTED, AB, interval_samples=samples)
     again = Scores.from_json(json.loads(json.dumps(scores.to_json())))
     assert again.to_json() == scores.to_json()
@@ -187,14 +186,14 @@ def test_scores_survive_json(samples):
     assert np.array_equal(again.confusion, scores.confusion)
 
 
-def test_json_has_the_keys_that_scripts_rely_on():
+def test_json_has_its_documented_keys():
     value = score(GOLD, PREDICTED, AB, interval_samples=10).to_json()
     assert {"overall", "strict", "per_type", "accuracy", "words", "sentences", "confusion", "f1_interval"} <= set(value)
     assert {"precision", "recall", "f1", "number"} <= set(value["per_type"]["BB"])
     assert value["confusion"]["labels"] == list(AB.names)
 
 
-def test_the_interval_holds_f1_and_repeats_by_seed():
+def test_the_interval_contains_f1_and_depends_on_the_seed():
     counts = np.array([[3, 3, 2], [1, 2, 1], [0, 0, 0], [2, 1, 0]] * 50)
     f1 = 2 * counts[:, 2].sum() / counts[:, :2].sum()
     low, high = bootstrap_interval(counts, seed=1)
@@ -203,7 +202,7 @@ def test_the_interval_holds_f1_and_repeats_by_seed():
 
 
 def test_the_interval_has_the_width_that_theory_gives():
-    # every sentence one gold and one predicted entity: F1 is the mean of coin tosses, standard error sqrt(pq / n)
+    # one gold and one predicted entity in each sentence: F1 is a mean of coin tosses with standard error sqrt(pq / n)
     right = np.arange(2000) < 1500
     low, high = bootstrap_interval(np.stack([np.ones(2000), np.ones(2000), right], axis=1), samples=4000)
     assert [low, high] == pytest.approx([0.75 - 1.96 * 0.009682, 0.75 + 1.96 * 0.009682], abs=0.0015)
@@ -215,13 +214,13 @@ def test_all_one_class_names_the_label():
     assert all_one_class([]) is None
 
 
-def test_the_table_lists_types_that_occur_then_totals():
+def test_the_table_lists_types_that_occur_and_then_the_totals():
     lines = format_scores(score(GOLD, PREDICTED, LabelSet.from_types(["A", "BB", "C"]), interval_samples=10)).splitlines()
     assert [line.split()[0] for line in lines if line] == ["type", "A", "BB", "overall", "strict", "accuracy", "overall"]
     assert lines[1].split() == ["A", "0.3333", "0.5000", "0.4000", "2"]
 
 
-def test_a_matrix_too_wide_for_a_terminal_becomes_a_list_of_confusions():
+def test_a_matrix_too_wide_for_a_terminal_is_printed_as_a_list():
     labels = LabelSet(tuple(f"TAG{i:02}" for i in range(45)), plain=True)
     gold = [["TAG00"] * 10 + ["TAG44"] * 4]
     predicted = [["TAG00"] * 7 + ["TAG44"] * 3 + ["TAG44"] * 2 + ["TAG07"] * 2]
@@ -231,59 +230,3 @@ def test_a_matrix_too_wide_for_a_terminal_becomes_a_list_of_confusions():
     assert lines[3] == "5 of the 5 words with a wrong tag"
     nine = [list(CONLL_LABELS.names)]
     assert len(format_confusion(score(nine, nine, CONLL_LABELS)).splitlines()) == 10
-
-
-def test_sure_mistakes_come_first_and_ties_keep_their_order():
-    gold = [["B-A"], ["O"], ["O", "O"], ["O"], ["O"]]
-    predicted = [["I-A"], ["B-A"], ["B-A", "B-A"], ["O"], ["B-A"]]
-    found = mistakes([["w"] * len(g) for g in gold], gold, predicted, [[0.9], [0.75], [0.5, 0.4], [0.9], [0.75]])
-    assert [m.sentence for m in found] == [2, 1, 4]  # 0 is right as conlleval reads it, 3 is right
-    assert found[0].badness == pytest.approx(0.9)
-    assert found[0].spurious == (Span("A", 0, 1), Span("A", 1, 2))
-    assert len(mistakes([["w"] * len(g) for g in gold], gold, predicted, [[0.5] * len(g) for g in gold], 1)) == 1
-
-
-def test_each_kind_of_mistake_has_its_line():
-    sentence = "West Indian all-rounder Phil Simmons met Leeds United in Oval Road on Grace Road ."
-    words = sentence.split()
-    gold = ["B-MISC", "I-MISC", "O", "B-PER", "I-PER", "O", "B-ORG", "I-ORG", "O", "B-LOC", "I-LOC", "O", "O", "O", "O"]
-    predicted = ["O", "O", "O", "B-LOC", "I-LOC", "O", "B-ORG", "O", "O", "O", "B-ORG", "O", "O", "B-LOC", "O"]
-    ps = [0.5] * 15
-    ps[3:5], ps[6], ps[13] = [0.9, 0.8], 0.75, 0.98
-    [mistake] = mistakes([words], [gold], [predicted], [ps])
-    assert [" ".join(line.split()) for line in format_mistake(mistake).splitlines()] == [
-        "sentence 0: " + sentence,
-        'missed MISC "West Indian"',
-        'wrong type LOC "Phil Simmons" 0.85, right: PER',
-        'wrong boundary ORG "Leeds" 0.75, right: ORG "Leeds United"',
-        'wrong both ORG "Road" 0.50, right: LOC "Oval Road"',
-        'spurious LOC "Road" 0.98',
-    ]
-    assert str(mistake) == format_mistake(mistake)
-
-
-def test_two_gold_entities_under_one_predicted_are_one_wrong_and_one_missed():
-    [mistake] = mistakes([["a", "b", "c"]], [["B-A", "I-A", "B-BB"]], [["B-A", "I-A", "I-A"]], [[0.5] * 3])
-    lines = [" ".join(line.split()) for line in str(mistake).splitlines()[1:]]
-    assert lines == ['wrong boundary A "a b c" 0.50, right: A "a b"', 'missed BB "c"']
-
-
-def test_a_long_sentence_is_cut_to_what_is_around_its_mistakes():
-    n = 1238
-    gold = ["O"] * n
-    predicted = ["B-A" if i == 600 else "O" for i in range(n)]
-    text = str(mistakes([[f"w{i}" for i in range(n)]], [gold], [predicted], [[0.9] * n])[0])
-    assert "… w588 w589" in text.replace("\n ", "")
-    assert "w612 …" in text.replace("\n ", "")
-    assert len(text) < 400
-
-
-def test_mistakes_of_plain_tags_are_single_words():
-    [mistake] = mistakes([["the", "dog"]], [["DT", "NN"]], [["DT", "VB"]], [[0.9, 0.8]], plain=True)
-    assert (mistake.missed, mistake.spurious) == ((Span("NN", 1, 2),), (Span("VB", 1, 2),))
-    assert 'VB "dog" 0.80, right: NN' in str(mistake)
-
-
-def test_mistakes_refuse_probabilities_of_another_length():
-    with pytest.raises(ValueError, match="sentence 0"):
-        mistakes([["a"]], [["O"]], [["O"]], [[0.1, 0.2]])

@@ -86,7 +86,7 @@ def scatter(model, seed: int) -> None:
 
 
 def exported_model(folder: Path, kind: str = "bert", name: str = "finetune", seed: int = 7) -> Path:
-    """Exports a random model of a variant, as after a training; returns the folder of the version, `folder/name/1`.
+    """Exports a random model of a variant, as after a training; returns the folder of the version.
 
     Its logits are spread and centred, so that words of one sentence get different labels.
     """

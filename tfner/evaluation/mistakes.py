@@ -1,6 +1,7 @@
-"""The sentences a model gets wrong, the worst first: what to read after the scores.
+"""The sentences that a model tags wrongly, the worst first.
 
-In come words, gold and predicted tags and the model's probabilities; out come `Mistake`s and their text.
+Takes words, gold and predicted tags and the model's probabilities, and returns `Mistake`s, which are also text. Scores are
+computed in `scores`.
 """
 
 from __future__ import annotations
@@ -13,16 +14,20 @@ from tfner.evaluation.scores import check_aligned
 from tfner.labels import Span, iob2, spans
 
 _WIDTH = 100  # characters of a line of words
-_LONG, _CONTEXT = 60, 12  # of a sentence of more words than _LONG, only _CONTEXT words around each mistake are shown
+_LONG, _CONTEXT = 60, 12  # a sentence of more than _LONG words is cut to _CONTEXT words on each side of its mistakes
 
 
 @dataclass(frozen=True)
 class Mistake:
-    """A sentence (its index in the split) with at least one word tagged wrongly.
+    """A sentence with at least one wrong word.
 
-    `probabilities`: of each word's predicted label. `missed` are gold spans that were not predicted, `spurious` predicted
-    ones that are not gold, in words, half-open; of plain tags each is one word. `badness`: the sum of the probabilities of
-    the words that are wrong.
+    Attributes:
+        sentence: the index of the sentence in the split, from 0.
+        words, gold, predicted: its words with their gold and predicted tags.
+        probabilities: the probability of the predicted label of each word.
+        missed: gold spans that are not predicted; half-open, in words. With plain tags, each span is one word.
+        spurious: predicted spans that are not gold.
+        badness: the sum of the probabilities of the wrong words.
     """
 
     sentence: int
@@ -46,20 +51,24 @@ def mistakes(
     limit: int = 10,
     plain: bool = False,
 ) -> list[Mistake]:
-    """The `limit` worst sentences: most probability on wrong words first (sure mistakes tell most), then in their order.
+    """The `limit` worst sentences.
 
-    All arguments: one sequence per sentence. Tags are IOB2, or anything if `plain`. A word is wrong where the entities
-    are: an `I-` that starts an entity as conlleval reads it is as good as a `B-`.
+    Sentences are sorted by `badness`, the highest first, because confident mistakes are the most informative; equal ones keep
+    their order. A word is wrong if its entity is wrong: an `I-` that starts an entity, as conlleval reads it, equals a `B-`.
 
-    Raises ValueError where the numbers of sentences or of words differ.
+    Args:
+        words, gold, predicted, probabilities: one sequence for each sentence. Tags are IOB2, or any strings if `plain`.
+        limit: the largest number of sentences to return.
+        plain: True for tags that are not entities, such as POS.
+
+    Raises:
+        ValueError: if the numbers of sentences or of words differ.
     """
     for other in (predicted, words, probabilities):
         check_aligned(gold, other)
     found = []
-    for i, rows in enumerate(zip(words, gold, predicted, probabilities, strict=True)):
-        _, gold_tags, predicted_tags, ps = rows
-        if not plain:
-            gold_tags, predicted_tags = iob2(gold_tags), iob2(predicted_tags)
+    for i, (own_words, own_gold, own_predicted, ps) in enumerate(zip(words, gold, predicted, probabilities, strict=True)):
+        gold_tags, predicted_tags = (own_gold, own_predicted) if plain else (iob2(own_gold), iob2(own_predicted))
         wrong = [k for k, (g, p) in enumerate(zip(gold_tags, predicted_tags, strict=True)) if g != p]
         if not wrong:
             continue
@@ -67,16 +76,26 @@ def mistakes(
             wanted, got = ({Span(tags[k], k, k + 1) for k in wrong} for tags in (gold_tags, predicted_tags))
         else:
             wanted, got = set(spans(gold_tags)), set(spans(predicted_tags))
-        missed, spurious = (tuple(sorted(side, key=lambda span: span.start)) for side in (wanted - got, got - wanted))
-        found.append(Mistake(i, *map(tuple, rows), missed, spurious, badness=float(sum(ps[k] for k in wrong))))
+        found.append(
+            Mistake(
+                sentence=i,
+                words=tuple(own_words),
+                gold=tuple(own_gold),
+                predicted=tuple(own_predicted),
+                probabilities=tuple(ps),
+                missed=tuple(sorted(wanted - got, key=lambda span: span.start)),
+                spurious=tuple(sorted(got - wanted, key=lambda span: span.start)),
+                badness=float(sum(ps[k] for k in wrong)),
+            )
+        )
     return sorted(found, key=lambda mistake: -mistake.badness)[:limit]
 
 
 def format_mistake(mistake: Mistake) -> str:
-    """The sentence, then a line for each of its mistakes: its kind, what was predicted and how surely, what is right.
+    """The sentence, then one line for each mistake: its kind, the prediction with its mean probability, and the gold entity.
 
-    `wrong type`: the words are right; `wrong boundary`: the type is right and some of the words; `wrong both`: only
-    some of the words; `spurious`: nothing is there; `missed`: nothing was predicted there.
+    The kinds are `wrong type` (the words match), `wrong boundary` (the type matches, the words overlap), `wrong both` (only
+    the words overlap), `spurious` (no gold entity overlaps) and `missed` (no prediction is compared with it).
     """
     lines = textwrap.wrap(
         f"sentence {mistake.sentence}: {_excerpt(mistake)}", _WIDTH, subsequent_indent="  ", break_on_hyphens=False
@@ -85,8 +104,11 @@ def format_mistake(mistake: Mistake) -> str:
 
 
 def _lines(mistake: Mistake) -> Iterator[tuple[str, str]]:
-    """Kind and text of each mistake, in the sentence's order. A predicted span is set against the gold span it shares most
-    words with; a gold span that no predicted one was set against is missed."""
+    """Kind and text of each mistake, in the order of the sentence.
+
+    A predicted span is compared with the gold span that shares most words with it. A gold span that is compared with no
+    predicted span is missed.
+    """
 
     def quote(span: Span) -> str:
         return f'{span.type} "{" ".join(mistake.words[span.start : span.end])}"'
@@ -94,7 +116,8 @@ def _lines(mistake: Mistake) -> Iterator[tuple[str, str]]:
     def shared(one: Span, other: Span) -> int:
         return min(one.end, other.end) - max(one.start, other.start)
 
-    lines, answered = [], set()
+    lines: list[tuple[int, str, str]] = []
+    compared: set[Span] = set()
     for span in mistake.spurious:
         ps = mistake.probabilities[span.start : span.end]
         text = f"{quote(span)} {sum(ps) / len(ps):.2f}"
@@ -102,22 +125,22 @@ def _lines(mistake: Mistake) -> Iterator[tuple[str, str]]:
         if right is None or shared(span, right) <= 0:
             lines.append((span.start, "spurious", text))
             continue
-        answered.add(right)
+        compared.add(right)
         if (right.start, right.end) == (span.start, span.end):
             lines.append((span.start, "wrong type", f"{text}, right: {right.type}"))
         else:
             kind = "wrong boundary" if right.type == span.type else "wrong both"
             lines.append((span.start, kind, f"{text}, right: {quote(right)}"))
-    lines += [(span.start, "missed", quote(span)) for span in mistake.missed if span not in answered]
+    lines += [(span.start, "missed", quote(span)) for span in mistake.missed if span not in compared]
     return ((kind, text) for _, kind, text in sorted(lines, key=lambda line: line[0]))
 
 
 def _excerpt(mistake: Mistake) -> str:
-    """The words, those far from every mistake of a long sentence replaced by an ellipsis."""
+    """The words of the sentence; in a long one, an ellipsis replaces words that are far from every mistake."""
     words = mistake.words
     if len(words) <= _LONG:
         return " ".join(words)
-    near = set()
+    near: set[int] = set()
     for span in mistake.missed + mistake.spurious:
         near.update(range(span.start - _CONTEXT, span.end + _CONTEXT))
     shown = [word if i in near else "…" for i, word in enumerate(words)]

@@ -1,7 +1,7 @@
-"""Pictures of a training and of its scores: learning curves, confusion matrix, bars per type.
+"""Plots of a training and of its scores: learning curves, confusion matrices, bars for each type.
 
-In come history rows (columns of `history.csv`) and `Scores`; out come matplotlib `Figure`s, which a notebook shows by
-itself and `save` writes as PNG. No pyplot: no window system, no global state.
+Takes rows of `history.csv` and `Scores`, and returns matplotlib `Figure`s, which a notebook displays and `save` writes as PNG.
+pyplot is not used, as it needs global state and may open windows.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -20,24 +21,27 @@ from matplotlib.ticker import MaxNLocator
 from tfner.evaluation.scores import Scores
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-"""Okabe and Ito's palette ("Color Universal Design", 2008), told apart with any colour vision; yellow is left out, as it
-vanishes on white."""
+"""The palette of Okabe and Ito ("Color Universal Design", 2008), which suits every kind of colour vision. Yellow is left out,
+because it is hard to see on white."""
 
 _MARKERS = "osD^vPX"
-_CELL_TEXT_LABELS = 24  # a confusion matrix of more labels has no room for counts in its cells
+_MOST_LABELS_WITH_COUNTS = 24  # cells of a larger confusion matrix are too small for numbers
 _DPI = 120
 
-History = Sequence[Mapping[str, object]]
+History = Sequence[Mapping[str, str | float]]
 
 
 def learning_curves(history: History, title: str = "Learning curves", best: str = "f1") -> Figure:
-    """Losses on the left; validation precision, recall, F1 and accuracy on the right; over the epochs.
+    """Losses on the left, validation precision, recall, F1 and accuracy on the right, by epoch.
 
-    `history`: rows with at least epoch, loss, val_loss, precision, recall, f1, accuracy; values may be the strings that
-    `csv` reads, and an empty one is left out. A dotted line marks the first epoch with the best `best` (a column; the
-    lowest if it is a loss, else the highest).
+    Args:
+        history: rows with epoch, loss, val_loss, precision, recall, f1 and accuracy. Values may be strings, as `csv` reads
+            them; an empty one is left out.
+        title: the heading.
+        best: the column whose best value (lowest for a loss, otherwise highest) decides which epoch the dotted line marks.
 
-    Raises ValueError for a history without rows.
+    Raises:
+        ValueError: for a history without rows.
     """
     figure, (losses, shares) = _panels(title)
     for axes, columns in (
@@ -58,11 +62,14 @@ def learning_curves(history: History, title: str = "Learning curves", best: str 
 
 
 def compare_curves(histories: Mapping[str, History], title: str = "Learning curves") -> Figure:
-    """Several models' curves: losses on the left (training dashed, validation solid), validation F1 on the right.
+    """The curves of several models: losses on the left (training dashed, validation solid), validation F1 on the right.
 
-    `histories`: rows as for `learning_curves` by model name; the models may have different numbers of epochs.
+    Args:
+        histories: the rows of each model by its name, as for `learning_curves`. The numbers of epochs may differ.
+        title: the heading.
 
-    Raises ValueError for no model, or a model without rows.
+    Raises:
+        ValueError: if there is no model, or a model without rows.
     """
     if not histories:
         raise ValueError("no histories to compare")
@@ -77,29 +84,29 @@ def compare_curves(histories: Mapping[str, History], title: str = "Learning curv
 
 
 def confusion_matrix(scores: Scores, title: str = "Words by gold and predicted tag") -> Figure:
-    """The word-level confusion matrix: colours are shares of a gold tag's words, the numbers in the cells are words.
+    """The confusion matrix of words: a colour is a share of the words with a gold tag, a number counts words.
 
-    Each row adds up to 1, so that `O` does not drown the rest; the colours' square-root scale leaves a share of 1 %
-    visible. With more than 24 labels the cells stay without numbers.
+    The shares of a row add up to 1, so that the frequent tag `O` does not hide the others. The colour scale is a square root,
+    which keeps a share of 1 % visible. With more than 24 labels the cells contain no numbers.
     """
     n = len(scores.labels)
     counts = scores.confusion
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    side = 3.0 + 0.62 * n if n <= _CELL_TEXT_LABELS else 3.0 + 0.2 * n
+    side = 3.0 + 0.62 * n if n <= _MOST_LABELS_WITH_COUNTS else 3.0 + 0.2 * n
     figure = Figure(figsize=(side + 1.2, side - 0.2), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
     image = axes.imshow(shares, cmap="Blues", norm=PowerNorm(0.5, 0, 1))
-    size = 9 if n <= _CELL_TEXT_LABELS else 7
+    size = 9 if n <= _MOST_LABELS_WITH_COUNTS else 7
     axes.set_xticks(range(n), scores.labels, rotation=90 if n > 6 else 0, fontsize=size, parse_math=False)
-    axes.set_yticks(range(n), scores.labels, fontsize=size, parse_math=False)  # PRP$ is no formula
+    axes.set_yticks(range(n), scores.labels, fontsize=size, parse_math=False)  # PRP$ is not a formula
     axes.set(xlabel="predicted tag", ylabel="gold tag")
     axes.set_title(title, fontsize=12)
     axes.set_xticks(np.arange(n + 1) - 0.5, minor=True)
     axes.set_yticks(np.arange(n + 1) - 0.5, minor=True)
     axes.grid(which="minor", color="0.9", linewidth=0.5)
     axes.tick_params(which="minor", length=0)
-    if n <= _CELL_TEXT_LABELS:
+    if n <= _MOST_LABELS_WITH_COUNTS:
         for row, column in np.argwhere(counts):
             text = f"{counts[row, column]}"
             colour = "white" if shares[row, column] > 0.3 else "black"
@@ -118,11 +125,12 @@ def confusion_matrix(scores: Scores, title: str = "Words by gold and predicted t
 
 
 def type_bars(scores_by_model: Mapping[str, Scores], title: str = "F1 per type") -> Figure:
-    """F1 of every type that occurs, several models side by side, with the overall F1 at the right end.
+    """F1 of every type that occurs, several models side by side, and the overall F1 at the right end.
 
-    `overall` carries the model's 95 % interval where its scores hold one.
+    The bar of the overall F1 shows its 95 % interval if the scores have one.
 
-    Raises ValueError for no model.
+    Raises:
+        ValueError: if there is no model.
     """
     if not scores_by_model:
         raise ValueError("no scores to draw")
@@ -131,7 +139,7 @@ def type_bars(scores_by_model: Mapping[str, Scores], title: str = "F1 per type")
     )
     groups, models = [*types, "overall"], len(scores_by_model)
     width = 0.8 / models
-    written = len(groups) * models <= 24  # the value over each bar, where there is room
+    written = len(groups) * models <= 24  # with few bars there is room for a value over each
     figure = Figure(figsize=(min(16, 2.5 + max(0.9, 0.42 * models if written else 0.16 * models) * len(groups)), 4.5))
     figure.set_layout_engine("constrained")
     FigureCanvasAgg(figure)
@@ -140,13 +148,9 @@ def type_bars(scores_by_model: Mapping[str, Scores], title: str = "F1 per type")
         values = [scores.per_type[t].f1 if t in scores.per_type else 0.0 for t in types] + [scores.overall.f1]
         places = np.arange(len(groups)) + (i - (models - 1) / 2) * width
         axes.bar(places, values, width * 0.94, label=model, color=COLOURS[i % len(COLOURS)], zorder=2)
-        top = values[-1]
-        if scores.interval:
-            low, top = scores.interval
-            ends = [[max(0.0, values[-1] - low)], [max(0.0, top - values[-1])]]
-            axes.errorbar(places[-1:], values[-1:], ends, color="black", capsize=3, linewidth=1, zorder=3)
+        top = _error_bar(axes, places[-1], scores)
         if written:
-            for place, value, height in zip(places, values, [*values[:-1], max(top, values[-1])], strict=True):
+            for place, value, height in zip(places, values, [*values[:-1], top], strict=True):
                 axes.annotate(f"{value:.3f}", (place, height), (0, 3), textcoords="offset points", ha="center", fontsize=8)
     axes.axvline(len(groups) - 1.5, color="0.6", linewidth=1)
     axes.set_xlim(-0.6, len(groups) - 0.4)
@@ -163,15 +167,27 @@ def type_bars(scores_by_model: Mapping[str, Scores], title: str = "F1 per type")
     return figure
 
 
-def save(figure: Figure, path: str | Path) -> Path:
-    """Writes a figure as PNG, beside its place and then renamed into it; the same figure gives the same bytes.
+def _error_bar(axes: Axes, place: float, scores: Scores) -> float:
+    """Draws the interval of the overall F1 if there is one, and returns the height of the bar with it."""
+    f1 = scores.overall.f1
+    if not scores.interval:
+        return f1
+    low, high = scores.interval
+    ends = [[max(0.0, f1 - low)], [max(0.0, high - f1)]]
+    axes.errorbar([place], [f1], ends, color="black", capsize=3, linewidth=1, zorder=3)
+    return max(f1, high)
 
-    Raises OSError where `path` cannot be written.
+
+def save(figure: Figure, path: str | Path) -> Path:
+    """Writes a figure as PNG, beside `path` and then renamed. The same figure gives the same bytes.
+
+    Raises:
+        OSError: if `path` cannot be written.
     """
     path = Path(path)
     beside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        # without Software (matplotlib's version) nothing in the file depends on when and with what it was made
+        # without Software, which is the version of matplotlib, the bytes depend on the figure alone
         figure.savefig(beside, format="png", dpi=_DPI, facecolor="white", metadata={"Software": None})
         beside.replace(path)
     finally:
@@ -188,15 +204,15 @@ def _panels(title: str) -> tuple[Figure, tuple[Axes, Axes]]:
 
 
 def _column(history: History, name: str) -> np.ndarray:
-    """A column as float64, shape (epochs,), NaN where a row has nothing there."""
+    """A column as float64, shape (epochs,), with NaN for missing values."""
     if not history:
         raise ValueError("the history has no rows")
-    return np.array([float(row[name]) if row.get(name) not in (None, "") else np.nan for row in history])
+    return np.array([np.nan if row.get(name) in (None, "") else float(row[name]) for row in history])
 
 
-def _curve(axes: Axes, history: History, column: str, i: int, label: str, **style) -> None:
+def _curve(axes: Axes, history: History, column: str, i: int, label: str, **style: str) -> None:
     values = _column(history, column)
-    look = {"color": COLOURS[i % len(COLOURS)], "marker": _MARKERS[i % len(_MARKERS)], "markersize": 5, **style}
+    look: dict[str, Any] = {"color": COLOURS[i % len(COLOURS)], "marker": _MARKERS[i % len(_MARKERS)], "markersize": 5, **style}
     if not np.isnan(values).all():
         axes.plot(_column(history, "epoch"), values, label=label, zorder=2, **look)
 

@@ -1,7 +1,7 @@
-"""Scores of a tagged corpus: entity precision, recall and F1, accuracy, word-level confusions, an interval, as data and text.
+"""Scores of predicted tags: entity precision, recall and F1, accuracy, a confusion matrix, an interval, as data and as text.
 
-In come gold and predicted tags, one sequence per sentence; out comes `Scores`. Sentences stay apart, so no entity ever
-reaches across two of them. This module knows nothing of word pieces, models or pictures.
+Takes gold and predicted tags, one sequence for each sentence, and returns `Scores`. Sentences are scored separately, so no
+entity spans two of them. Word pieces, models and plots are left to other modules.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ from tfner.terminal import table
 Tags = Sequence[str]
 
 INTERVAL_SAMPLES = 1000
-"""Resamplings for an interval that is to be reported: the usual number for percentiles as far out as 2.5 and 97.5."""
+"""Bootstrap samples for an interval that is reported: the usual number for the percentiles 2.5 and 97.5."""
 
-_TABLE_WIDTH = 120  # characters; a confusion matrix that is wider becomes a list
+_TABLE_WIDTH = 120  # characters; a wider confusion matrix is printed as a list
 
 
 @dataclass(frozen=True)
 class Score:
-    """Precision, recall and F1 (0 to 1) of `number` gold entities, `predicted` ones, and the `correct` among them.
+    """Precision, recall and F1 (0 to 1) of `number` gold entities and `predicted` ones, of which `correct` are correct.
 
-    In plain tasks the entities are words. A share of nothing is 0, as in conlleval.
+    With plain labels, words are counted instead of entities. A share of nothing is 0, as in conlleval.
     """
 
     precision: float
@@ -43,7 +43,7 @@ class Score:
 
     @classmethod
     def from_counts(cls, number: int, predicted: int, correct: int) -> Score:
-        """precision = correct / predicted, recall = correct / number, and F1 their harmonic mean, in one fraction."""
+        """The score of three counts: precision = correct / predicted, recall = correct / number, F1 = their harmonic mean."""
         number, predicted, correct = int(number), int(predicted), int(correct)
         return cls(
             precision=correct / predicted if predicted else 0.0,
@@ -57,13 +57,18 @@ class Score:
 
 @dataclass(frozen=True, eq=False)
 class Scores:
-    """All that is known about how well a split was tagged.
+    """The scores of a split.
 
-    `overall` and `per_type` count entities as conlleval does, `strict` only those that start with `B-` (seqeval's
-    strict IOB2 mode); for `plain` labels they count words, and `strict` equals `overall`. `accuracy` is the share
-    of words whose tag is right. `confusion`: int64, shape (labels, labels), words by gold tag (rows) and predicted tag
-    (columns), both in the order of `labels`: the model's, then those that only the tags hold. `interval`: the lower and
-    upper end of overall F1, 95 %, or None.
+    Attributes:
+        overall, per_type: count entities as conlleval does, or words for plain labels.
+        strict: counts only entities that start with `B-`, as in seqeval's strict IOB2 mode; equals `overall` for plain labels.
+        accuracy: the share of words with the correct tag.
+        words, sentences: their numbers.
+        confusion: int64, shape (labels, labels), numbers of words; gold tags in rows, predicted tags in columns, both in the
+            order of `labels`.
+        labels: the labels of the model, then the tags that the model does not know.
+        plain: True if the labels are not entities, such as POS tags.
+        interval: the lower and upper end of the 95 % interval of the overall F1, or None.
     """
 
     overall: Score
@@ -78,7 +83,7 @@ class Scores:
     interval: tuple[float, float] | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """The scores as what `json.dumps` takes; `from_json` makes the same scores of it."""
+        """The scores as a value for `json.dumps`. `from_json` reads it back."""
         return {
             "overall": asdict(self.overall),
             "strict": asdict(self.strict),
@@ -93,7 +98,7 @@ class Scores:
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Scores:
-        """The scores that `to_json` wrote."""
+        """The scores of a value that `to_json` returned."""
         labels = tuple(value["confusion"]["labels"])
         return cls(
             overall=Score(**value["overall"]),
@@ -112,12 +117,18 @@ class Scores:
 def score(
     gold: Sequence[Tags], predicted: Sequence[Tags], labels: LabelSet, interval_samples: int = 0, seed: int = 0
 ) -> Scores:
-    """Scores predicted tags against gold ones, both one sequence per sentence; `labels` is what the model knows.
+    """Scores predicted tags against gold tags.
 
-    A tag outside `labels` counts like any other (a gold entity of a type unknown to the model is a missed one). With
-    `interval_samples` above 0, F1 gets a bootstrap interval, repeatable by `seed`.
+    Args:
+        gold, predicted: one sequence of tags for each sentence. A tag that is not in `labels` is counted as any other: a gold
+            entity of a type that the model does not know is missed.
+        labels: the labels of the model.
+        interval_samples: bootstrap samples for the interval of F1; 0 for no interval.
+        seed: the seed of the bootstrap.
 
-    Raises ValueError where the numbers of sentences or of words differ, UserError for a tag of no known scheme.
+    Raises:
+        ValueError: if the numbers of sentences or of words differ.
+        UserError: for a tag of an unknown scheme.
     """
     check_aligned(gold, predicted)
     names = _with_unknown(labels, gold, predicted)
@@ -151,7 +162,7 @@ def score(
 
 
 def read_scores(path: Path) -> dict[str, Scores]:
-    """The scores of each split in a `scores.json`; empty where the file does not exist."""
+    """The scores of each split in a `scores.json`; empty if the file does not exist."""
     if not path.is_file():
         return {}
     return {split: Scores.from_json(value) for split, value in json.loads(path.read_text("utf-8")).items()}
@@ -162,10 +173,10 @@ def write_scores(path: Path, scores: Mapping[str, Scores]) -> None:
     write_json(path, {split: s.to_json() for split, s in scores.items()})
 
 
-def check_aligned(gold: Sequence[Sequence], predicted: Sequence[Sequence]) -> None:
-    """Raises ValueError, saying where, unless there are as many sentences on both sides and as many words in each."""
+def check_aligned(gold: Sequence[Sequence[Any]], predicted: Sequence[Sequence[Any]]) -> None:
+    """Raises ValueError, with the position, if the numbers of sentences or of words in a sentence differ."""
     if len(gold) != len(predicted):
-        raise ValueError(f"{len(gold)} sentences have gold tags and {len(predicted)} predictions: every one needs both")
+        raise ValueError(f"{len(gold)} sentences have gold tags and {len(predicted)} predictions: every sentence needs both")
     for i, (g, p) in enumerate(zip(gold, predicted, strict=True)):
         if len(g) != len(p):
             raise ValueError(f"sentence {i} has {len(g)} gold tags and {len(p)} predictions: every word needs both")
@@ -174,12 +185,16 @@ def check_aligned(gold: Sequence[Sequence], predicted: Sequence[Sequence]) -> No
 def bootstrap_interval(
     counts: Sequence[Sequence[int]] | np.ndarray, samples: int = INTERVAL_SAMPLES, seed: int = 0
 ) -> tuple[float, float]:
-    """The 95 % percentile bootstrap interval of F1 (Efron 1979), whole sentences drawn with replacement.
+    """The 95 % percentile bootstrap interval of F1 (Efron 1979). Whole sentences are drawn with replacement.
 
-    `counts`: shape (sentences, 3), each sentence's gold, predicted and correct entities, at least one sentence.
-    Two models whose intervals overlap may still differ: the interval is of one score, not of a difference.
+    The interval is that of one score, not of a difference: two models whose intervals overlap may still differ.
+
+    Args:
+        counts: shape (sentences, 3), the gold, predicted and correct entities of each sentence, at least one sentence.
+        samples: the number of samples.
+        seed: the seed of the draws.
     """
-    counts = np.asarray(counts, np.float64)  # whole numbers stay exact, and the product below is a BLAS call
+    counts = np.asarray(counts, np.float64)  # integers stay exact, and the product below is a BLAS call
     generator = np.random.default_rng(seed)
     n = len(counts)
     totals = np.array([np.bincount(generator.integers(n, size=n), minlength=n) @ counts for _ in range(samples)])
@@ -190,13 +205,13 @@ def bootstrap_interval(
 
 
 def all_one_class(predicted: Sequence[Tags]) -> str | None:
-    """The label that every word got, if they all got the same one (how training fails in the study); otherwise None."""
+    """The label of all words if they all have the same one, as in the failed trainings of the study; otherwise None."""
     found = {tag for tags in predicted for tag in tags}
     return found.pop() if len(found) == 1 else None
 
 
 def format_scores(scores: Scores) -> str:
-    """The study's Figure 8 as text: a row per type that occurs, then overall and strict, accuracy, and the interval."""
+    """The scores as the study's Figure 8 in text: a row for each type that occurs, overall and strict, accuracy, interval."""
     rows = [(name, s) for name, s in scores.per_type.items() if s.number or s.predicted]
     rows.append(("overall", scores.overall))
     if not scores.plain:
@@ -215,7 +230,7 @@ def format_scores(scores: Scores) -> str:
 
 
 def format_confusion(scores: Scores, limit: int = 20) -> str:
-    """Words by gold tag (rows) and predicted tag (columns); where that is too wide, the `limit` most frequent confusions."""
+    """The confusion matrix: gold tags in rows, predicted tags in columns. If it is too wide, the `limit` largest confusions."""
     rows = [["gold \\ predicted", *scores.labels]]
     rows += [[name, *counts] for name, counts in zip(scores.labels, scores.confusion.tolist(), strict=True)]
     text = table(rows)
@@ -239,13 +254,13 @@ def format_confusion(scores: Scores, limit: int = 20) -> str:
 
 
 def _with_unknown(labels: LabelSet, *sides: Sequence[Tags]) -> tuple[str, ...]:
-    """The model's labels, then the tags it does not know: B- and I- of a type together, types sorted."""
+    """The labels of the model, then the tags that it does not know, sorted by type, B- before I-."""
     unknown = {tag for side in sides for tags in side for tag in tags}.difference(labels.names)
     return labels.names + tuple(sorted(unknown, key=lambda tag: (tag,) if labels.plain else split_tag(tag)[::-1]))
 
 
 def _confusion(gold: Sequence[Tags], predicted: Sequence[Tags], names: tuple[str, ...]) -> np.ndarray:
-    """Counts of words, int64, shape (labels, labels): gold tags in rows, predicted ones in columns."""
+    """Numbers of words, int64, shape (labels, labels): gold tags in rows, predicted tags in columns."""
     ids = {name: i for i, name in enumerate(names)}
     rows = np.array([ids[tag] for tags in gold for tag in tags], np.int64)
     columns = np.array([ids[tag] for tags in predicted for tag in tags], np.int64)
@@ -254,14 +269,14 @@ def _confusion(gold: Sequence[Tags], predicted: Sequence[Tags], names: tuple[str
 
 def _entity_counts(
     gold: Sequence[Tags], predicted: Sequence[Tags], strict: bool = False
-) -> tuple[tuple[Counter, Counter, Counter], list[tuple[int, int, int]]]:
-    """Gold, predicted and correct entities, by type and by sentence. Correct: same type, same words."""
-    by_type: tuple[Counter, Counter, Counter] = Counter(), Counter(), Counter()
+) -> tuple[tuple[Counter[str], Counter[str], Counter[str]], list[tuple[int, int, int]]]:
+    """Gold, predicted and correct entities, by type and by sentence. A correct entity has the gold type and the gold words."""
+    by_type: tuple[Counter[str], Counter[str], Counter[str]] = Counter(), Counter(), Counter()
     by_sentence = []
     for gold_tags, predicted_tags in zip(gold, predicted, strict=True):
         wanted, found = set(spans(gold_tags, strict)), set(spans(predicted_tags, strict))
         sides = wanted, found, wanted & found
         for counter, side in zip(by_type, sides, strict=True):
             counter.update(span.type for span in side)
-        by_sentence.append(tuple(map(len, sides)))
+        by_sentence.append((len(wanted), len(found), len(wanted & found)))
     return by_type, by_sentence
