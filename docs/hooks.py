@@ -2,11 +2,12 @@
 
 A marker in a page is replaced by what the code says: `<!-- flags: train -->` by the settings of `Config`, `<!-- help: VERB -->`
 by the help of a command, `<!-- signatures -->` by the signatures of an exported model, `<!-- errors -->` by the texts of the
-errors that the tests check.
+errors that the tests check, `<!-- modules: WING -->` by the interface of a wing's modules, `<!-- wings -->` by a list of them.
 """
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import importlib
 import io
@@ -18,11 +19,21 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+import tfner
+from tfner.__main__ import VERBS
 from tfner.config import GROUPS, Config, default_text
 from tfner.contract import SIGNATURES, Field
 
+PACKAGE = Path(tfner.__file__).parent
 ERRORS = Path(__file__).parent.parent / "tests" / "golden" / "errors.json"
-_MARKER = re.compile(r"^<!-- (flags|help|signatures|errors)(?:: (\w+))? -->$", re.MULTILINE)
+WINGS = ("ground", "evaluation", "serving", "demo", "data", "modeling", "tagging", "training", "exports", "commands")
+"""In the order of the imports. The ground and the commands are the modules that are in no folder."""
+_PUBLIC = {"tfner.tagging.load": "load_tagger", "tfner.tagging.tagger": "Tagger", "tfner.data.load": "load_corpus"} | {
+    "tfner.labels": "(Entity|LabelSet)",
+    "tfner.config": "Config",
+}
+"""What reference/python.md shows of a module, so that the page of its wing leaves it out."""
+_MARKER = re.compile(r"^<!-- (flags|help|signatures|errors|modules|wings)(?:: (\w+))? -->$", re.MULTILINE)
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
@@ -89,6 +100,45 @@ def errors() -> str:
     return _table(("situation", "message"), rows)
 
 
+def modules(wing: str) -> str:
+    """The docstring of a wing, and for each of its modules the block that mkdocstrings replaces by its interface."""
+    parts = [_docstring(PACKAGE / wing / "__init__.py")] if (PACKAGE / wing).is_dir() else []
+    for module in modules_of(wing):
+        options = ["show_root_full_path: true", "heading_level: 2"]
+        if module in _PUBLIC:
+            options.append(f'filters: ["!^_", "!^{_PUBLIC[module]}$"]')
+        parts.append(f"::: {module}\n    options:\n" + "\n".join(f"        {option}" for option in options))
+    return "\n\n".join(parts)
+
+
+def wings() -> str:
+    """A section for each wing with its modules and the first paragraph of their docstrings."""
+    parts = []
+    for wing in WINGS:
+        rows = [(f"`{module}`", _docstring(path_of(module)).partition("\n\n")[0]) for module in modules_of(wing)]
+        rows = [(name, " ".join(text.split())) for name, text in rows]
+        parts.append(f"## [{wing.capitalize()}]({wing}.md)\n\n{_table(('module', 'purpose'), rows)}")
+    return "\n\n".join(parts)
+
+
+def modules_of(wing: str) -> list[str]:
+    """The names of a wing's modules, sorted."""
+    if wing in ("ground", "commands"):
+        names = {path.stem for path in PACKAGE.glob("[!_]*.py")}
+        return [f"tfner.{name}" for name in sorted(names - set(VERBS) if wing == "ground" else names & set(VERBS))]
+    return [f"tfner.{wing}.{path.stem}" for path in sorted((PACKAGE / wing).glob("[!_]*.py"))]
+
+
+def path_of(module: str) -> Path:
+    """The file of a module."""
+    return PACKAGE.parent.joinpath(*module.split(".")).with_suffix(".py")
+
+
+def _docstring(path: Path) -> str:
+    """The docstring of a module, which is read without importing it."""
+    return ast.get_docstring(ast.parse(path.read_text("utf-8"))) or ""
+
+
 def _code(text: str) -> str:
     """Text as inline code, which may hold backticks and, in a table, bars."""
     fence = "`" * (1 + max((len(run) for run in re.findall("`+", text)), default=0))
@@ -101,4 +151,11 @@ def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-_GENERATED: dict[str, Callable[..., str]] = {"flags": flags_of, "help": help_of, "signatures": signatures, "errors": errors}
+_GENERATED: dict[str, Callable[..., str]] = {
+    "flags": flags_of,
+    "help": help_of,
+    "signatures": signatures,
+    "errors": errors,
+    "modules": modules,
+    "wings": wings,
+}

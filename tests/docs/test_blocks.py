@@ -186,9 +186,7 @@ def general(output: str) -> list[str]:
 
 def agrees(shown: str, printed: str) -> bool:
     """Whether an output is what a page shows. A line `...` stands for any number of lines, `...` within one for any text."""
-    lines = [
-        r"(?:.*\n)*" if line == "..." else ".*".join(map(re.escape, line.split("..."))) + r"\n" for line in general(shown)
-    ]
+    lines = [r"(?:.*\n)*" if line == "..." else ".*".join(map(re.escape, line.split("..."))) + r"\n" for line in general(shown)]
     return re.fullmatch("".join(lines), "".join(f"{line}\n" for line in general(printed))) is not None
 
 
@@ -215,6 +213,16 @@ def test_the_blocks_of_a_page_run_and_print_what_it_shows(page, shared, tmp_path
             printed = None
         elif block.language in (SHELL, PYTHON):
             printed = runner.run(page, block) if block.runs else None
+
+
+@pytest.mark.slow
+def test_every_file_of_the_trained_model_is_on_the_page_of_model_folders(shared, tmp_path):
+    text = (ROOT / "docs" / "reference" / "model-folder.md").read_text("utf-8")
+    shared.give_model(tmp_path)
+    files = [path for path in (tmp_path / "saved_models" / "head").rglob("*") if path.is_file()]
+    assert len(files) > 15
+    described_as_a_whole = ("variables", "tokenizer", "encoder")
+    assert [path.name for path in files if path.name not in text and path.parent.name not in described_as_a_whole] == []
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name)
