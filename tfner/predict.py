@@ -1,41 +1,49 @@
 """`python -m tfner.predict`: tags texts given on the command line, in a file, or on standard input.
 
-Texts or split sentences go in; entities come out, as lines for the eye or as JSON, in the order of the input.
+Takes texts or split sentences and prints their entities, in the order of the input, as lines for people or as JSON. The formats
+of the input are defined in `tfner.data.inputs`.
 """
 
 from __future__ import annotations
 
+import argparse
+import codecs
+import io
 import json
 import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import nullcontext
+from dataclasses import asdict
 from itertools import tee
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from tqdm import tqdm
 
 from tfner.config import INPUT_FORMATS
 from tfner.data.inputs import guess_format, read_inputs
+from tfner.errors import UserError, setting
 from tfner.labels import Entity
 from tfner.terminal import Parser, command, quiet_imports
 
+STANDARD_INPUT = "standard input"
 _COLOURS = (36, 33, 32, 35, 34, 31)  # cyan, yellow, green, magenta, blue, red
+_BLOCK = 1 << 16  # bytes that are read at once
 
 
 def predict(
     model: str | Path, inputs: Iterable[str | Sequence[str]], chunk: int | None = None
 ) -> Iterator[tuple[str, list[Entity]]]:
-    """Tags any number of texts or split sentences with an exported model; yields each text with its entities, in order.
+    """Tags any number of texts or split sentences; yields each text with its entities, in order.
 
     Args:
-        model: a version's folder, a folder of versions, or the address of a served model.
+        model: the folder of a version, a folder of versions, whose highest is used, or the address of a served model.
         inputs: texts (strings) and split sentences (sequences of words).
-        chunk: how many are read and tagged at once.
+        chunk: how many inputs are read and tagged together [as many as `Tagger.tag_many` takes].
 
     Raises:
-        UserError: where there is no such model.
+        UserError: where the model does not exist, or an input cannot be tagged.
     """
     with quiet_imports():
         from tfner.tagging.load import load_tagger
@@ -47,26 +55,12 @@ def predict(
 
 
 def as_json(text: str, entities: Sequence[Entity]) -> dict[str, Any]:
-    """A text and its entities as what `json.dumps` takes; offsets in characters and words, half-open."""
-    return {
-        "text": text,
-        "entities": [
-            {
-                "type": e.type,
-                "text": e.text,
-                "start": e.start,
-                "end": e.end,
-                "score": round(e.score, 6),
-                "first_word": e.first_word,
-                "end_word": e.end_word,
-            }
-            for e in entities
-        ],
-    }
+    """A text and its entities as an object for `json.dumps`. Offsets count characters and words, half-open."""
+    return {"text": text, "entities": [{**asdict(e), "score": round(e.score, 6)} for e in entities]}
 
 
 def highlight(text: str, entities: Sequence[Entity], colours: bool) -> str:
-    """The text with its entities marked as `[text]TYPE`, in colour on a terminal."""
+    """The text with its entities marked as `[text]TYPE`, with or without colours for a terminal."""
     types = sorted({e.type for e in entities})
     parts, position = [], 0
     for e in entities:
@@ -93,35 +87,83 @@ def entity_line(entity: Entity) -> str:
     return f"  {entity.type:<8} {entity.score:.4f}  {entity.text}  ({words}, characters {entity.start}-{entity.end})"
 
 
+def decoded_lines(file: BinaryIO, encoding: str, name: str) -> Iterator[str]:
+    """The lines of a file, which end only with `\\n`. A line is yielded as soon as it is read.
+
+    Raises UserError, with the line, for bytes that are not text in the encoding.
+    """
+    decoder, rest, number = codecs.getincrementaldecoder(encoding)(), "", 1
+    read = getattr(file, "read1", file.read)
+    while True:
+        block = read(_BLOCK)
+        try:
+            text = decoder.decode(block, final=not block)
+        except UnicodeError as error:
+            if isinstance(error, UnicodeDecodeError):
+                number += error.object[: error.start].decode(encoding, "replace").count("\n")
+            raise UserError(
+                f"expected text in {encoding}, found bytes that are not ({getattr(error, 'reason', error)}): give the encoding "
+                f"of the input with {setting('text_encoding')}",
+                name,
+                number,
+            ) from error
+        *lines, rest = (rest + text).split("\n")
+        number += len(lines)
+        yield from (line + "\n" for line in lines)
+        if not block:
+            break
+    if rest:
+        yield rest
+
+
 @command
 def main(argv: Sequence[str] | None = None) -> None:
     """The command line."""
-    parser = Parser("predict", "Tag texts with a trained model.")
-    parser.add_argument("model", help="folder of a trained model, such as saved_models/head, or address of a served one")
-    parser.add_argument("texts", nargs="*", metavar="text", help="texts to tag [read --file or standard input]")
-    parser.add_argument("--file", metavar="FILE", help="file of texts, one a line, JSON lines, or CoNLL columns")
-    parser.add_argument(
-        "--format", metavar="|".join(INPUT_FORMATS), help="format of the input [from the file's name, else text]"
-    )
-    parser.add_argument("--text-encoding", default="utf-8", metavar="NAME", help="encoding of the input [utf-8]")
-    parser.add_argument("--json", action="store_true", help="print one JSON object per text, a line each")
+    parser = _parser()
     arguments = parser.parse_intermixed_args(argv)
     if arguments.texts and arguments.file:
-        parser.error("give texts or --file, not both")
+        parser.error("expected texts or --file, got both")
+    name, encoding = arguments.file or STANDARD_INPUT, arguments.text_encoding
+    kind = arguments.format or guess_format(arguments.file or "")
     interactive = not arguments.texts and not arguments.file and sys.stdin.isatty()
-    if not arguments.texts and not arguments.file:
-        sys.stdin.reconfigure(encoding=arguments.text_encoding)
-    with Path(arguments.file).open(encoding=arguments.text_encoding) if arguments.file else nullcontext(sys.stdin) as lines:
-        kind = arguments.format or guess_format(arguments.file or "")
-        inputs = arguments.texts or read_inputs(lines, kind, arguments.file or "standard input")
+    quiet = bool(arguments.texts) or not sys.stderr.isatty() or sys.stdout.isatty()
+    colours = sys.stdout.isatty() and "NO_COLOR" not in os.environ
+    with Path(arguments.file).open("rb") if arguments.file else nullcontext(sys.stdin) as file:
+        inputs = arguments.texts or read_inputs(decoded_lines(getattr(file, "buffer", file), encoding, name), kind, name)
         results = predict(arguments.model, inputs, chunk=1 if interactive else None)
-        quiet = bool(arguments.texts) or not sys.stderr.isatty() or sys.stdout.isatty()
-        colours = sys.stdout.isatty() and "NO_COLOR" not in os.environ
         for text, entities in tqdm(results, unit="text", disable=quiet, file=sys.stderr):
             if arguments.json:
                 print(json.dumps(as_json(text, entities), ensure_ascii=False))
-                continue
-            print(format_entities(text, entities, colours))
+            else:
+                print(format_entities(text, entities, colours))
+
+
+def _parser() -> Parser:
+    parser = Parser("predict", "Tag texts with a trained model.")
+    parser.add_argument("model", help="folder of a trained model, such as saved_models/head, or address of a served one")
+    parser.add_argument("texts", nargs="*", metavar="text", help="texts to tag [--file, or standard input]")
+    group = parser.add_argument_group("input")
+    formats = ", ".join(f"{name} ({what})" for name, what in INPUT_FORMATS.items())
+    group.add_argument("--file", metavar="FILE", help="file to read")
+    group.add_argument(
+        "--format",
+        choices=tuple(INPUT_FORMATS),
+        metavar="|".join(INPUT_FORMATS),
+        help=f"format of the input: {formats} [from the name of the file, or text]",
+    )
+    group.add_argument("--text-encoding", type=_encoding, default="utf-8", metavar="NAME", help="encoding of the input [utf-8]")
+    parser.add_argument_group("output").add_argument(
+        "--json", action="store_true", help="print a JSON object per text, one a line"
+    )
+    return parser
+
+
+def _encoding(name: str) -> str:
+    try:
+        io.TextIOWrapper(io.BytesIO(), encoding=name)  # raises LookupError for an unknown codec, or one that is not for text
+    except (LookupError, ValueError):
+        raise argparse.ArgumentTypeError(f"unknown encoding {name!r}: expected one such as utf-8 or latin-1") from None
+    return name
 
 
 if __name__ == "__main__":

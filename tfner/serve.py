@@ -1,46 +1,54 @@
 """`python -m tfner.serve`: a local server with TensorFlow Serving's REST API, and a page to try models.
 
-Exported models go in, a server runs until Ctrl-C. It is for development and small use; production is TensorFlow Serving, and
-clients need no change for it.
+Takes the folders of exported models and serves them until Ctrl-C. It is meant for development and small use. In production, use
+TensorFlow Serving; clients need no change.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+import math
 import socket
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
-from tfner.errors import UserError
+from tfner.errors import UserError, setting
+from tfner.serving.microbatch import BATCHING, Batching
 from tfner.serving.rest import LIMITS, Limits
+from tfner.serving.servable import Servable, load_servable
 from tfner.terminal import Parser, command
+
+HOST, PORT = "127.0.0.1", 8501
 
 
 def _print(line: str) -> None:
-    print(line, flush=True)  # also where it goes to a file: who started the server waits for it
+    print(line, flush=True)  # at once, also into a pipe: a program that starts the server waits for these lines
 
 
 def serve(
     models: Sequence[str | Path],
-    host: str = "127.0.0.1",
-    port: int = 8501,
+    host: str = HOST,
+    port: int = PORT,
     limits: Limits = LIMITS,
     say: Callable[[str], None] = _print,
-    **batching,
+    **batching: Any,
 ) -> None:
     """Serves models until it is interrupted.
 
     Args:
-        models: folders of versions, of which the highest is served, or of one version; a model has the name of its folder.
+        models: folders of versions, of which the highest is served, or of one version. A model is named after its folder of
+            versions.
         host: the address to listen at.
-        port: the port; 0 for any free one.
+        port: the port to listen at; 0 for any free one.
         limits: the largest request that is answered.
-        say: gets each line that is to be shown.
-        batching: `rows`, `size`, `wait` and `waiting` of `microbatch.Microbatcher`.
+        say: is given every line for the terminal.
+        batching: how requests are merged, as keyword arguments of `tfner.serving.microbatch.Batching`.
 
     Raises:
-        UserError: where a model cannot be served, two have one name, the port is in use, or the extra is not installed.
+        UserError: where a model cannot be served, two models have the same name, the server cannot listen at the address, or
+            the libraries for serving are not installed.
     """
     try:
         import uvicorn
@@ -50,59 +58,51 @@ def serve(
         if error.name not in ("starlette", "uvicorn"):
             raise
         raise UserError(f"the server needs {error.name}, which is not installed: pip install -e '.[serve]'") from error
-    from tfner.serving.servable import load_servable
 
-    listener = _listen(host, port)  # first, as it is quick to fail
-    with listener:
-        servables = {}
-        for model in models:
-            servable = load_servable(model)
-            if servable.name in servables:
-                raise UserError(
-                    f"{servable.folder}: expected models with different names, but {servables[servable.name].folder} "
-                    f"is named {servable.name} as well: rename a folder"
-                )
-            servables[servable.name] = servable
-            say(f"model {servable.name}, version {servable.version}{'' if servable.takes_text else ', word pieces only'}")
+    merging = Batching(**batching)
+    with _listen(host, port) as listener:  # before the models, because it is faster to fail
+        servables = _load(models, say)
         address = listener.getsockname()
         shown = f"http://{f'[{address[0]}]' if ':' in address[0] else address[0]}:{address[1]}"
-        say(f"page  {shown}/\nREST  {shown}/v1/models/{next(iter(servables))}:predict\nCtrl-C ends")
-        config = uvicorn.Config(
-            make_app(list(servables.values()), limits, **batching), log_level="warning", timeout_graceful_shutdown=10
-        )
-        with contextlib.suppress(KeyboardInterrupt):  # uvicorn has shut down when it passes it on
+        say(f"page  {shown}/\nREST  {shown}/v1/models/{servables[0].name}:predict\nCtrl-C ends")
+        config = uvicorn.Config(make_app(servables, limits, merging), log_level="warning", timeout_graceful_shutdown=10)
+        with contextlib.suppress(KeyboardInterrupt):  # uvicorn raises it again after it has shut down
             uvicorn.Server(config).run(sockets=[listener])
 
 
+def _load(models: Sequence[str | Path], say: Callable[[str], None]) -> list[Servable]:
+    """Loads the models. Raises UserError where one cannot be loaded, or two have the same name."""
+    servables: dict[str, Servable] = {}
+    for model in models:
+        servable = load_servable(model)
+        if servable.name in servables:
+            raise UserError(
+                f"expected models with different names, but {servables[servable.name].folder} is named {servable.name} too: "
+                "rename a folder",
+                servable.folder,
+            )
+        servables[servable.name] = servable
+        say(f"model {servable.name}, version {servable.version}{'' if servable.takes_text else ', word pieces only'}")
+    return list(servables.values())
+
+
 def _listen(host: str, port: int) -> socket.socket:
+    """A socket that listens. Raises UserError where that is not possible."""
     try:
         family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         listener = socket.create_server((address[0], port), family=family)
-    except (OSError, OverflowError) as error:
-        reason = (getattr(error, "strerror", None) or str(error)).split(" (")[0]  # in brackets: the address again
-        raise UserError(f"--host {host} --port {port}: cannot listen there ({reason}): choose another port") from error
-    # made again as one that knows its protocol: asyncio sends without delay (40 ms a request) on connections of such alone
+    except (OSError, OverflowError, UnicodeError) as error:  # UnicodeError: a host name that cannot be encoded
+        reason = (getattr(error, "strerror", None) or str(error)).split(" (")[0]  # the address follows in parentheses
+        where = f"{setting('host', host)} and {setting('port', port)}"
+        raise UserError(f"{where}: cannot listen there ({reason}): choose another address or port") from error
+    # a socket that knows its protocol: asyncio turns off the delay of small packets (40 ms a request) only for these
     return socket.socket(fileno=listener.detach())
 
 
 @command
 def main(argv: Sequence[str] | None = None) -> None:
     """The command line."""
-    parser = Parser("serve", "Serve trained models with TensorFlow Serving's REST API, and a page to try them.")
-    parser.add_argument("models", nargs="+", metavar="model", help="folder of a trained model, such as saved_models/head")
-    parser.add_argument("--host", default="127.0.0.1", help="address to listen at [127.0.0.1: this machine only]")
-    parser.add_argument("--port", type=int, default=8501, help="port to listen at; 0 for any free one [8501]")
-    for flag, default, what in (
-        ("--max-body", LIMITS.body, "most bytes of a request"),
-        ("--max-texts", LIMITS.rows, "most texts of a request"),
-        ("--max-characters", LIMITS.characters, "most characters of a text"),
-        ("--batch-texts", 64, "most texts in one call of a model"),
-        ("--batch-bytes", 200_000, "most bytes of text in one call of a model"),
-        ("--max-waiting", 10_000, "most texts that wait for a model; more are refused"),
-    ):
-        parser.add_argument(flag, type=_positive, default=default, metavar="N", help=f"{what} [{default}]")
-    parser.add_argument("--wait", type=float, default=2, metavar="MS", help="milliseconds to wait for texts to merge [2]")
-    arguments = parser.parse_args(argv)
+    arguments = _parser().parse_args(argv)
     serve(
         arguments.models,
         arguments.host,
@@ -115,10 +115,51 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
 
 
+def _parser() -> Parser:
+    parser = Parser("serve", "Serve trained models with TensorFlow Serving's REST API, and a page to try them.")
+    parser.add_argument("models", nargs="+", metavar="model", help="folder of a trained model, such as saved_models/head")
+    address = parser.add_argument_group("address")
+    address.add_argument("--host", default=HOST, metavar="NAME", help=f"address to listen at [{HOST}, for this machine only]")
+    address.add_argument(
+        "--port", type=_port, default=PORT, metavar="N", help=f"port to listen at; 0 for any free one [{PORT}]"
+    )
+    limits, batching = parser.add_argument_group("limits"), parser.add_argument_group("batching")
+    for group, flag, default, what in (
+        (limits, "--max-body", LIMITS.body, "most bytes of a request"),
+        (limits, "--max-texts", LIMITS.rows, "most texts of a request"),
+        (limits, "--max-characters", LIMITS.characters, "most characters of a text"),
+        (limits, "--max-waiting", BATCHING.waiting, "most texts that wait for a model; further requests are refused"),
+        (batching, "--batch-texts", BATCHING.rows, "most texts in one call of a model"),
+        (batching, "--batch-bytes", BATCHING.size, "most bytes of text in one call of a model"),
+    ):
+        group.add_argument(flag, type=_positive, default=default, metavar="N", help=f"{what} [{default}]")
+    wait = BATCHING.wait * 1000
+    batching.add_argument(
+        "--wait", type=_milliseconds, default=wait, metavar="MS", help=f"milliseconds to wait for texts to merge [{wait:g}]"
+    )
+    return parser
+
+
 def _positive(text: str) -> int:
     if not text.isascii() or not text.isdigit() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"expected a whole number of at least 1, got {text!r}")
     return int(text)
+
+
+def _port(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or int(text) > 65535:
+        raise argparse.ArgumentTypeError(f"expected a whole number from 0 to 65535, got {text!r}")
+    return int(text)
+
+
+def _milliseconds(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 <= value < math.inf:
+        raise argparse.ArgumentTypeError(f"expected a number of at least 0, got {text!r}")
+    return value
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """The web application: TensorFlow Serving's REST API under `/v1/models`, and a page at `/` that uses it.
 
-`Servable`s go in, an ASGI application comes out. Graphs and JSON are worked on in threads; the event loop only passes on.
+Takes `Servable`s and returns an ASGI application. Threads run the models and process the JSON, so that the event loop stays
+free. `rest` defines the JSON.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from tfner.serving import rest
-from tfner.serving.microbatch import Microbatcher, Overloaded
+from tfner.serving.microbatch import BATCHING, Batching, Microbatcher, Overloaded
 from tfner.serving.rest import LIMITS, Limits, RestError
 from tfner.serving.servable import Servable
 
@@ -34,20 +35,20 @@ _EXPECTED = "GET /v1/models/NAME[/versions/N][/metadata] or POST /v1/models/NAME
 _METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 
 
-def make_app(servables: Sequence[Servable], limits: Limits = LIMITS, **batching) -> Starlette:
+def make_app(servables: Sequence[Servable], limits: Limits = LIMITS, batching: Batching = BATCHING) -> Starlette:
     """The application that serves models.
 
     Args:
-        servables: the models, each with a name of its own.
+        servables: the models; their names differ.
         limits: the largest request that is answered.
-        batching: `rows`, `size`, `wait` and `waiting` of a `Microbatcher`, one of which every model gets.
+        batching: how each model's requests are merged.
     """
     models = {servable.name: servable for servable in servables}
     batchers: dict[str, Microbatcher] = {}
 
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        batchers.update({name: Microbatcher(servable.call, **batching) for name, servable in models.items()})
+        batchers.update({name: Microbatcher(servable.call, batching) for name, servable in models.items()})
         yield
         for batcher in batchers.values():
             await run_in_threadpool(batcher.close)
@@ -68,7 +69,7 @@ def make_app(servables: Sequence[Servable], limits: Limits = LIMITS, **batching)
         return _answer(await run_in_threadpool(rest.write_answer, outputs, query.row))
 
     async def list_models(request: Request) -> Response:
-        """What the page shows; TensorFlow Serving cannot list its models."""
+        """The models that the page shows. TensorFlow Serving's API has no list of models."""
         listed = [{"name": s.name, "version": str(s.version), "takes_text": s.takes_text} for s in servables]
         return _answer(json.dumps({"models": listed}, ensure_ascii=False).encode())
 
@@ -81,13 +82,15 @@ def make_app(servables: Sequence[Servable], limits: Limits = LIMITS, **batching)
         ],
         exception_handlers={
             RestError: lambda request, error: _answer(rest.write_error(str(error)), error.status),
-            ClientDisconnect: lambda request, error: Response(status_code=400),  # which nobody reads
+            ClientDisconnect: lambda request, error: Response(status_code=400),  # nobody reads it
             Overloaded: lambda request, error: _answer(rest.write_error(str(error)), 503),
             HTTPException: lambda request, error: _answer(
                 rest.write_error(f"{error.detail}: {request.method} {request.scope['path']}; expected {_EXPECTED}"),
                 error.status_code,
             ),
-            Exception: lambda request, error: _answer(rest.write_error("Internal error: the server's log says which"), 500),
+            Exception: lambda request, error: _answer(
+                rest.write_error("Internal error: the server's log has the details"), 500
+            ),
         },
         lifespan=lifespan,
     )
@@ -96,15 +99,15 @@ def make_app(servables: Sequence[Servable], limits: Limits = LIMITS, **batching)
 _answer = partial(Response, media_type="application/json")
 
 
-def _find(models: dict[str, Servable], match: re.Match) -> Servable:
-    """The model of a path; its messages are TensorFlow Serving's, with what there is instead."""
+def _find(models: dict[str, Servable], match: re.Match[str]) -> Servable:
+    """The model of a path. Raises RestError with TensorFlow Serving's own message and what this server has instead."""
     name, version, label = match["name"], match["version"], match["label"]
     predict = match["ask"] is not None
     if name not in models:
         said = f"Servable not found for request: Latest({name})" if predict else f"Could not find any versions of model {name}"
-        raise RestError(404, f"{said}; there is {', '.join(models)}")
+        raise RestError(404, f"{said}; this server has {', '.join(models)}")
     if label:
-        raise RestError(400, f"Unrecognized servable version label: {label}; this server has versions only")
+        raise RestError(400, f"Unrecognized servable version label: {label}; this server has versions, but no labels")
     if version and version != str(models[name].version):
         said = f"Servable not found for request: Specific({name}, {version})"
         said = said if predict else f"Could not find version {version} of model {name}"
@@ -113,7 +116,7 @@ def _find(models: dict[str, Servable], match: re.Match) -> Servable:
 
 
 async def _body(request: Request, limit: int) -> bytes:
-    """The body of a request; one above the limit is read to its end and dropped, as a client that still sends hears nothing."""
+    """The body of a request. A body above the limit is read to its end too, because a client reads no answer while it sends."""
     kept, length = [], 0
     async for chunk in request.stream():
         length += len(chunk)
@@ -125,12 +128,14 @@ async def _body(request: Request, limit: int) -> bytes:
 
 
 def _page() -> tuple[str, dict[str, str]]:
-    """The page, and headers that let nothing run in it or leave it but itself."""
+    """The page, and headers that allow only its own script and style to run, and only requests to this server."""
     page = files("tfner.serving").joinpath("page.html").read_text("utf-8")
-    script, style = (
-        base64.b64encode(hashlib.sha256(re.search(rf"<{tag}>(.*?)</{tag}>", page, re.DOTALL)[1].encode()).digest()).decode()
-        for tag in ("script", "style")
-    )
+
+    def digest(tag: str) -> str:
+        content = page.partition(f"<{tag}>")[2].partition(f"</{tag}>")[0]
+        return base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()
+
+    script, style = digest("script"), digest("style")
     policy = (
         f"default-src 'none'; script-src 'sha256-{script}'; style-src 'sha256-{style}'; connect-src 'self'; img-src data:; "
         "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"

@@ -1,34 +1,68 @@
-"""Requests that arrive at about the same time are answered by one call of a model.
+"""Answers requests that arrive at about the same time with one call of a model.
 
-Arrays of rows go in from many threads, a future of each request's own outputs comes out. Calls are made one at a time, in a
-thread of their own, on few enough rows at once to bound memory. Nothing here knows JSON or TensorFlow.
+Takes arrays of rows from many threads and returns a future with the outputs of each request. One thread makes one call at a
+time, with a limited number of rows, which bounds memory. JSON and TensorFlow are not known here.
 """
 
 from __future__ import annotations
 
+import math
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from time import monotonic
+from typing import Any
 
 import numpy as np
+
+from tfner.errors import UserError, setting
 
 Arrays = dict[str, np.ndarray]
 
 
 class Overloaded(Exception):
-    """Too many rows wait already: ask again later."""
+    """Too many rows are waiting."""
+
+
+@dataclass(frozen=True)
+class Batching:
+    """How requests are merged into calls of a model.
+
+    Raises UserError on creation for a value that is out of range.
+
+    Attributes:
+        rows: the most rows of a call.
+        size: the most bytes of text, or numbers, of a call; a single row may be larger.
+        wait: the seconds that a request waits for others while no call is running.
+        waiting: the most rows that wait. Further requests are refused.
+    """
+
+    rows: int = 64
+    size: int = 200_000
+    wait: float = 0.002
+    waiting: int = 10_000
+
+    def __post_init__(self) -> None:
+        for name in ("rows", "size", "waiting"):
+            value = getattr(self, name)
+            if value < 1:
+                raise UserError(f"{setting(name, value)}: expected at least 1")
+        if not 0 <= self.wait < math.inf:
+            raise UserError(f"{setting('wait', self.wait)}: expected a number of seconds of at least 0")
+
+
+BATCHING = Batching()
 
 
 @dataclass(eq=False)
 class _Request:
-    """A request on its way: the rows before `taken` are under way or done, `parts` are their outputs in order."""
+    """A request in the queue. The rows before `taken` are in a call or done, and `parts` are their outputs, in order."""
 
     signature: str
     inputs: Arrays
-    ends: np.ndarray  # int64, shape (1 + rows,): the size of the rows before each, and of all
+    ends: np.ndarray  # int64, shape (1 + rows,): the total size of the rows before each row, and of all rows
     arrived: float  # seconds
     taken: int = 0
     parts: list[Arrays] = field(default_factory=list)
@@ -39,12 +73,12 @@ class _Request:
         return len(self.ends) - 1
 
     @property
-    def kind(self) -> tuple:
-        """Requests of one kind can be answered by one call: one signature, and rows of the same shape."""
+    def kind(self) -> tuple[Any, ...]:
+        """The signature and the shape of a row. One call can answer requests of the same kind."""
         return self.signature, tuple(array.shape[1:] for array in self.inputs.values())
 
     def take(self, rows: int, size: int, alone: bool) -> slice:
-        """The next rows, at most `rows` of them and `size` together; one that stands `alone` may be larger."""
+        """The next rows: at most `rows` of them with a total of `size`. If `alone`, the first may be larger."""
         start = self.taken
         fitting = int(np.searchsorted(self.ends, self.ends[start] + size, side="right")) - 1
         self.taken = min(start + rows, max(fitting, start + alone))
@@ -54,26 +88,16 @@ class _Request:
 class Microbatcher:
     """Merges requests to a function of arrays whose rows (first dimension) do not depend on each other.
 
-    An output `x_count` says how many columns of the outputs `x_...` a row fills; by it the padding is cut, so that a
-    request gets what it would get alone, whichever others it was merged with.
+    An output `x_count` is the number of columns of the outputs `x_...` that a row fills. The rest is padding and is cut off, so
+    that a request gets the same outputs as alone, whichever other requests it is merged with.
 
     Args:
-        call: from a signature's name and its inputs to its outputs; called in one thread.
-        rows: most rows of a call.
-        size: most bytes of text, or numbers, of a call; a single row may be larger.
-        wait: seconds that a request waits for others when nothing else is under way.
-        waiting: most rows that wait; requests beyond are refused.
+        call: takes the name of a signature and its inputs and returns its outputs; it is called in one thread.
+        batching: how requests are merged.
     """
 
-    def __init__(
-        self,
-        call: Callable[[str, Arrays], Mapping[str, np.ndarray]],
-        rows: int = 64,
-        size: int = 200_000,
-        wait: float = 0.002,
-        waiting: int = 10_000,
-    ):
-        self._call, self._rows, self._size, self._wait, self._most = call, rows, size, wait, waiting
+    def __init__(self, call: Callable[[str, Arrays], Mapping[str, np.ndarray]], batching: Batching = BATCHING):
+        self._call, self._batching = call, batching
         self._queue: deque[_Request] = deque()
         self._waiting = 0
         self._closed = False
@@ -82,15 +106,16 @@ class Microbatcher:
         self._thread.start()
 
     def submit(self, signature: str, inputs: Arrays) -> Future[Arrays]:
-        """Puts a request in the queue; the future holds its outputs, or what the function raised on it.
+        """Adds a request to the queue. The future holds its outputs, or the exception that the function raised.
 
-        Raises Overloaded where the queue is full, or closed.
+        Raises Overloaded where the queue is full or closed.
         """
         request = _Request(signature, inputs, np.concatenate([[0], np.cumsum(_row_sizes(inputs))]), monotonic())
-        request.future.set_running_or_notify_cancel()  # from here on nobody can cancel it, so that it takes its result
+        request.future.set_running_or_notify_cancel()  # a future that could be cancelled might not take its result
         with self._changed:
-            if self._closed or (self._waiting and self._waiting + request.rows > self._most):
-                raise Overloaded(f"{self._waiting:,} texts wait already, {request.rows:,} more are too many: ask again later")
+            if self._closed or (self._waiting and self._waiting + request.rows > self._batching.waiting):
+                waiting = "1 text is" if self._waiting == 1 else f"{self._waiting:,} texts are"
+                raise Overloaded(f"{waiting} waiting, and {request.rows:,} more are too many: ask again later")
             self._queue.append(request)
             self._waiting += request.rows
             self._changed.notify()
@@ -108,15 +133,20 @@ class Microbatcher:
             self._run(shares)
 
     def _next(self) -> list[tuple[_Request, slice]]:
-        """Waits for requests; takes the first, and what others of its kind fit into the same call. Empty at the end."""
+        """Waits for requests, and takes the rows of one call: from the first request, and from others of its kind.
+
+        Returns an empty list once the queue is closed and empty.
+        """
         with self._changed:
-            self._changed.wait_for(lambda: self._queue or self._closed)
+            self._changed.wait_for(lambda: bool(self._queue) or self._closed)
             if not self._queue:
                 return []
-            rest = self._queue[0].arrived + self._wait - monotonic()
-            self._changed.wait_for(lambda: self._waiting >= self._rows or self._closed, max(rest, 0))
-            kind, rows, size = self._queue[0].kind, self._rows, self._size
-            shares, others, unfinished = [], [], []
+            limits = self._batching
+            rest = self._queue[0].arrived + limits.wait - monotonic()
+            self._changed.wait_for(lambda: self._waiting >= limits.rows or self._closed, max(rest, 0))
+            kind, rows, size = self._queue[0].kind, limits.rows, limits.size
+            shares: list[tuple[_Request, slice]] = []
+            others, unfinished = [], []
             for request in self._queue:
                 part = request.take(rows, size, alone=not shares) if request.kind == kind and rows else slice(0, 0)
                 if part.start == part.stop:
@@ -127,13 +157,13 @@ class Microbatcher:
                 size = max(size - int(request.ends[part.stop] - request.ends[part.start]), 0)
                 if part.stop < request.rows:
                     unfinished.append(request)
-            # a long request goes behind the others after each of its shares, so that short ones need not wait for all of it
+            # after each of its parts, a long request goes behind the others, so that short ones need not wait for all of it
             self._queue = deque(others + unfinished)
-            self._waiting -= self._rows - rows
+            self._waiting -= limits.rows - rows
         return shares
 
     def _run(self, shares: Sequence[tuple[_Request, slice]]) -> None:
-        """One call for all shares; where it fails, one for each, so that a request fails by itself only."""
+        """Makes one call for all shares. If it fails, makes one for each, so that a request that fails does so alone."""
         inputs = [{name: array[part] for name, array in request.inputs.items()} for request, part in shares]
         try:
             merged = {name: np.concatenate([some[name] for some in inputs]) for name in inputs[0]}
@@ -144,7 +174,7 @@ class Microbatcher:
                 cut = _cut(outputs, slice(start, end))
                 answers.append((request, cut, _join([*request.parts, cut]) if part.stop == request.rows else None))
                 start = end
-        except Exception as error:  # whatever it is belongs to who asked, and the thread has to go on
+        except Exception as error:  # the request gets it, whatever it is, and the thread continues
             if len(shares) > 1:
                 for share in shares:
                     self._run([share])
@@ -158,14 +188,14 @@ class Microbatcher:
 
     def _fail(self, request: _Request, error: Exception) -> None:
         with self._changed:
-            if request in self._queue:  # with rows still to be taken
+            if request in self._queue:  # some of its rows are not taken yet
                 self._queue.remove(request)
                 self._waiting -= request.rows - request.taken
         request.future.set_exception(error)
 
 
 def _row_sizes(inputs: Arrays) -> np.ndarray:
-    """What each row brings, in bytes of text or in numbers; int64, shape (rows,)."""
+    """The size of each row, in bytes of text or in numbers; int64, shape (rows,)."""
     rows = len(next(iter(inputs.values())))
     sizes = np.zeros(rows, np.int64)
     for array in inputs.values():
@@ -175,7 +205,7 @@ def _row_sizes(inputs: Arrays) -> np.ndarray:
 
 
 def _cut(outputs: Mapping[str, np.ndarray], rows: slice) -> Arrays:
-    """Some rows of outputs, without the columns that only other rows filled; copied, so that the rest can be freed."""
+    """A copy of some rows of outputs, without the columns that only other rows fill."""
     cut = {name: array[rows] for name, array in outputs.items()}
     for count in [name for name in cut if name.endswith("_count")]:
         width = int(cut[count].max(initial=0))

@@ -1,7 +1,7 @@
-"""TensorFlow Serving's REST API: its JSON into arrays, and arrays into its JSON.
+"""The JSON of TensorFlow Serving's REST API.
 
-Bodies of requests go in, numpy arrays come out, and the other way round; text is UTF-8 bytes in arrays of objects. What may
-be asked is described by `Signature`s. Nothing here knows HTTP connections, models or TensorFlow.
+Takes bodies of requests and returns numpy arrays, and takes arrays and returns bodies of answers. Text is UTF-8 bytes in arrays
+of objects. HTTP connections, models and TensorFlow are not known here.
 """
 
 from __future__ import annotations
@@ -10,19 +10,23 @@ import base64
 import binascii
 import json
 import reprlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-DEFAULT_SIGNATURE = "serving_default"
-INTEGERS = {"DT_INT32": np.int32, "DT_INT64": np.int64}
-TEXT = "DT_STRING"
+from tfner.contract import TEXT
+
+INTEGERS: dict[str, type[np.int32 | np.int64]] = {"DT_INT32": np.int32, "DT_INT64": np.int64}
+STRING = "DT_STRING"
 
 
 class RestError(Exception):
-    """A request that is refused: `status` is the HTTP status, the message what TensorFlow Serving puts under "error"."""
+    """A request that is refused.
+
+    `status` is the HTTP status of the answer. The message is the text that TensorFlow Serving sends as "error".
+    """
 
     def __init__(self, status: int, message: str):
         super().__init__(message)
@@ -31,19 +35,19 @@ class RestError(Exception):
 
 @dataclass(frozen=True)
 class Tensor:
-    """An input: TensorFlow's name of its type (`TEXT` or one of `INTEGERS`), and its shape, -1 where any size will do."""
+    """An input: TensorFlow's name of its type (`STRING` or one of `INTEGERS`) and its shape, with -1 for any size."""
 
     dtype: str
     shape: tuple[int, ...]
 
 
-Signature = Mapping[str, Tensor]
-"""The inputs of a signature by name; the first dimension of each is the batch."""
+Inputs = Mapping[str, Tensor]
+"""The inputs of a signature by name. The first dimension of each is the batch."""
 
 
 @dataclass(frozen=True)
 class Limits:
-    """The largest request that is answered: `body` in bytes, `rows` (texts) a request, `characters` a string."""
+    """The largest request that is answered: `body` in bytes, `rows` (texts) per request, `characters` per string."""
 
     body: int = 4 * 2**20
     rows: int = 5000
@@ -55,31 +59,31 @@ LIMITS = Limits()
 
 @dataclass(frozen=True)
 class Query:
-    """A prediction that was asked for: inputs as arrays with one batch size, to be answered in `row` or column form."""
+    """A request for a prediction: the inputs as arrays with one batch size, and whether the answer is in `row` form."""
 
     signature: str
     inputs: dict[str, np.ndarray]
     row: bool
 
 
-def read_query(body: bytes, signatures: Mapping[str, Signature], limits: Limits = LIMITS) -> Query:
+def read_query(body: bytes, signatures: Mapping[str, Inputs], limits: Limits = LIMITS) -> Query:
     """The body of a `:predict` request, in row form (`instances`) or column form (`inputs`).
 
-    Raises RestError where it is no such request, does not fit its signature, or is above a limit.
+    Raises RestError where the body is not such a request, does not fit its signature, or exceeds a limit.
     """
     asked = _parse(body)
-    name = asked.get("signature_name", DEFAULT_SIGNATURE) or DEFAULT_SIGNATURE
+    name = asked.get("signature_name") or TEXT.name
     if not isinstance(name, str):
         raise RestError(400, f"'signature_name' key must be a string value, got {_show(name)}")
     if name not in signatures:
         raise RestError(
-            400, f'Serving signature name: "{name}" not found in signature def; there is {", ".join(sorted(signatures))}'
+            400, f'Serving signature name: "{name}" not found in signature def; the model has {", ".join(sorted(signatures))}'
         )
     if ("instances" in asked) == ("inputs" in asked):
         raise RestError(400, f"Expected one of the keys 'inputs' and 'instances', got {_show(list(asked))}")
-    row, signature = "instances" in asked, signatures[name]
-    columns = _columns_of_rows(asked["instances"], signature) if row else _columns(asked["inputs"], signature)
-    inputs = {key: _array(columns[key], tensor, key, limits) for key, tensor in signature.items()}
+    row, expected = "instances" in asked, signatures[name]
+    columns = _columns_of_rows(asked["instances"], expected) if row else _columns(asked["inputs"], expected)
+    inputs = {key: _array(columns[key], tensor, key, limits) for key, tensor in expected.items()}
     sizes = {key: len(array) for key, array in inputs.items()}
     if len(set(sizes.values())) > 1:
         raise RestError(400, f"Inputs have inconsistent batch sizes: {sizes}")
@@ -89,7 +93,7 @@ def read_query(body: bytes, signatures: Mapping[str, Signature], limits: Limits 
 def write_answer(outputs: Mapping[str, np.ndarray], row: bool) -> bytes:
     """The answer to a `:predict` request: arrays with one batch size as a list of rows, or as columns.
 
-    A single output stands without its name, as in TensorFlow Serving.
+    A single output is written without its name, as TensorFlow Serving does.
     """
     values = {name: _values(array) for name, array in outputs.items()}
     if len(values) == 1:
@@ -102,7 +106,7 @@ def write_answer(outputs: Mapping[str, np.ndarray], row: bool) -> bytes:
 
 
 def write_error(message: str) -> bytes:
-    """The body of every answer that is no success."""
+    """The body of an answer that reports an error."""
     return _json({"error": message})
 
 
@@ -113,7 +117,7 @@ def write_status(version: int) -> bytes:
 
 
 def write_metadata(name: str, version: int, signature_def: Mapping[str, Any]) -> bytes:
-    """The metadata of a model; `signature_def` as protobuf's JSON has it, by the signatures' names."""
+    """The metadata of a model. `signature_def` is protobuf's JSON of its signatures, by name."""
     spec = {"name": name, "signature_name": "", "version": str(version)}
     return _json({"model_spec": spec, "metadata": {"signature_def": {"signature_def": signature_def}}})
 
@@ -125,37 +129,37 @@ def _parse(body: bytes) -> dict[str, Any]:
         raise RestError(400, f"JSON Parse error: the body is not UTF-8 ({error.reason} at byte {error.start})") from error
     except json.JSONDecodeError as error:
         raise RestError(400, f"JSON Parse error: {error.msg} at offset: {error.pos}") from error
-    except (ValueError, RecursionError) as error:  # a number of thousands of digits; lists in lists without end
+    except (ValueError, RecursionError) as error:  # a number of thousands of digits; lists that are nested too deeply
         raise RestError(400, f"JSON Parse error: {error}") from error
     if not isinstance(asked, dict):
         raise RestError(400, f"Expected a JSON object, got {_show(asked)}")
     return asked
 
 
-def _columns_of_rows(rows: Any, signature: Signature) -> dict[str, list]:
-    """Instances, each a bare value or an object with every input, as one list per input."""
+def _columns_of_rows(rows: Any, inputs: Inputs) -> dict[str, list[Any]]:
+    """Instances, each a value without a name or an object with every input, as one list per input."""
     if not isinstance(rows, list) or not rows:
         raise RestError(400, f"Expected 'instances' to be a list with at least one value, got {_show(rows)}")
     if not _is_object(rows[0]):
-        if len(signature) > 1:
-            raise RestError(400, f"Expected 'instances' to be a list of objects with {_names(signature)}")
-        return {next(iter(signature)): rows}
+        if len(inputs) > 1:
+            raise RestError(400, f"Expected 'instances' to be a list of objects with {_names(inputs)}")
+        return {next(iter(inputs)): rows}
     for number, row in enumerate(rows):
-        if not _is_object(row) or row.keys() != signature.keys():
-            expected = f"Expected an object with {_names(signature)} at item {number} of 'instances'"
+        if not _is_object(row) or row.keys() != inputs.keys():
+            expected = f"Expected an object with {_names(inputs)} at item {number} of 'instances'"
             raise RestError(400, f"{expected}, got {_show(row)}")
-    return {name: [row[name] for row in rows] for name in signature}
+    return {name: [row[name] for row in rows] for name in inputs}
 
 
-def _columns(inputs: Any, signature: Signature) -> dict[str, Any]:
-    """Inputs by name; a single one may stand without its name."""
-    if not _is_object(inputs):
-        if len(signature) > 1:
-            raise RestError(400, f"Expected 'inputs' to be an object with {_names(signature)}, got {_show(inputs)}")
-        return {next(iter(signature)): inputs}
-    if inputs.keys() != signature.keys():
-        raise RestError(400, f"Expected 'inputs' to be an object with {_names(signature)}, got {_show(inputs)}")
-    return inputs
+def _columns(values: Any, inputs: Inputs) -> dict[str, Any]:
+    """The values of the inputs by name. A single input may be given without its name."""
+    if not _is_object(values):
+        if len(inputs) > 1:
+            raise RestError(400, f"Expected 'inputs' to be an object with {_names(inputs)}, got {_show(values)}")
+        return {next(iter(inputs)): values}
+    if values.keys() != inputs.keys():
+        raise RestError(400, f"Expected 'inputs' to be an object with {_names(inputs)}, got {_show(values)}")
+    return dict(values)
 
 
 def _array(value: Any, tensor: Tensor, name: str, limits: Limits) -> np.ndarray:
@@ -172,14 +176,16 @@ def _array(value: Any, tensor: Tensor, name: str, limits: Limits) -> np.ndarray:
     if 0 in shape:
         raise RestError(400, f"Input '{name}': expected at least one value, got shape {shape}")
     if shape[0] > limits.rows:
-        raise RestError(400, f"Input '{name}': expected at most {limits.rows:,} rows a request, got {shape[0]:,}: send fewer")
-    if tensor.dtype == TEXT:
-        array = np.empty(len(flat), object)  # numpy's own strings of bytes would lose zeros at their ends
+        raise RestError(400, f"Input '{name}': expected at most {limits.rows:,} rows per request, got {shape[0]:,}: send fewer")
+    if tensor.dtype == STRING:
+        array = np.empty(len(flat), object)  # numpy's own type for bytes would lose zeros at the end
         array[:] = [_bytes(item, name, limits) for item in flat]
         return array.reshape(shape)
     integer = INTEGERS[tensor.dtype]
     lowest, highest = np.iinfo(integer).min, np.iinfo(integer).max
-    wrong = [item for item in flat if type(item) is not int or not lowest <= item <= highest]  # type: True is an int too
+    wrong = [
+        item for item in flat if type(item) is not int or not lowest <= item <= highest
+    ]  # not isinstance: True is an int too
     if wrong:
         raise RestError(400, f"Input '{name}': expected values of type {tensor.dtype}, got {_show(wrong[0])}")
     return np.array(flat, integer).reshape(shape)
@@ -200,12 +206,13 @@ def _bytes(value: Any, name: str, limits: Limits) -> bytes:
     return data
 
 
-def _values(array: np.ndarray) -> list:
+def _values(array: np.ndarray) -> Any:
+    """An array as nested lists for JSON, its bytes as text."""
     if array.dtype == object:
         text = np.empty(array.size, object)
         text[:] = [item.decode("utf-8", "replace") for item in array.ravel()]
         return text.reshape(array.shape).tolist()
-    if array.dtype == np.float32:  # by way of the shortest decimals: 0.2 for what is 0.20000000298 as a double
+    if array.dtype == np.float32:  # through the shortest decimals: 0.2 instead of 0.20000000298
         return array.astype("U16").astype(np.float64).tolist()
     return array.tolist()
 
@@ -214,14 +221,14 @@ def _is_object(value: Any) -> bool:
     return isinstance(value, dict) and value.keys() != {"b64"}
 
 
-def _names(signature: Signature) -> str:
-    return " and ".join(f"'{name}'" for name in sorted(signature))
+def _names(inputs: Inputs) -> str:
+    return " and ".join(f"'{name}'" for name in sorted(inputs))
 
 
 def _show(value: Any) -> str:
-    """A value in a few characters, however large it is."""
+    """A value in a few characters, whatever its size."""
     return reprlib.repr(value)
 
 
-def _json(value: Sequence | Mapping) -> bytes:
+def _json(value: Mapping[str, Any]) -> bytes:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()

@@ -1,6 +1,6 @@
 """An exported model as a server needs it: its name, version, signatures, and a function to call them.
 
-A folder goes in, a `Servable` comes out. Tagging in Python is `tagger`'s; JSON and HTTP are elsewhere.
+Takes a folder and returns a `Servable`. `rest` handles JSON, `app` handles HTTP.
 """
 
 from __future__ import annotations
@@ -12,43 +12,54 @@ from typing import Any
 
 import numpy as np
 
+from tfner.contract import PIECES, TEXT
 from tfner.errors import UserError
 from tfner.folder import SAVED_MODEL, load_saved_model, resolve
-from tfner.serving.rest import DEFAULT_SIGNATURE, INTEGERS, TEXT, RestError, Signature, Tensor
-
-PIECES = "pieces"  # the signature that every export has
+from tfner.serving.rest import INTEGERS, STRING, Inputs, RestError, Tensor
 
 
 @dataclass(frozen=True)
 class Servable:
     """A loaded version of a model.
 
-    `call` takes a signature's name and its inputs, and returns its outputs, arrays with one batch size (text as bytes);
-    it raises RestError where the graph refuses the inputs. `signature_def` is protobuf's JSON of all signatures.
+    Attributes:
+        name: the name in the model's address.
+        version: its version number.
+        folder: the folder of the version.
+        signatures: the inputs of each signature, by its name.
+        signature_def: all signatures as protobuf's JSON.
+        call: takes the name of a signature and its inputs, and returns its outputs: arrays with one batch size, text as bytes.
+            Raises RestError where the graph refuses the inputs.
     """
 
     name: str
     version: int
     folder: Path
-    signatures: Mapping[str, Signature]
+    signatures: Mapping[str, Inputs]
     signature_def: Mapping[str, Any]
     call: Callable[[str, Mapping[str, np.ndarray]], dict[str, np.ndarray]]
 
     @property
     def takes_text(self) -> bool:
-        """Whether it takes raw text; models without a WordPiece tokenizer take word pieces only."""
-        return DEFAULT_SIGNATURE in self.signatures
+        """Whether the model takes raw text. Models without a WordPiece tokenizer take only word pieces."""
+        return TEXT.name in self.signatures
 
 
 def load_servable(path: str | Path) -> Servable:
-    """Loads a version's folder, or of a folder of versions the highest; it is named after the folder of versions.
+    """Loads a model and calls it once, because the first call is slow.
 
-    Raises UserError where there is no model, it is damaged, or it was not exported by tfner.
+    Args:
+        path: the folder of a version, or a folder of versions, whose highest is used. The model is named after the folder of
+            versions.
+
+    Raises:
+        UserError: where the folder holds no model, or one that is damaged, that tfner did not export, or whose name cannot be
+            part of an address.
     """
     folder = resolve(path).absolute()
     name, version = (folder.parent.name, int(folder.name)) if folder.name.isdigit() else (folder.name, 1)
     if ":" in name:
-        raise UserError(f"{folder}: expected a name without a colon, which ends names in addresses: rename the folder")
+        raise UserError("expected a folder name without a colon, which ends the name in an address: rename the folder", folder)
     loaded = load_saved_model(folder)
     import tensorflow as tf
     from google.protobuf.json_format import MessageToDict
@@ -58,11 +69,12 @@ def load_servable(path: str | Path) -> Servable:
     definition = MessageToDict(
         stored.meta_graphs[0], preserving_proto_field_name=True, always_print_fields_with_no_presence=True
     )["signature_def"]
-    signatures = {key: _signature(definition[key]["inputs"]) for key in loaded.signatures}
-    if PIECES not in signatures or any(not _is_servable(signature) for signature in signatures.values()):
+    signatures = {key: _inputs(definition[key]["inputs"]) for key in loaded.signatures}
+    if PIECES.name not in signatures or any(not _is_servable(inputs) for inputs in signatures.values()):
         raise UserError(
-            f"{folder}: expected an export of tfner, with the signature {PIECES}, found {', '.join(signatures) or 'none'}: "
-            "export it with python -m tfner.export"
+            f"expected an export of tfner, with the signature {PIECES.name}, found {', '.join(signatures) or 'none'}: "
+            "export the model with python -m tfner.export",
+            folder,
         )
 
     def call(signature: str, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -74,18 +86,19 @@ def load_servable(path: str | Path) -> Servable:
         except tf.errors.ResourceExhaustedError as error:
             raise RestError(503, error.message.splitlines()[0]) from error
 
-    if DEFAULT_SIGNATURE in signatures:  # the first call is slow: not for a user to wait for
-        call(DEFAULT_SIGNATURE, {key: np.array([b"Hello"], object) for key in signatures[DEFAULT_SIGNATURE]})
+    if TEXT.name in signatures:
+        call(TEXT.name, {key: np.array([b"Hello"], object) for key in signatures[TEXT.name]})
     return Servable(name, version, folder, signatures, definition, call)
 
 
-def _signature(inputs: Mapping[str, Any]) -> Signature:
+def _inputs(definition: Mapping[str, Any]) -> Inputs:
+    """The inputs of a signature, from protobuf's JSON."""
     return {
         name: Tensor(tensor["dtype"], tuple(int(dim["size"]) for dim in tensor["tensor_shape"]["dim"]))
-        for name, tensor in inputs.items()
+        for name, tensor in definition.items()
     }
 
 
-def _is_servable(signature: Signature) -> bool:
-    """Whether all inputs are text or integers and start with a batch of any size."""
-    return all(tensor.dtype in (TEXT, *INTEGERS) and tensor.shape[:1] == (-1,) for tensor in signature.values())
+def _is_servable(inputs: Inputs) -> bool:
+    """Whether all inputs are text or integers, with a batch of any size as the first dimension."""
+    return all(tensor.dtype in (STRING, *INTEGERS) and tensor.shape[:1] == (-1,) for tensor in inputs.values())

@@ -1,8 +1,12 @@
-"""A tagger over a model in memory, such as one that was just trained."""
+"""A tagger over a model in memory, such as one that was just trained.
+
+Takes the function that computes the model's logits. Training and loading the model are left to others.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -15,17 +19,22 @@ class InMemoryTagger(RowTagger):
     """Tags with a function in memory.
 
     Args:
-        logits: from `input_ids` and `attention_mask`, int32, shape (batch, length), to logits, float32, shape (batch, length,
-            labels), as a TensorFlow tensor.
-        row_encoder: alignment, label set and row length.
+        logits: takes `input_ids` and `attention_mask`, int32, shape (batch, length), and returns logits, float32, shape (batch,
+            length, labels), as a TensorFlow tensor.
+        row_encoder: encodes sentences as rows; it holds the label set and the row length.
         config: the settings of the training.
     """
 
-    def __init__(self, logits: Callable, row_encoder: RowEncoder, config: Config):
+    def __init__(self, logits: Callable[[np.ndarray, np.ndarray], Any], row_encoder: RowEncoder, config: Config):
         super().__init__(row_encoder, config, f"the trained {config.variant}")
-        self.logits = logits
+        self._logits: Any = logits
 
     def probabilities(self, input_ids: np.ndarray, attention_mask: np.ndarray) -> np.ndarray:
         import tensorflow as tf
 
-        return tf.nn.softmax(self.logits(input_ids, attention_mask)).numpy()
+        self.check_open()
+        return tf.nn.softmax(self._logits(input_ids, attention_mask)).numpy()
+
+    def close(self) -> None:
+        super().close()
+        self._logits = None

@@ -1,4 +1,7 @@
-"""From the name of a model, a folder or an address, to its tagger."""
+"""Loads the tagger of a model that is named by its folder or its address.
+
+The kind of tagger follows from the name alone. Callers use only the interface of `Tagger`.
+"""
 
 from __future__ import annotations
 
@@ -14,10 +17,10 @@ def load_tagger(model: str | Path, **options: Any) -> Tagger:
     Args:
         model: the folder of an exported version, a folder of versions, whose highest is used, or the address of a served
             model, `http://HOST:8501/v1/models/NAME` or `grpc://HOST:8500/NAME`.
-        options: for an address, the keyword arguments of `ServedTagger`, such as `deadline`.
+        options: for an address, the keyword arguments of `ServedTagger`, such as `deadline`; a folder has none.
 
     Raises:
-        UserError: where there is no model, its files are incomplete or damaged, or its server does not answer.
+        UserError: where the model does not exist, its files are incomplete or damaged, or its server does not answer.
     """
     if is_address(model):
         from tfner.tagging.served import ServedTagger

@@ -1,7 +1,7 @@
-"""The interface of all taggers: texts or words in, entities out.
+"""The interface of all taggers: they take texts or words and return entities.
 
-`Tagger` is abstract. `RowTagger` is the part that all taggers share that run a model on rows of word pieces; where the model is
-(in memory, in a folder, in another runtime) is up to its subclasses.
+`Tagger` is abstract. `RowTagger` is the base of the taggers that run a model on rows of word pieces. Its subclasses decide
+where the model is: in memory, in a folder, or in another runtime.
 """
 
 from __future__ import annotations
@@ -27,15 +27,19 @@ TEXTS_PER_CHUNK = 4096
 
 Input = str | Sequence[str]
 """A text, or a sentence that is already split into words."""
+Progress = Callable[[Iterable[Any]], Iterable[Any]]
+"""Wraps the batches of a long run, to show its progress, as `tqdm` does."""
 
 
 class Tagger(ABC):
-    """Tags texts and words. It is a context manager that closes itself."""
+    """Tags texts and words. As a context manager, it closes itself at the end. A closed tagger raises UserError on use."""
 
     name: str
     """What the model is called in messages: its folder or its address."""
     config: Config | None = None
     """The settings of the training, or None where they are not known."""
+    closed: bool = False
+    """Whether `close` was called."""
 
     @property
     @abstractmethod
@@ -43,8 +47,16 @@ class Tagger(ABC):
         """The labels of the model, or None where they are not known."""
 
     @abstractmethod
-    def predict(self, sentences: Sequence[Sentence], progress: Callable[[Iterable], Iterable] = iter) -> list[Tagged]:
-        """Tags sentences, all of them together; their own tags are not used. One result per sentence, in order."""
+    def predict(self, sentences: Sequence[Sentence], progress: Progress = iter) -> list[Tagged]:
+        """Tags sentences and returns one result per sentence, in order. Their own tags are not used.
+
+        Args:
+            sentences: the sentences, all of which are tagged together.
+            progress: wraps the batches, to show the progress.
+
+        Raises:
+            UserError: where the tagger is closed, or its server does not answer.
+        """
 
     @abstractmethod
     def _tag(self, inputs: Sequence[Input]) -> Iterator[list[Entity]]:
@@ -65,20 +77,27 @@ class Tagger(ABC):
 
         `chunk` inputs are tagged together, which bounds memory; rows of similar length share a batch.
 
-        Raises UserError for an input that is neither, and for half of a surrogate pair, which is not a character.
+        Raises UserError for an input that is neither, for half of a surrogate pair, which is not a character, and as `predict`
+        does.
         """
         inputs = iter(inputs)
         while some := list(islice(inputs, chunk)):
             for item in some:
-                utf8_size(item)
+                utf8_size(item)  # raises for an input that cannot be tagged
             yield from self._tag(some)
 
     def warnings(self) -> list[str]:
         """One line for each kind of loss in everything tagged so far, such as words without pieces."""
         return []
 
-    def close(self) -> None:  # noqa: B027  nothing has to be released by default
-        """Releases what the tagger holds: its model, its connections."""
+    def close(self) -> None:
+        """Releases what the tagger holds: its model, its connections. Closing it again does nothing."""
+        self.closed = True
+
+    def check_open(self) -> None:
+        """Raises UserError where the tagger is closed."""
+        if self.closed:
+            raise UserError("the tagger of this model is closed: load the model again with load_tagger", self.name)
 
     def __enter__(self) -> Tagger:
         return self
@@ -98,7 +117,7 @@ class RowTagger(Tagger):
     """Tags with a model that takes rows of word pieces.
 
     Args:
-        row_encoder: alignment, label set and row length.
+        row_encoder: encodes sentences as rows; it holds the label set and the row length.
         config: the settings of the training.
         name: what the model is called in messages.
     """
@@ -108,19 +127,28 @@ class RowTagger(Tagger):
     def __init__(self, row_encoder: RowEncoder, config: Config, name: str):
         self.row_encoder, self.config, self.name = row_encoder, config, name
         self.report = EncodingReport()
-        """What was encoded, and what was lost, in everything tagged so far."""
+        """Counts of what was encoded, and of what was lost, in everything tagged so far."""
 
     @abstractmethod
     def probabilities(self, input_ids: np.ndarray, attention_mask: np.ndarray) -> np.ndarray:
-        """The model: from int32 arrays of shape (batch, length) to float32 probabilities of shape (batch, length, labels)."""
+        """Runs the model.
+
+        Args:
+            input_ids: ids of word pieces, int32, shape (batch, length).
+            attention_mask: 1 for a word piece, 0 for padding, int32, shape (batch, length).
+
+        Returns:
+            The probability of each label, float32, shape (batch, length, labels).
+        """
 
     @property
     def labels(self) -> LabelSet:
         return self.row_encoder.labels
 
-    def predict(self, sentences: Sequence[Sentence], progress: Callable[[Iterable], Iterable] = iter) -> list[Tagged]:
+    def predict(self, sentences: Sequence[Sentence], progress: Progress = iter) -> list[Tagged]:
         from tfner.modeling.batches import apply_to_rows  # imports TensorFlow, which starting a command does not need
 
+        self.check_open()
         encoded = self.row_encoder.encode([Sentence(s.words, (), s.document) for s in sentences])
         self.report += encoded.report
         values = apply_to_rows(self.probabilities, encoded.rows, self.row_encoder.pad_id, progress)
@@ -138,17 +166,18 @@ class RowTagger(Tagger):
 
 
 def joined_offsets(words: Sequence[str]) -> list[tuple[int, int]]:
-    """Where words are in their text joined by single spaces, half-open, in characters."""
+    """The offsets of words in the text that joins them by single spaces, half-open, in characters."""
     ends = list(accumulate((len(word) + 1 for word in words), initial=0))[1:]
     return [(end - 1 - len(word), end - 1) for word, end in zip(words, ends, strict=True)]
 
 
 def utf8_size(item: Input) -> int:
-    """The size in bytes of a text, or of words joined by spaces, in UTF-8. Raises UserError for what is neither."""
+    """The size in bytes of a text, or of words joined by spaces, in UTF-8.
+
+    Raises UserError for an input that is neither, and for half of a surrogate pair, which has no UTF-8.
+    """
     if not isinstance(item, str) and not (isinstance(item, Sequence) and all(isinstance(word, str) for word in item)):
-        raise UserError(
-            f"expected a text or a sequence of words, got {item!r:.60}: decode bytes, and leave out what is missing"
-        )
+        raise UserError(f"expected a text or a sequence of words, got {item!r:.60}: decode bytes, and leave out missing values")
     text = item if isinstance(item, str) else " ".join(item)
     try:
         return len(text.encode())

@@ -1,7 +1,7 @@
-"""One request to a server that speaks TF Serving's REST or gRPC API: where it stands, how it is asked, how it refuses.
+"""Sends one request to a server with TF Serving's REST or gRPC API.
 
-An address and a signature's input go in, its outputs come out as lists, or a `Refusal` in one vocabulary for both APIs.
-Nothing is tried twice here and no tensor is understood. REST needs the standard library alone.
+Takes the input of a signature and returns its outputs as lists, or raises a `Refusal`, whose kinds are the same for both APIs.
+`client` sends a request again where that helps. REST needs only the standard library.
 """
 
 from __future__ import annotations
@@ -12,102 +12,66 @@ import json
 import re
 import threading
 import time
+import weakref
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Protocol
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import quote
 
 from tfner.errors import UserError, one_line
-
-EXPECTED = "http://HOST:8501/v1/models/NAME or grpc://HOST:8500/NAME, either with /versions/NUMBER or /labels/LABEL behind it"
+from tfner.tagging.address import Address
 
 UNAVAILABLE, NOT_FOUND, TOO_LARGE, TOO_LATE = "unavailable", "not found", "too large", "too late"
-INVALID, FAILED, FOREIGN = "invalid", "failed", "foreign"  # a foreign answer is not one of TF Serving's
+INVALID, FAILED, FOREIGN = "invalid", "failed", "foreign"  # foreign: the answer does not come from TF Serving
 _HTTP = {400: INVALID, 404: NOT_FOUND, 413: TOO_LARGE, 429: UNAVAILABLE, 502: UNAVAILABLE, 503: UNAVAILABLE, 504: TOO_LATE}
 _GRPC = {"UNAVAILABLE": UNAVAILABLE, "RESOURCE_EXHAUSTED": UNAVAILABLE, "NOT_FOUND": NOT_FOUND, "DEADLINE_EXCEEDED": TOO_LATE}
 _GRPC |= {"INVALID_ARGUMENT": INVALID, "FAILED_PRECONDITION": INVALID, "UNIMPLEMENTED": FOREIGN}
-_STATES = ("UNKNOWN", "START", "LOADING", "AVAILABLE", "UNLOADING", "END")  # of a model's version, in TF Serving's words
+_STATES = ("UNKNOWN", "START", "LOADING", "AVAILABLE", "UNLOADING", "END")  # of a version, as TF Serving names them
 
 
 class Refusal(Exception):
-    """A server's answer that is none: `kind` is one of the words above."""
+    """A request that was not answered. `kind` is one of the constants above."""
 
     def __init__(self, kind: str, reason: str):
         super().__init__(one_line(reason, 300))
-        # its words say more than its status: TF Serving's batching and tfner.serve refuse large requests as invalid ones
+        # the reason tells more than the status: TF Serving's batching and tfner.serve refuse large requests as invalid
         large = re.search(r"larger than max(imum input batch size)?\b|expected (strings of )?at most", reason)
         self.kind = TOO_LARGE if large else kind
 
 
-@dataclass(frozen=True)
-class Address:
-    """Where a model is served. `host` has the port in it; `prefix` is what a proxy puts before `/v1/models`."""
-
-    scheme: str
-    host: str
-    prefix: str
-    model: str
-    version: int | None = None
-    label: str | None = None
-
-    @classmethod
-    def parse(cls, text: str) -> Address:
-        """Raises UserError for anything that does not look like `EXPECTED`."""
-        try:
-            parts = urlsplit(text.strip())
-            good = parts.scheme in ("http", "https", "grpc") and parts.hostname and not parts.query and not parts.username
-            good = good and (parts.port or parts.scheme != "grpc")  # raises ValueError for a port that is none
-        except ValueError:
-            good = False
-        models = "" if good and parts.scheme == "grpc" else "/v1/models"
-        tail = r"/([^/:]+)(?:/versions/(\d+)|/labels/([^/:]+))?/?"
-        found = re.fullmatch(rf"(|/.*?){models}{tail}" if models else rf"(){tail}", parts.path) if good else None
-        if not found:
-            raise UserError(f"{text}: not the address of a served model: expected {EXPECTED}")
-        prefix, model, version, label = found.groups()
-        return cls(
-            parts.scheme, parts.netloc, prefix, unquote(model), int(version) if version else None, label and unquote(label)
-        )
-
-    @property
-    def path(self) -> str:
-        """The path of the model in TF Serving's REST API."""
-        return f"{self.prefix}/v1/models/{quote(self.model, safe='')}"
-
-    def __str__(self) -> str:
-        which = f"/versions/{self.version}" if self.version is not None else f"/labels/{self.label}" if self.label else ""
-        return f"{self.scheme}://{self.host}{self.path if self.scheme != 'grpc' else '/' + self.model}{which}"
-
-
 class Transport(Protocol):
-    """What a `ServedTagger` asks of a server. Both raise `Refusal`, of kind `TOO_LATE` after `seconds`."""
+    """The requests that a client sends. Each raises `Refusal` where it is not answered, of kind `TOO_LATE` after `seconds`."""
 
-    def predict(self, signature: str, name: str, rows: list, seconds: float) -> Mapping[str, list]:
+    def predict(self, signature: str, name: str, rows: list[Any], seconds: float) -> Mapping[str, list[Any]]:
         """All outputs of a signature with one string input called `name`, as nested lists."""
 
     def states(self, seconds: float) -> dict[int, str]:
-        """The state (one of TF Serving's words, such as `LOADING`) of every version of the model that the server knows."""
+        """The state of every version of the model that the server knows, as TF Serving names it, such as `LOADING`."""
+
+    def close(self) -> None:
+        """Closes the connections."""
 
 
 def connect(address: Address) -> Transport:
-    """The transport that an address asks for. Raises UserError where gRPC is not installed."""
+    """The transport for an address. Raises UserError where it is gRPC, which is not installed."""
     return Grpc(address) if address.scheme == "grpc" else Rest(address)
 
 
 class Rest:
-    """TF Serving's REST API, over connections that stay open: one a thread, as `http.client` cannot share them."""
+    """TF Serving's REST API. Each thread has a connection that stays open, because `http.client` cannot share one."""
 
     def __init__(self, address: Address):
         self.address = address
         self._threads = threading.local()
+        self._connections: weakref.WeakSet[http.client.HTTPConnection] = weakref.WeakSet()
+        self._lock = threading.Lock()
 
-    def predict(self, signature: str, name: str, rows: list, seconds: float) -> Mapping[str, list]:
-        which = str(self.address).partition(self.address.path)[2]
+    def predict(self, signature: str, name: str, rows: list[Any], seconds: float) -> Mapping[str, list[Any]]:
         body = json.dumps({"signature_name": signature, "inputs": {name: rows}}, ensure_ascii=False).encode()
-        answer = self._exchange("POST", f"{self.address.path}{quote(which)}:predict", body, seconds)
+        answer = self._exchange("POST", f"{self.address.path}{quote(self.address.selection)}:predict", body, seconds)
         if not isinstance(answer.get("outputs"), dict):
             raise Refusal(FOREIGN, f"expected an object with outputs, got {json.dumps(answer)[:100]}")
-        return answer["outputs"]
+        outputs: dict[str, list[Any]] = answer["outputs"]
+        return outputs
 
     def states(self, seconds: float) -> dict[int, str]:
         answer = self._exchange("GET", self.address.path, None, seconds)
@@ -116,15 +80,20 @@ class Rest:
         except (KeyError, TypeError, ValueError):
             raise Refusal(FOREIGN, f"expected model_version_status, got {json.dumps(answer)[:100]}") from None
 
+    def close(self) -> None:
+        with self._lock:
+            for connection in self._connections:
+                connection.close()
+
     def _exchange(self, method: str, path: str, body: bytes | None, seconds: float) -> dict[str, Any]:
         end = time.monotonic() + seconds
         try:
             status, reason, content = self._send(method, path, body, end)
         except TimeoutError as error:
-            self._close()
+            self._drop()
             raise Refusal(TOO_LATE, str(error)) from error
         except (OSError, http.client.HTTPException) as error:
-            self._close()
+            self._drop()
             raise Refusal(UNAVAILABLE, str(error) or type(error).__name__) from error
         try:
             answer = json.loads(content)
@@ -134,27 +103,35 @@ class Rest:
             return answer
         if isinstance(answer, dict) and isinstance(answer.get("error"), str):
             raise Refusal(_HTTP.get(status, FAILED), answer["error"])
-        # a proxy before the server may refuse in words of its own; what else is not JSON comes from another kind of server
+        # a proxy before the server may refuse without JSON; any other answer that is not JSON comes from another kind of server
         kind = _HTTP.get(status, FOREIGN) if status not in (400, 404) else FOREIGN
         raise Refusal(kind, f"HTTP {status} {reason}: {content[:100].decode(errors='replace')}")
 
-    def _send(self, method: str, path: str, body: bytes | None, end: float) -> tuple[int, str, bytes]:
-        connection = getattr(self._threads, "connection", None)
+    def _connection(self) -> http.client.HTTPConnection:
+        """The connection of this thread."""
+        connection: http.client.HTTPConnection | None = getattr(self._threads, "connection", None)
         if connection is None:
             secure = self.address.scheme == "https"
             kind = http.client.HTTPSConnection if secure else http.client.HTTPConnection
             connection = self._threads.connection = kind(self.address.host)
+            with self._lock:
+                self._connections.add(connection)
+        return connection
+
+    def _send(self, method: str, path: str, body: bytes | None, end: float) -> tuple[int, str, bytes]:
+        """Status, reason and content of the answer. Raises OSError or HTTPException where there is none."""
+        connection = self._connection()
         connection.timeout = _left(end)
         if connection.sock is None:
             connection.connect()
-        socket = connection.sock  # the connection forgets it where the server will close it, but the timeouts still hold
+        socket = connection.sock  # the connection drops it where the server will close it, but the timeouts must still be set
         socket.settimeout(_left(end))
-        # who finds a request too large may hang up in the middle of it; the answer is there to be read all the same
+        # a server that finds a request too large may close the connection in the middle of it; its answer can still be read
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             connection.request(method, path, body, {"Content-Type": "application/json"} if body else {})
         with connection.getresponse() as response:
             content, length = b"", response.length
-            # by single reads: the timeout holds for one, and a server that drips would never end
+            # by single reads: the timeout is for one read, and a server that sends byte by byte would never exceed it
             while (length is None or len(content) < length) and (chunk := response.read1()):
                 content += chunk
                 socket.settimeout(_left(end))
@@ -162,12 +139,14 @@ class Rest:
                 raise http.client.IncompleteRead(content, length - len(content))
             return response.status, response.reason, content
 
-    def _close(self) -> None:
-        self._threads.connection.close()
+    def _drop(self) -> None:
+        """Closes the connection of this thread; the next request opens another."""
+        self._connection().close()
         self._threads.connection = None
 
 
 def _left(end: float) -> float:
+    """The seconds until `end`. Raises TimeoutError where it has passed."""
     left = end - time.monotonic()
     if left <= 0:
         raise TimeoutError("timed out")
@@ -182,19 +161,21 @@ class Grpc:
             import grpc
             from tensorflow_serving.apis import model_service_pb2_grpc, prediction_service_pb2_grpc
         except ImportError as error:
-            raise UserError(f"{address}: gRPC is not installed ({error}): pip install tensorflow-serving-api") from error
+            raise UserError(
+                f"gRPC is not installed ({one_line(error)}): pip install tensorflow-serving-api", str(address)
+            ) from error
         self.address = address
         options = {
-            "grpc.max_send_message_length": -1,  # the server says what is too large
+            "grpc.max_send_message_length": -1,  # the server decides what is too large
             "grpc.max_receive_message_length": -1,
-            "grpc.initial_reconnect_backoff_ms": 100,  # or a server that comes up is found a second later only
+            "grpc.initial_reconnect_backoff_ms": 100,  # with the default, a server that starts is found a second later
             "grpc.max_reconnect_backoff_ms": 2000,
         }
-        channel = grpc.insecure_channel(address.host, options=list(options.items()))
-        self._predict = prediction_service_pb2_grpc.PredictionServiceStub(channel).Predict
-        self._status = model_service_pb2_grpc.ModelServiceStub(channel).GetModelStatus
+        self._channel = grpc.insecure_channel(address.host, options=list(options.items()))
+        self._predict = prediction_service_pb2_grpc.PredictionServiceStub(self._channel).Predict
+        self._status = model_service_pb2_grpc.ModelServiceStub(self._channel).GetModelStatus
 
-    def predict(self, signature: str, name: str, rows: list, seconds: float) -> Mapping[str, list]:
+    def predict(self, signature: str, name: str, rows: list[Any], seconds: float) -> Mapping[str, list[Any]]:
         import numpy as np
         import tensorflow as tf
         from tensorflow_serving.apis import predict_pb2
@@ -208,7 +189,7 @@ class Grpc:
         request.inputs[name].CopyFrom(tf.make_tensor_proto(rows, tf.string))
         outputs = self._call(self._predict, request, seconds).outputs
 
-        def values(array: np.ndarray) -> list:
+        def values(array: np.ndarray) -> Any:
             if array.dtype != object:
                 return array.tolist()
             return np.array([s.decode() for s in array.flat], object).reshape(array.shape).tolist()
@@ -223,8 +204,11 @@ class Grpc:
         answer = self._call(self._status, request, seconds)
         return {one.version: _STATES[one.state // 10] for one in answer.model_version_status}
 
+    def close(self) -> None:
+        self._channel.close()
+
     @staticmethod
-    def _call(method, request, seconds: float):
+    def _call(method: Any, request: Any, seconds: float) -> Any:
         import grpc
 
         try:
