@@ -82,8 +82,8 @@ def split_files(folder: Path) -> dict[str, Path]:
         for split in splits:
             if split in matched:
                 raise UserError(
-                    f"expected one {split} file, found {matched[split].name} and {path.name} among {names}: rename one or move it "
-                    f"to another folder ({_RULE})",
+                    f"expected one {split} file, found {matched[split].name} and {path.name} among {names}: rename one or "
+                    f"move it to another folder ({_RULE})",
                     folder,
                 )
             matched[split] = path
