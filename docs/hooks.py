@@ -28,6 +28,43 @@ PACKAGE = Path(tfner.__file__).parent
 ERRORS = Path(__file__).parent.parent / "tests" / "golden" / "errors.json"
 WINGS = ("ground", "evaluation", "serving", "demo", "data", "modeling", "tagging", "training", "exports", "commands")
 """In the order of the imports. The ground and the commands are the modules that are in no folder."""
+TOPICS = {
+    "argument": "Arguments and settings",
+    "setting": "Arguments and settings",
+    "preset": "Arguments and settings",
+    "label": "Labels and tags",
+    "scheme": "Labels and tags",
+    "sentence": "Labels and tags",
+    "tag_": "Labels and tags",
+    "conll": "Corpora: CoNLL columns",
+    "jsonl": "Corpora: JSON lines",
+    "files": "Corpora: files and folders",
+    "load": "Corpora: files and folders",
+    "demo": "Corpora: files and folders",
+    "hub": "Corpora: the Hugging Face hub",
+    "input": "Texts to tag",
+    "encoder": "Encoders and tokenizers",
+    "tokenizer": "Encoders and tokenizers",
+    "variant": "Encoders and tokenizers",
+    "row": "Words to word pieces",
+    "output": "Output folders",
+    "model": "Model folders",
+    "saved_model": "Model folders",
+    "state": "Model folders",
+    "train": "Training",
+    "evaluat": "Evaluation",
+    "export": "Exports",
+    "onnx": "Exports",
+    "transformers": "Exports",
+    "serv": "Servers and clients",
+    "address": "Servers and clients",
+    "client": "Servers and clients",
+    "rest": "Servers and clients",
+    "grpc": "Servers and clients",
+    "tagg": "Tagging in Python",
+}
+"""Beginnings of the keys in `ERRORS`, and the sections that they are shown in, in the order of the page."""
+OTHER = "Others"
 _PUBLIC = {"tfner.tagging.load": "load_tagger", "tfner.tagging.tagger": "Tagger", "tfner.data.load": "load_corpus"} | {
     "tfner.labels": "(Entity|LabelSet)",
     "tfner.config": "Config",
@@ -90,14 +127,28 @@ def _shape(field: Field) -> str:
 
 
 def errors() -> str:
-    """A table of the errors: the situation, and the message with its remedy. The Python form is shown where it differs."""
-    rows = []
+    """A section for each topic with a table of its errors. The Python form of a message is shown where it differs.
+
+    Messages that differ in numbers only are shown once.
+    """
+    topics: dict[str, dict[str, tuple[str, str]]] = {}
     for key, texts in sorted(json.loads(ERRORS.read_text("utf-8")).items()):
+        topic = next((topic for prefix, topic in TOPICS.items() if key.startswith(prefix)), OTHER)
         message = _code(texts["command line"])
         if texts["python"] != texts["command line"]:
             message += f"<br>in Python: {_code(texts['python'])}"
-        rows.append((key.replace("_", " "), message))
-    return _table(("situation", "message"), rows)
+        row = (re.sub(r"_+", " ", key).strip(), message)
+        topics.setdefault(topic, {}).setdefault(without_numbers(texts["command line"]), row)
+    return "\n\n".join(
+        f"## {topic}\n\n{_table(('situation', 'message'), topics[topic].values())}"
+        for topic in dict.fromkeys([*TOPICS.values(), OTHER])
+        if topic in topics
+    )
+
+
+def without_numbers(text: str) -> str:
+    """A message with every number replaced, to compare it with others."""
+    return re.sub(r"-?\d+(\.\d+)?", "0", text)
 
 
 def modules(wing: str) -> str:
