@@ -131,16 +131,19 @@ def errors() -> str:
 
     Messages that differ in numbers only are shown once.
     """
-    topics: dict[str, dict[str, tuple[str, str]]] = {}
+    topics: dict[str, list[tuple[str, str]]] = {}
+    shown: set[str] = set()
     for key, texts in sorted(json.loads(ERRORS.read_text("utf-8")).items()):
+        if (general := without_numbers(texts["command line"])) in shown:
+            continue
+        shown.add(general)
         topic = next((topic for prefix, topic in TOPICS.items() if key.startswith(prefix)), OTHER)
         message = _code(texts["command line"])
         if texts["python"] != texts["command line"]:
             message += f"<br>in Python: {_code(texts['python'])}"
-        row = (re.sub(r"_+", " ", key).strip(), message)
-        topics.setdefault(topic, {}).setdefault(without_numbers(texts["command line"]), row)
+        topics.setdefault(topic, []).append((re.sub(r"_+", " ", key).strip(), message))
     return "\n\n".join(
-        f"## {topic}\n\n{_table(('situation', 'message'), topics[topic].values())}"
+        f"## {topic}\n\n{_table(('situation', 'message'), topics[topic])}"
         for topic in dict.fromkeys([*TOPICS.values(), OTHER])
         if topic in topics
     )
