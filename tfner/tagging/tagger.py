@@ -108,7 +108,7 @@ class Tagger(ABC):
     @staticmethod
     def load(model: str | Path, **options: Any) -> Tagger:
         """The tagger of a model's folder or address: another name of `load_tagger`."""
-        from tfner.tagging.load import load_tagger
+        from tfner import load_tagger  # by its public name: `tfner.tagging.load` imports this module
 
         return load_tagger(model, **options)
 
