@@ -18,7 +18,7 @@ def folder(tmp_path):
     return tmp_path
 
 
-def test_the_report_counts_notes_and_aligns_tags_under_words(folder):
+def test_the_report_has_counts_notes_and_tags_under_words(folder):
     report = explore(load_corpus(folder, unseen_labels="keep"))
     assert report.split("\n\n", 1)[1].splitlines() == [
         "           train  test",
@@ -31,7 +31,7 @@ def test_the_report_counts_notes_and_aligns_tags_under_words(folder):
         "  ZOO          0     1",
         "",
         "note: train: tags converted from IOB1 to IOB2",
-        "note: test: ZOO stands 1 times (first in sentence 1) and never in train: it can only be missed",
+        "note: label ZOO occurs once in test (first in sentence 1) but not in train; it can only be missed",
         "",
         "train 1",
         "Ada   Lovelace lives in Rome",
@@ -61,7 +61,7 @@ def test_pos_is_counted_per_tag(tmp_path):
     ]
 
 
-def test_json_is_all_that_standard_output_gets(folder, capsys):
+def test_json_prints_the_counts_alone(folder, capsys):
     assert main([str(folder), "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == {
         "train": {"sentences": 2, "documents": 1, "words": 6, "entities": {"PER": 1, "LOC": 1, "ZOO": 0}},
@@ -74,16 +74,19 @@ def test_without_arguments_it_shows_the_embedded_corpus(capsys):
     assert capsys.readouterr().out.startswith("demo, ner: 9 labels")
 
 
-@pytest.mark.parametrize("arguments", [["./nowhere"], ["demo", "--sentences", "-1"]])
-def test_a_mistake_is_one_line_and_exit_code_2(arguments, capsys):
+@pytest.mark.parametrize(
+    ("arguments", "about"), [(["./nowhere"], "./nowhere"), (["demo", "--sentences", "-1"], "--sentences -1")]
+)
+def test_a_mistake_is_one_line_and_exit_status_2(arguments, about, capsys):
     assert main(arguments) == 2
     captured = capsys.readouterr()
     assert captured.out == ""
-    assert captured.err.startswith("error: ")
+    assert captured.err.startswith(f"error: {about}: ")
     assert captured.err.count("\n") == 1
 
 
-def test_help_comes_quickly():
+def test_help_shows_defaults_and_is_quick():
     started = time.monotonic()
-    subprocess.run([sys.executable, "-m", "tfner.explore", "--help"], check=True, capture_output=True)
+    run = subprocess.run([sys.executable, "-m", "tfner.explore", "--help"], check=True, capture_output=True, text=True)
     assert time.monotonic() - started < 2  # seconds
+    assert {"[demo]", "[3]", "[ner]"} <= set(run.stdout.split())

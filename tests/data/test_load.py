@@ -22,17 +22,16 @@ def totals(counts):
     return [(of["sentences"], of["documents"], of["words"], sum(of["entities"].values())) for of in counts.values()]
 
 
-def test_conll2003_has_its_known_counts(assets):
-    corpus = load_corpus(assets / "data/conll2003")
-    counts = corpus.counts()
+def test_conll2003_has_its_known_counts(conll2003):
+    counts = conll2003.counts()
     assert list(counts) == ["train", "validation", "test"]
     assert totals(counts) == [(14041, 946, 203621, 23499), (3250, 216, 51362, 5942), (3453, 231, 46435, 5648)]
     assert counts["test"]["entities"] == {"PER": 1617, "ORG": 1661, "LOC": 1668, "MISC": 702}
-    assert corpus.labels == CONLL_LABELS
-    first = corpus.splits["train"][0]
+    assert conll2003.labels == CONLL_LABELS
+    first = conll2003.splits["train"][0]
     assert " ".join(first.words) == "EU rejects German call to boycott British lamb ."
     assert first.tags == ("B-ORG", "O", "B-MISC", "O", "O", "O", "B-MISC", "O", "O")
-    assert "test: tags converted from IOB1 to IOB2" in corpus.notes
+    assert "test: tags converted from IOB1 to IOB2" in conll2003.notes
 
 
 def test_conll2003_has_pos_and_chunk_tags(assets):

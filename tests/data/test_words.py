@@ -5,7 +5,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tfner.data.load import load_corpus
 from tfner.data.words import PATTERN, split_words
 
 
@@ -15,7 +14,7 @@ def words(text):
 
 @pytest.mark.parametrize(
     "line",
-    [  # the words, with | between them; the text is the line without |, and with a space for " |" and "| "
+    [  # `|` separates the words; the text is the line without it
         "The |U.S. |team |beat |F.C. |Porto |3-1 |on |1996-08-22|.",
         "U.S.-led |forces |near |St. |Louis|, |Mr. |J.J.Lehto |said|.",
         "Germany|'s |O'Brien |met |d'Affaires |N'Diaye|'s |team |at |o'clock|.",
@@ -37,7 +36,7 @@ def words(text):
         "great|👍🏽|👩\u200d👩\u200d👧 |☀\ufe0f",
     ],
 )
-def test_text_is_split_as_conll_corpora_are(line):
+def test_text_is_split_as_in_conll_corpora(line):
     assert words(line.replace("|", "")) == [word.strip() for word in line.split("|")]
 
 
@@ -53,7 +52,7 @@ TEXTS = st.text() | st.text("aZ9é\u0301'’.-,:/@#&$%+!?() \n\u00a0\u200b\u200d
 
 
 @given(TEXTS)
-def test_every_character_but_white_space_is_in_exactly_one_word(text):
+def test_every_character_other_than_white_space_is_in_exactly_one_word(text):
     spans = split_words(text)
     assert all(start < end for start, end in spans)
     assert all(before[1] <= after[0] for before, after in pairwise(spans))
@@ -67,17 +66,18 @@ def test_a_combining_mark_stays_with_its_letter(text):
     assert not any(re.match("[^\\W_][\u0300-\u036f]", text[i - 1 : i + 1]) for i in ends)
 
 
-@settings(deadline=None)  # the first example waits for the import
+@pytest.mark.slow
+@settings(deadline=None)  # the first example includes the import
 @given(TEXTS)
-def test_the_pattern_means_the_same_in_a_tensorflow_graph(text):
-    import tensorflow as tf  # here: collecting the tests need not wait for it
+def test_the_pattern_matches_the_same_words_in_a_tensorflow_graph(text):
+    import tensorflow as tf  # collecting the tests does not need it
 
     marked = tf.strings.regex_replace(text, f"({PATTERN})", "<\\1>").numpy().decode()
     assert marked == "".join(f"<{part}>" if is_word else part for part, is_word in parts(text))
 
 
 def parts(text):
-    """The words of a text and what is between them, each with whether it is a word."""
+    """The words of a text and the parts between them, each with whether it is a word."""
     position = 0
     for start, end in split_words(text):
         yield text[position:start], False
@@ -87,8 +87,8 @@ def parts(text):
 
 
 @pytest.mark.parametrize(("split", "sentences", "of_words"), [("validation", 0.99, 0.999), ("test", 0.98, 0.999)])
-def test_sentences_of_conll2003_joined_by_spaces_are_split_into_their_words(assets, split, sentences, of_words):
-    found = load_corpus(assets / "data/conll2003").splits[split]
+def test_sentences_of_conll2003_joined_by_spaces_are_split_into_their_words(conll2003, split, sentences, of_words):
+    found = conll2003.splits[split]
     same = kept = 0
     for sentence in found:
         again = words(" ".join(sentence.words))
@@ -99,6 +99,6 @@ def test_sentences_of_conll2003_joined_by_spaces_are_split_into_their_words(asse
 
 
 def boundaries(of_words):
-    """Where each word starts and ends, white space not counted."""
+    """The starts and ends of the words, in characters other than white space."""
     ends = [sum(map(len, of_words[: i + 1])) for i in range(len(of_words))]
     return set(zip([0, *ends], ends, strict=False))

@@ -47,7 +47,8 @@ def sentence_lines(lines: Iterable[str]) -> Iterator[SentenceLines | None]:
     Args:
         lines: lines with or without their `\\n`. Splitting at other characters would split words that contain U+0085 or U+2028.
     """
-    first, sentence = 0, []
+    first = 0
+    sentence: list[str] = []
     for number, line in enumerate(lines, start=1):
         line = line.rstrip(" \t\r\n")
         mark = DOCUMENT_MARK in line and columns(line)[0] == DOCUMENT_MARK

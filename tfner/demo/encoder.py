@@ -1,7 +1,7 @@
-"""The embedded encoder: a small BERT with a vocabulary made from the embedded corpus, which has learnt nothing yet.
+"""The embedded encoder: a small untrained BERT with a vocabulary from the embedded corpus.
 
-In goes nothing, out comes an ordinary transformers model folder in the user's cache. Its weights are drawn from a seed, but for
-heads that start at a word's neighbours: it knows no language, and learns all it will know in the training.
+Takes a folder, by default in the user's cache, and writes an ordinary transformers model folder there. Its weights come from a
+seed, except that attention heads start by looking at the neighbours of a word. It knows no language before training.
 """
 
 from __future__ import annotations
@@ -9,19 +9,22 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-import tempfile
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from tfner.demo.corpus import demo_corpus
 from tfner.errors import UserError
+from tfner.folder import publish
 
 ENCODER_SEED = 0
-OFTEN, OFTEN_CAPITALISED = 3, 60  # times in train: a word becomes one piece
-SHARED_BY = 5  # words with a beginning or ending in common: it becomes a piece
-ENCODER = {
+OFTEN, OFTEN_CAPITALISED = 3, 60
+"""How often a word in lower case, or any other word, has to occur in train to become one piece."""
+SHARED_BY = 5
+"""How many words have to share a beginning or an ending for it to become a piece."""
+ENCODER: dict[str, Any] = {
     "hidden_size": 128,
     "num_hidden_layers": 3,
     "num_attention_heads": 4,
@@ -29,24 +32,28 @@ ENCODER = {
     "max_position_embeddings": 512,
     "initializer_range": 0.02,
 }
-POSITION_UNITS = 32  # of a hidden vector: kept for the position at the start; a head's size
+POSITION_UNITS = 32
+"""Units of a hidden vector that initially hold only the position. This is also the size of a head."""
 POSITION_SCALE = 0.04
-LOOK_AT = (-1, 1, -2, 2)  # places from a word at which the heads start to look
-SHARPNESS = 1.2  # of that look, as a factor of queries and keys
+LOOK_AT = (-1, 1, -2, 2)
+"""For each head, the distance in pieces at which it initially looks."""
+SHARPNESS = 1.2
+"""How strongly it looks there: the factor of its queries and keys."""
 KERNEL_SCALE = 0.5
 _FILES = ("config.json", "vocab.txt", "tokenizer.json", "tokenizer_config.json", "model.safetensors")
 _SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 
 
-def demo_encoder(folder: Path | None = None) -> Path:
-    """The folder of the embedded encoder, made on the first call: a small cased BERT that has learnt nothing yet.
+def demo_encoder(folder: str | Path | None = None) -> Path:
+    """The folder of the embedded encoder, written on the first call.
 
-    Its WordPiece vocabulary comes from the train split of `demo_corpus()`, its weights from a seed (`_initial_weights` says
-    how), the same in every process and without touching anyone's random state. `folder` is where to put it; by default a
-    subfolder of the user's cache (`$XDG_CACHE_HOME` or `~/.cache`). It is written beside and renamed into place, and
-    used again when complete.
+    Its files are the same in every process, and nobody's random state is changed. Several processes may call this at once.
 
-    Raises UserError where the folder cannot be written.
+    Args:
+        folder: where to write it. By default it is a subfolder of the user's cache (`$XDG_CACHE_HOME` or `~/.cache`).
+
+    Raises:
+        UserError: where the folder holds other files, or cannot be written.
     """
     if folder is None:
         cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
@@ -55,28 +62,15 @@ def demo_encoder(folder: Path | None = None) -> Path:
     if _complete(folder):
         return folder
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        beside = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+        _remove_incomplete(folder)
+        publish(folder, _write_encoder)
     except OSError as error:
-        raise UserError(
-            f"the embedded encoder needs a folder to write to, but {folder.parent} cannot be written ({error.strerror}): "
-            "set XDG_CACHE_HOME to a folder that can"
-        ) from error
-    try:
-        _write_encoder(beside)
-        beside.chmod(0o755)
-        if folder.is_dir() and not _complete(folder):
-            others = sorted(path.name for path in folder.iterdir() if path.name not in (*_FILES, "special_tokens_map.json"))
-            if others:
-                raise UserError(f"{folder} holds something else ({others[0]}): name a new folder for the embedded encoder")
-            shutil.rmtree(folder)
-        try:
-            beside.rename(folder)
-        except OSError:
-            if not _complete(folder):  # otherwise another process was faster
-                raise
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
+        if not _complete(folder):  # otherwise another process was faster
+            raise UserError(
+                f"the embedded encoder cannot be written here ({error.strerror or error}): set the environment variable "
+                "XDG_CACHE_HOME to a folder that can be written",
+                folder,
+            ) from error
     return folder
 
 
@@ -84,18 +78,30 @@ def _complete(folder: Path) -> bool:
     return all((folder / name).is_file() for name in _FILES)
 
 
+def _remove_incomplete(folder: Path) -> None:
+    """Removes a folder with only some of the files. Raises UserError where it holds others."""
+    if not folder.is_dir():
+        return
+    others = sorted(path.name for path in folder.iterdir() if path.name not in (*_FILES, "special_tokens_map.json"))
+    if others:
+        raise UserError(
+            f"expected a new folder for the embedded encoder, found {', '.join(others[:5])}: choose another folder", folder
+        )
+    shutil.rmtree(folder)
+
+
 def _fingerprint() -> str:
-    """Changes with whatever decides the encoder's contents."""
+    """A short hash of everything that determines the encoder's files."""
     settings = repr((sorted(ENCODER.items()), ENCODER_SEED, POSITION_UNITS, POSITION_SCALE, LOOK_AT, SHARPNESS, KERNEL_SCALE))
     return hashlib.sha256("\n".join(["1", settings, *_vocabulary()]).encode()).hexdigest()[:12]
 
 
 def _vocabulary() -> list[str]:
-    """Word pieces in the order of their ids, from the train split of `demo_corpus()`.
+    """The word pieces in the order of their ids, from the train split of `demo_corpus()`.
 
-    Special tokens; every printable ASCII and Latin-1 character alone and as a continuation (so that no ordinary word becomes
-    [UNK] whole); words that occur often; beginnings and endings that several words share. Rare words, most names among them,
-    come in pieces, so that the model learns to read names it has not seen.
+    They are the special tokens; every printable ASCII and Latin-1 character, alone and as a continuation, so that no ordinary
+    word becomes [UNK]; frequent words; and beginnings and endings that several words share. Rare words, which include most
+    names, are split into pieces, so the model learns to read names that it has not seen.
     """
     words = Counter(word for sentence in demo_corpus().splits["train"] for word in sentence.words)
     pieces = [word for word, count in words.items() if count >= (OFTEN if word.islower() else OFTEN_CAPITALISED)]
@@ -110,7 +116,7 @@ def _vocabulary() -> list[str]:
 
 
 def _write_encoder(folder: Path) -> None:
-    """Writes the model folder: no TensorFlow, and nobody's random state, is needed for it."""
+    """Writes the files of the model, without TensorFlow."""
     from safetensors.numpy import save_file
     from transformers import BertConfig, BertTokenizerFast
 
@@ -124,17 +130,17 @@ def _write_encoder(folder: Path) -> None:
 
 
 def _initial_weights(vocabulary_size: int) -> dict[str, np.ndarray]:
-    """Seeded start values for a BERT by PyTorch's names, float32; kernels have shape (outputs, inputs).
+    """The initial weights of a BERT from a seed, float32, by PyTorch's names; kernels have shape (outputs, inputs).
 
-    Kernels are normal with deviation `KERNEL_SCALE`/sqrt(inputs), LayerNorms ones, biases zeros. Word embeddings leave the
-    first `POSITION_UNITS` units free; there positions are sines and cosines, and in every layer the heads start with
-    queries and keys that meet `LOOK_AT` places from a word. A few thousand sentences do not teach a random BERT where a
-    word's neighbours are; this start does.
+    Kernels are normal with standard deviation `KERNEL_SCALE` / sqrt(inputs), LayerNorms are ones, biases are zeros. Word
+    embeddings are zero in the first `POSITION_UNITS` units, where positions are sines and cosines. In every layer, the queries
+    and keys of the heads match at the distances `LOOK_AT`. A few thousand sentences do not teach a random BERT where the
+    neighbours of a word are, so the weights encode it.
     """
     rng = np.random.default_rng(ENCODER_SEED)
     units, hidden, wide = POSITION_UNITS, ENCODER["hidden_size"], ENCODER["intermediate_size"]
     pairs, size = units // 2, hidden // ENCODER["num_attention_heads"]
-    frequencies = np.pi * 0.01 ** (np.arange(pairs) / (pairs - 1))  # radians per place
+    frequencies = np.pi * 0.01 ** (np.arange(pairs) / (pairs - 1))  # radians per piece
     angles = np.arange(ENCODER["max_position_embeddings"])[:, None] * frequencies
     weights: dict[str, np.ndarray] = {}
 
@@ -145,11 +151,6 @@ def _initial_weights(vocabulary_size: int) -> dict[str, np.ndarray]:
 
     def norm(name: str) -> None:
         weights[f"{name}.weight"], weights[f"{name}.bias"] = np.ones(hidden, np.float32), np.zeros(hidden, np.float32)
-
-    def turn(places: int) -> np.ndarray:
-        """Maps the position units of place p to those of p + places; shape (units, units)."""
-        cos, sin = np.diag(np.cos(places * frequencies)), np.diag(np.sin(places * frequencies))
-        return np.block([[cos, sin], [-sin, cos]])
 
     for kind, rows in (("word", vocabulary_size), ("token_type", 2)):
         table = rng.normal(scale=0.02, size=(rows, hidden)).astype(np.float32)
@@ -163,10 +164,10 @@ def _initial_weights(vocabulary_size: int) -> dict[str, np.ndarray]:
         name = f"encoder.layer.{layer}"
         query, key = (dense(f"{name}.attention.self.{part}", hidden, hidden) for part in ("query", "key"))
         for head, places in enumerate(LOOK_AT):
-            rows = slice(head * size, (head + 1) * size)
-            for kernel, start in ((query, turn(places)), (key, np.eye(units))):
-                kernel[rows] *= 0.25
-                kernel[rows, :units] = SHARPNESS * start
+            own = slice(head * size, (head + 1) * size)
+            for kernel, start in ((query, _shift(places * frequencies)), (key, np.eye(units))):
+                kernel[own] *= 0.25
+                kernel[own, :units] = SHARPNESS * start
         dense(f"{name}.attention.self.value", hidden, hidden)
         dense(f"{name}.attention.output.dense", hidden, hidden)
         norm(f"{name}.attention.output.LayerNorm")
@@ -175,3 +176,9 @@ def _initial_weights(vocabulary_size: int) -> dict[str, np.ndarray]:
         norm(f"{name}.output.LayerNorm")
     dense("pooler.dense", hidden, hidden)
     return weights
+
+
+def _shift(angles: np.ndarray) -> np.ndarray:
+    """Rotates pairs of position units by angles (radians, shape (pairs,)); shape (2 pairs, 2 pairs)."""
+    cos, sin = np.diag(np.cos(angles)), np.diag(np.sin(angles))
+    return np.block([[cos, sin], [-sin, cos]])

@@ -1,8 +1,9 @@
-"""The words of the embedded corpus: name lists, a lexicon with Penn Treebank tags, and sentence templates by kind of document.
+"""The language of the embedded corpus: lists of names, a lexicon with Penn Treebank tags, and sentence templates.
 
-Data only, written for this project; ``demo.py`` reads it. In a template ``(a|b|)`` chooses, ``<rule>`` is replaced from
-``RULES``, ``{slot}`` is filled with a name or a number, ``word/TAG`` overrides the lexicon (``word/SBAR``: a preposition that
-starts a clause), ``~`` ends a chunk where the tags would not, and ``[`` ``]`` print round brackets.
+This module is data alone, written for this project. `tfner.demo.names` reads the lists of names, `tfner.demo.documents` reads
+the rest. In a template, `(a|b|)` is a choice, `<rule>` is replaced with a template from `RULES`, and `{slot}` is filled with a
+name or a number. `word/TAG` overrides the lexicon (`word/SBAR` is a preposition that starts a clause), `~` ends a chunk where
+the tags do not, and `[` and `]` become round brackets.
 """
 
 from __future__ import annotations
@@ -48,14 +49,14 @@ Tunis Turin Utrecht Vienna Vilnius Warsaw Zagreb Zurich
     "Ald Bran Card Dun Els Fen Garr Hark Ing Jess Kell Lang Mor Nor Ors Pell Quar Rad Stan Thorn Ul Ver Walt Yar",
     "en ford ham ton wick ville burg stad",
 )
-# names of people that are places as well: with Sofia above and the -ton names, they need their context
+# names of people and of places: as with Sofia and the names in -ton above, only the context tells which
 SHARED = _words("""
 Arden Ashby Barton Bentley Burnley Calder Chester Clifton Colby Dalton Denver Douglas Durham Easton Florence Georgia
 Hamilton Holland Houston Kent Kingston Lincoln Milton Newton Paisley Preston Selby Sheffield Shelby Stafford Sydney Victoria
 Warwick Washington Wellington Winston York
 """)
 
-# country, adjective, people
+# the country, its adjective, its people
 COUNTRIES = [
     line.split()
     for line in """
@@ -127,7 +128,7 @@ PARTIES = [
 DAYS = _words("Monday Tuesday Wednesday Thursday Friday Saturday Sunday")
 MONTHS = _words("January February March April May June July August September October November December")
 
-# slot: type and patterns; in a pattern ``@list`` is one of its names, other words stand as they are
+# slot: entity type and patterns; in a pattern, `@list` is a name from that list, and other words are kept as they are
 NAMES = {
     "person": ("PER", ["@given @surname"] * 5 + ["@initial @surname"]),
     "given": ("PER", ["@given"]),
@@ -533,7 +534,7 @@ RULES = {
     ],
 }
 
-# headline, then (the first sentences in order) lead, then sentences drawn without repetition
+# kind of document: headlines, first sentences, and other sentences, which are drawn without repetition
 DOCUMENTS = {
     "soccer": (
         [
