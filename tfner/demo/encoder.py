@@ -87,7 +87,7 @@ def _remove_incomplete(folder: Path) -> None:
         raise UserError(
             f"expected a new folder for the embedded encoder, found {', '.join(others[:5])}: choose another folder", folder
         )
-    shutil.rmtree(folder)
+    shutil.rmtree(folder, ignore_errors=True)  # another process may be removing it too
 
 
 def _fingerprint() -> str:
