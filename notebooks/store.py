@@ -1,6 +1,8 @@
-"""Runs a notebook in a clean folder and stores it with its outputs: ``python notebooks/store.py 01_compare_variants.ipynb``.
+"""Runs notebooks in an empty folder and stores them with their outputs.
 
-Pictures are kept in 200 colours, which makes them less than half the size. Needs the extra ``test``.
+    python notebooks/store.py 01_compare_variants.ipynb
+
+Pictures are reduced to 200 colours, which less than halves their size. Needs the extra `test`.
 """
 
 import base64
@@ -18,7 +20,7 @@ FOLDER = Path(__file__).parent
 
 
 def run(name: str) -> nbformat.NotebookNode:
-    """The notebook, run from top to bottom beside an empty folder of models."""
+    """Runs a notebook from top to bottom, next to an empty folder of models, and returns it with its outputs."""
     with tempfile.TemporaryDirectory() as folder:
         beside = Path(folder) / "notebooks"
         beside.mkdir()
@@ -29,7 +31,7 @@ def run(name: str) -> nbformat.NotebookNode:
 
 
 def shrink(notebook: nbformat.NotebookNode) -> None:
-    """Takes out what differs between machines, and most colours of pictures."""
+    """Removes the metadata that differs between machines, and most colours of the pictures."""
     notebook.metadata = {"kernelspec": notebook.metadata["kernelspec"], "language_info": {"name": "python"}}
     for cell in notebook.cells:
         cell.metadata.pop("execution", None)
