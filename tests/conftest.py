@@ -1,13 +1,15 @@
+import fcntl
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from support import tiny
+from support import tiny, trainings
 
 
 @pytest.fixture(scope="session")
 def assets() -> Path:
-    """The folder of real corpora and encoders; tests that need it are skipped where there is none."""
+    """The folder of real corpora and encoders; tests that need it are skipped if it is not given."""
     folder = os.environ.get("TFNER_TEST_ASSETS")
     if not folder:
         pytest.skip("TFNER_TEST_ASSETS is not set: it names the folder with the real corpora and encoders")
@@ -15,6 +17,59 @@ def assets() -> Path:
 
 
 @pytest.fixture(scope="session")
-def exported(tmp_path_factory) -> Path:
+def built_once(tmp_path_factory) -> Callable[[str, Callable[[Path], object]], Path]:
+    """A function that lets `build` fill a folder, once for all processes of pytest-xdist, and returns the folder."""
+    base = tmp_path_factory.getbasetemp()
+    root = base.parent if os.environ.get("PYTEST_XDIST_WORKER") else base
+
+    def make(name: str, build: Callable[[Path], object]) -> Path:
+        folder, done = root / name, root / f"{name}.done"
+        with (root / f"{name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not done.exists():
+                folder.mkdir(exist_ok=True)
+                build(folder)
+                done.touch()
+        return folder
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def exported(built_once) -> Path:
     """The folder of a version exported from a tiny random model that finds entities of all types."""
-    return tiny.exported_model(tmp_path_factory.mktemp("exported"))
+    from tfner.folder import resolve
+
+    return resolve(built_once("exported", tiny.exported_model) / "finetune")
+
+
+@pytest.fixture(scope="session")
+def corpus(built_once) -> Path:
+    """The folder of a small corpus of columns, the beginning of the embedded one."""
+    return built_once("corpus", trainings.write_corpus)
+
+
+@pytest.fixture(scope="session")
+def small_encoder(built_once) -> Path:
+    """The folder of a tiny random BERT with two layers."""
+    return built_once("small-encoder", lambda folder: tiny.model_folder(folder, "bert", num_hidden_layers=2))
+
+
+@pytest.fixture(scope="session")
+def model(built_once, corpus) -> Path:
+    """The folder of a finetune model, trained on `corpus` until it finds some entities. Do not write to it."""
+    folder = built_once("finetune-training", lambda folder: trainings.train_model(folder, "finetune", corpus))
+    return folder / "finetune"
+
+
+@pytest.fixture(scope="session")
+def models(built_once, corpus, small_encoder, model) -> dict[str, Path]:
+    """For each variant the folder of a trained model; the other two have the small encoder. Do not write to them."""
+
+    def briefly(variant: str) -> Path:
+        def build(folder: Path) -> None:
+            trainings.train_model(folder, variant, corpus, **trainings.brief(small_encoder))
+
+        return built_once(f"{variant} training", build) / variant
+
+    return {"finetune": model, "head": briefly("head"), "replace": briefly("replace")}

@@ -1,6 +1,7 @@
-"""`python -m tfner.export`: makes the next version of a model from its training state, or a folder for another runtime.
+"""`python -m tfner.export`: exports a training state again, as the next version or as a folder for another runtime.
 
-A model's folder goes in, a new folder beside the earlier ones comes out. What a format looks like is its module's matter.
+Takes the folder of a model and returns a new folder beside the earlier ones. Each format is defined in its own module of
+`tfner.exports`.
 """
 
 from __future__ import annotations
@@ -35,23 +36,24 @@ def export(
         state: the number of the training state in it [the latest].
         format: a key of `EXPORT_FORMATS`.
         output: the folder to make [the model's next version; for other formats the next number in `folder/FORMAT`].
-        say: is given every line for the terminal.
+        say: called with each line for the terminal.
 
     Returns:
         The new folder.
 
     Raises:
-        UserError: where there is no such training state, or it is damaged; where the format cannot hold the model, or needs a
-            package that is not installed; where `output` exists.
+        UserError: if the training state is missing or damaged, the format cannot hold the model or needs a package that is not
+            installed, or `output` exists.
     """
     folder = Path(folder).expanduser()
     if format not in EXPORT_FORMATS:
         raise UserError(f"{setting('format', format)}: expected one of {', '.join(EXPORT_FORMATS)}")
     found = versions(folder / TRAINING)
     if not found or (state is not None and state not in found):
+        wanted = "a training state" if state is None else setting("state", state)
         raise UserError(
-            f"expected a training state {folder / TRAINING / str(state or 'N')}, found {', '.join(map(str, found)) or 'none'}; "
-            f"python -m tfner.train --output {quote(folder)} makes one",
+            f"expected {wanted} in {TRAINING}/, found {', '.join(map(str, found)) or 'none'}: train with "
+            f"python -m tfner.train --output {quote(folder)}",
             folder,
         )
     parent = folder if format == "savedmodel" else folder / format

@@ -16,7 +16,7 @@ from tfner.training.request import check_request
 
 @dataclass(frozen=True)
 class Trained:
-    """The result of a training: the folder of the exported version, the rows of its epochs, and its scores by split."""
+    """The result of a training: the folder of the exported version, a row for each epoch, and the scores by split."""
 
     folder: Path
     history: list[dict[str, float]]
@@ -26,14 +26,14 @@ class Trained:
 def train(config: Config, say: Callable[[str], None] = print) -> Trained:
     """Trains, scores validation and test, and exports.
 
-    Ctrl-C ends the epochs; the best weights so far are still scored and exported.
+    Ctrl-C ends the training; the best weights so far are still scored and exported.
 
     Args:
         config: the settings.
-        say: is given every line for the terminal.
+        say: called with each line for the terminal.
 
     Raises:
-        UserError: for a request that cannot be carried out; nothing is written then.
+        UserError: for a request that cannot be carried out. Nothing is written then.
     """
     corpus = check_request(config)
     with quiet_imports():

@@ -1,4 +1,4 @@
-"""Folders for ONNX Runtime: every variant and architecture gives the logits that TensorFlow gives, padding included."""
+"""ONNX Runtime gives the logits of TensorFlow for every variant and architecture, with padding."""
 
 import functools
 import json
@@ -8,14 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from support import tiny
+from support.errors import refused
 from transformers import AutoTokenizer
 
 from tfner import export
 from tfner import folder as folders
 from tfner.config import Config
-from tfner.errors import UserError
 from tfner.exports import onnx as onnx_format
-from tfner.exports.transformers import SETTINGS
 from tfner.modeling.variants import build_model, logits_function
 
 onnxruntime = pytest.importorskip("onnxruntime", reason="onnxruntime is not installed: pip install -e '.[onnx]'")
@@ -25,14 +24,14 @@ MODELS = {
     "bert": ("finetune", {"precision": "bfloat16"}),
     "distilbert": ("replace", {}),
     "roberta": ("head", {"precision": "float16"}),
-    "electra": ("head", {"head_activation": "gelu"}),  # Keras's own, with Erfc
+    "electra": ("head", {"head_activation": "gelu"}),  # Keras implements it with Erfc
 }
-"""What each architecture is tried with: every conversion takes its seconds."""
+"""The variant and settings of each architecture. A conversion takes seconds, so each has only one."""
 
 
 @pytest.fixture(scope="session")
 def exported(tmp_path_factory):
-    """By architecture: the training state and the folder that was exported from it; each is made once."""
+    """A function from an architecture to its training state and the folder exported from it; each is made once."""
 
     @functools.cache
     def make(kind: str) -> tuple[Path, Path]:
@@ -44,9 +43,9 @@ def exported(tmp_path_factory):
 
 
 def in_float32(state):
-    """The model of a training state as it would be, had it been trained in float32."""
-    config = replace(Config.from_json((state / "config.json").read_text("utf-8")), precision="float32")
-    model = build_model(config.variant, str(state / "encoder"), len(tiny.LABELS), config, weights=False)
+    """The model of a training state in float32."""
+    config = replace(Config.from_json((state / folders.CONFIG).read_text("utf-8")), precision="float32")
+    model = build_model(config.variant, str(state / folders.ENCODER), len(tiny.LABELS), config, weights=False)
     model.load_weights(state / folders.WEIGHTS)
     return model
 
@@ -69,23 +68,25 @@ def test_onnx_runtime_gives_the_same_logits(exported, kind):
         np.testing.assert_allclose(found[mask == 1], logits(ids, mask).numpy()[mask == 1], atol=1e-4)
 
 
-def test_the_folder_has_what_using_it_takes(exported):
+def test_the_folder_has_all_files_and_the_code_of_its_card_runs(exported):
     state, folder = exported("roberta")
     assert folder == state.parents[1] / "onnx" / "1"
     config = json.loads((folder / "config.json").read_text("utf-8"))
     assert config["label2id"] == {name: i for i, name in enumerate(tiny.LABELS)}
     assert "architectures" not in config  # no class of transformers has this head
-    card = (folder / "README.md").read_text("utf-8")
+    card = (folder / folders.CARD).read_text("utf-8")
     assert "onnxruntime.InferenceSession" in card
     assert "probabilities" not in card  # the SavedModel's signature
-    assert {p.name for p in folder.iterdir()} >= {SETTINGS, "scores.json", "tokenizer.json", "model.onnx"}
-    # the lines of the card
+    assert {p.name for p in folder.iterdir()} >= {folders.SETTINGS, folders.SCORES, "tokenizer.json", "model.onnx"}
+    # the code of the card
     inputs = AutoTokenizer.from_pretrained(folder)(["Peter said in Nice", "Nice"], padding=True, return_tensors="np")
     logits = onnxruntime.InferenceSession(folder / "model.onnx").run(["logits"], dict(inputs))[0]
     assert logits.shape == (*inputs["input_ids"].shape, len(tiny.LABELS))
 
 
-def test_a_missing_converter_is_one_line(monkeypatch):
-    monkeypatch.setattr(onnx_format, "find_spec", lambda name: None)
-    with pytest.raises(UserError, match=r"tf2onnx is not installed: pip install -e '.\[onnx\]'"):
-        onnx_format.require_tf2onnx()
+def test_weights_too_large_for_a_protobuf_message_are_refused(exported, monkeypatch):
+    state, _ = exported("electra")
+    model = in_float32(state)
+    monkeypatch.setattr(onnx_format, "MAX_BYTES", 1000)
+    with refused("onnx_too_large", setting="format"):
+        onnx_format.onnx_graph(model, Config(variant="head"), state)

@@ -1,4 +1,4 @@
-"""Folders for PyTorch transformers: the same numbers come out, with PyTorch where it is installed and through its files."""
+"""Exports for PyTorch transformers give the same logits, read into TensorFlow, and in PyTorch if it is installed."""
 
 import functools
 import json
@@ -9,31 +9,31 @@ import pytest
 import tf_keras as keras
 from safetensors import safe_open
 from support import tiny
+from support.errors import refused
 from transformers import AlbertConfig, AutoTokenizer, TFAutoModelForTokenClassification
 from transformers.modeling_tf_pytorch_utils import convert_tf_weight_name_to_pt_weight_name
 
 from tfner import export
 from tfner.config import make_config
-from tfner.errors import UserError
-from tfner.exports.transformers import CLASSES, SETTINGS, pytorch_weights
-from tfner.folder import check_output, next_number
+from tfner.exports.transformers import CLASSES, pytorch_weights
+from tfner.folder import CARD, SCORES, SETTINGS, check_output, next_version
 from tfner.modeling.pretrained import load_tokenizer
 from tfner.modeling.variants import build_model, logits_function
 from tfner.training import state as states
 
 VARIANTS = {"bert": "finetune", "distilbert": "replace", "roberta": "finetune", "electra": "replace"}
 VARIANTS |= {"camembert": "finetune", "xlm-roberta": "replace"}
-"""What each architecture is tried with: names and layers do not depend on one another, and every model takes its seconds."""
+"""The variant of each architecture. A model takes seconds, and the two are independent, so each has only one."""
 
 
 @pytest.fixture(scope="session")
 def exported(tmp_path_factory):
-    """By architecture: the Keras model and the folder that was exported from it; each is made once."""
+    """A function from an architecture to the Keras model and the folder exported from it; each is made once."""
 
     @functools.cache
     def make(kind: str) -> tuple[keras.Model, Path]:
         folder = tiny.trained_folder(tmp_path_factory.mktemp(kind), kind, VARIANTS[kind])
-        model, _, _ = states.load_state(folder / "training" / "1")
+        model = states.load_state(folder / "training" / "1").model
         return model, export.export(folder, format="transformers")
 
     return make
@@ -45,11 +45,11 @@ def batch(folder: Path) -> tuple[np.ndarray, np.ndarray]:
 
 @pytest.mark.parametrize("kind", VARIANTS)
 def test_the_files_hold_the_same_model(exported, kind):
-    """transformers 4 reads PyTorch's files into its TensorFlow classes, so this needs no PyTorch."""
+    """transformers 4 reads PyTorch files into its TensorFlow classes, so this test does not need PyTorch."""
     model, folder = exported(kind)
     read, info = TFAutoModelForTokenClassification.from_pretrained(folder, output_loading_info=True)
     assert not (info["missing_keys"] or info["unexpected_keys"] or info["mismatched_keys"])
-    with safe_open(folder / "model.safetensors", "numpy") as file:  # the names in full: reading forgives a missing prefix
+    with safe_open(folder / "model.safetensors", "numpy") as file:  # full names: reading accepts a missing prefix
         names = {convert_tf_weight_name_to_pt_weight_name(w.name, tf_weight_shape=w.shape)[0] for w in read.weights}
         assert set(file.keys()) == names
     ids, mask = batch(folder)
@@ -82,7 +82,7 @@ def test_a_pretrained_model_gets_the_same_names(exported):
     assert pytorch_weights(pretrained, config).keys() == pytorch_weights(model, config).keys()
 
 
-def test_config_says_what_the_model_is(exported):
+def test_the_config_describes_the_model(exported):
     _, folder = exported("electra")
     config = json.loads((folder / "config.json").read_text("utf-8"))
     assert config["architectures"] == ["ElectraForTokenClassification"]
@@ -94,7 +94,7 @@ def test_config_says_what_the_model_is(exported):
         assert file.metadata() == {"format": "pt"}
 
 
-def test_distilbert_counts_its_layers_by_its_own_name(exported):
+def test_the_config_of_distilbert_has_its_own_name_for_layers(exported):
     _, folder = exported("distilbert")
     config = json.loads((folder / "config.json").read_text("utf-8"))
     assert config["n_layers"] == tiny.SIZES["distilbert"]["n_layers"] - 1
@@ -102,7 +102,7 @@ def test_distilbert_counts_its_layers_by_its_own_name(exported):
 
 
 @pytest.mark.parametrize("kind", tiny.ARCHITECTURES)
-def test_the_tokenizer_is_that_of_the_training_and_knows_the_longest_row(exported, kind):
+def test_the_tokenizer_is_that_of_the_training_with_the_longest_row(exported, kind):
     _, folder = exported(kind)
     mine, theirs = load_tokenizer(str(folder.parents[1] / "training" / "1" / "encoder")), AutoTokenizer.from_pretrained(folder)
     assert mine(tiny.WORDS, is_split_into_words=True)["input_ids"] == theirs(tiny.WORDS, is_split_into_words=True)["input_ids"]
@@ -110,52 +110,35 @@ def test_the_tokenizer_is_that_of_the_training_and_knows_the_longest_row(exporte
     assert theirs.model_max_length == (positions - 2 if kind == "roberta" else positions)
 
 
-def test_the_card_tells_this_format_and_no_path_of_the_export(exported):
+def test_the_card_describes_this_format(exported):
     _, folder = exported("bert")
-    card = (folder / "README.md").read_text("utf-8")
+    card = (folder / CARD).read_text("utf-8")
     assert card.startswith("---\nlibrary_name: transformers\n")
     assert 'pipeline("token-classification", FOLDER, aggregation_strategy="first")' in card
     assert f"All settings: `{SETTINGS}`" in card
     assert "probabilities" not in card  # the SavedModel's signature
-    assert {p.name for p in folder.iterdir()} >= {SETTINGS, "scores.json", "config.json", "model.safetensors", "tokenizer.json"}
+    assert {p.name for p in folder.iterdir()} >= {SETTINGS, SCORES, "config.json", "model.safetensors", "tokenizer.json"}
 
 
-def test_a_number_is_added_each_time_and_training_goes_on(exported):
+def test_each_export_gets_the_next_number_and_training_can_continue(exported):
     _, first = exported("bert")
     model = first.parents[1]
     assert first == model / "transformers" / "1"
     assert export.export(model, format="transformers") == model / "transformers" / "2"
     check_output(model)
-    assert next_number(model) == 2
+    assert next_version(model) == 2
 
 
-def test_head_is_refused_and_leaves_nothing(tmp_path, capsys):
+def test_variant_head_is_refused_and_nothing_is_written(tmp_path):
     model = tiny.trained_folder(tmp_path, "bert", "head")
-    assert export.main([str(model), "--format", "transformers"]) == 2
-    message = capsys.readouterr().err
-    assert message.startswith("error: --format transformers: expected variant finetune or replace, got head")
-    assert "--format onnx" in message
+    with refused("transformers_has_no_head", setting="format"):
+        export.export(model, format="transformers")
     assert [p.name for p in model.iterdir()] == ["training"]
 
 
-def test_an_encoder_without_an_equal_class_is_refused_by_name(tmp_path):
+def test_an_encoder_without_an_equal_class_is_refused(tmp_path):
     sizes = {"hidden_size": 24, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 28, "vocab_size": 40}
     AlbertConfig(embedding_size=16, **sizes).save_pretrained(tmp_path)
     config = make_config("standard")
-    with pytest.raises(UserError, match=r"expected an encoder of type bert, .*got albert"):
+    with refused("transformers_has_no_class", setting="format"):
         pytorch_weights(build_model("finetune", str(tmp_path), 3, config, weights=False), config)
-
-
-def test_an_existing_folder_is_left_alone(exported, tmp_path, capsys):
-    _, folder = exported("bert")
-    argv = [str(folder.parents[1]), "--format", "transformers", "--json", "--output"]
-    assert export.main([*argv, str(tmp_path)]) == 2
-    assert "expected a new folder, but it exists" in capsys.readouterr().err
-    assert export.main([*argv, str(tmp_path / "new")]) == 0
-    assert json.loads(capsys.readouterr().out) == {"folder": str(tmp_path / "new")}
-    assert (tmp_path / "new" / "model.safetensors").is_file()
-
-
-def test_an_unknown_format_is_refused(tmp_path, capsys):
-    assert export.main([str(tmp_path), "--format", "torchscript"]) == 2
-    assert "expected one of savedmodel, transformers, onnx, got 'torchscript'" in capsys.readouterr().err

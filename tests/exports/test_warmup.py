@@ -1,4 +1,4 @@
-"""The warm-up requests of an export: read back as TF Serving reads them, each is answered by the model it lies in."""
+"""The model answers each warm-up request of its export, read as TF Serving reads it."""
 
 import shutil
 
@@ -7,17 +7,18 @@ import tensorflow as tf
 from support import tiny
 from tensorflow_serving.apis import prediction_log_pb2
 
+from tfner.contract import SIGNATURES
 from tfner.exports.warmup import write_warmup
-from tfner.folder import WARMUP
+from tfner.folder import EXTRA, WARMUP
 from tfner.tagging.load import load_tagger
 
 
 def answers(folder, signatures):
-    """Writes the requests of a SavedModel and runs each; gives their signatures and the shapes of their inputs."""
+    """Writes the requests of a SavedModel and runs them; returns the signature and the input shapes of each."""
     write_warmup(folder, signatures)
     loaded = tf.saved_model.load(str(folder)).signatures
     found = []
-    for record in tf.data.TFRecordDataset(str(folder / WARMUP)):
+    for record in tf.data.TFRecordDataset(str(folder / EXTRA / WARMUP)):
         log = prediction_log_pb2.PredictionLog.FromString(record.numpy())
         assert log.WhichOneof("log_type") == "predict_log"
         request = log.predict_log.request
@@ -35,12 +36,12 @@ def copy(exported, tmp_path):
 
 
 def test_an_export_is_warmed_up_for_texts_and_words_of_several_sizes(copy):
-    load_tagger(copy)  # registers the ops of an export
-    found = answers(copy, ("pieces", "serving_default", "words"))
+    load_tagger(copy)  # registers the operations of an export
+    found = answers(copy, [signature.name for signature in SIGNATURES])
     assert found[:4] == [("serving_default", (batch,)) for batch in (1, 1, 8, 8)]
     assert found[4:] == [("words", (batch, words)) for batch in (1, 8) for words in (18, 90)]
 
 
-def test_a_model_for_pieces_alone_is_warmed_up_with_pieces(tmp_path):
+def test_a_model_that_takes_only_pieces_is_warmed_up_with_pieces(tmp_path):
     folder = tiny.exported_model(tmp_path, "roberta")
     assert answers(folder, ["pieces"]) == [("pieces", (batch, 32), (batch, 32)) for batch in (1, 8)]

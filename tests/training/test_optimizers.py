@@ -19,7 +19,7 @@ def some_gradients(step, scale=1.0):
 
 
 def reference(values, gradients_of_steps, rates, decay=0.01, clip=1.0, new=(), factor=1.0, b1=0.9, b2=0.999, epsilon=1e-6):
-    """AdamW in float64 as the papers write it: gradients clipped together, decay apart from the moments and not of vectors."""
+    """AdamW in float64 as in the papers: gradients clipped together, decoupled weight decay, none for vectors."""
     values = [np.array(v, np.float64) for v in values]
     m, v = [np.zeros_like(x) for x in values], [np.zeros_like(x) for x in values]
     for t, (gradients, rate) in enumerate(zip(gradients_of_steps, rates, strict=True), 1):
@@ -74,7 +74,7 @@ def test_biases_and_norms_do_not_decay():
     close(variables, [x * 0.95 if x.ndim > 1 else x for x in start])
 
 
-def test_gradients_are_clipped_together_not_one_by_one():
+def test_gradients_are_clipped_by_their_common_norm():
     variables = some_variables()
     optimizer = AdamW(1.0, weight_decay=0.0, global_clipnorm=1.0, beta_1=0.0, beta_2=0.0, epsilon=1e3)
     start = [v.numpy() for v in variables]
@@ -87,9 +87,9 @@ def test_gradients_are_clipped_together_not_one_by_one():
 
 
 @pytest.mark.parametrize("clip", [None, 0.7])
-def test_rows_of_an_embedding_move_by_sparse_gradients_as_by_dense_ones(clip):
+def test_sparse_gradients_move_the_rows_of_an_embedding_as_dense_ones_do(clip):
     table = np.random.default_rng(1).normal(size=(6, 4)).astype(np.float32)
-    ids = tf.constant([[1, 4, 1], [0, 4, 1]])  # rows that occur once, twice, three times, and never
+    ids = tf.constant([[1, 4, 1], [0, 4, 1]])  # rows 0, 1 and 4 occur once, three times and twice, the others never
     results = []
     for dense in (False, True):
         variable, bias = tf.Variable(table), tf.Variable([0.5, -0.5, 1.0, 2.0])
@@ -108,10 +108,10 @@ def test_rows_of_an_embedding_move_by_sparse_gradients_as_by_dense_ones(clip):
     np.testing.assert_array_equal(results[0][0][never], table[never])
 
 
-def test_rows_that_are_used_now_and_then_keep_their_momenta_and_catch_up_on_decay():
+def test_rows_that_some_steps_do_not_use_keep_their_momenta_and_decay_later():
     table = np.random.default_rng(2).normal(size=(3, 4)).astype(np.float32)
     gradients = np.random.default_rng(3).normal(size=(4, 3, 4)).astype(np.float32)
-    uses = [[0, 1], [1], [1], [1, 0]]  # of rows, by step
+    uses = [[0, 1], [1], [1], [1, 0]]  # the rows that each step uses
     rates = [0.01, 0.02, 0.03, 0.04]
     variable, decay = tf.Variable(table), 0.1
     optimizer = AdamW(keras.optimizers.schedules.PiecewiseConstantDecay([0, 1, 2], rates), decay, global_clipnorm=None)
@@ -141,7 +141,7 @@ def test_without_warmup_the_rate_starts_at_its_peak():
     assert [float(WarmupLinearDecay(1.0, 0, 4)(i)) for i in range(5)] == [1.0, 0.75, 0.5, 0.25, 0.0]
 
 
-def test_with_nothing_but_warmup_the_rate_only_rises():
+def test_with_warmup_alone_the_rate_only_rises():
     values = [float(WarmupLinearDecay(1.0, 4, 4)(i)) for i in range(4)]
     assert values[:3] == [0.25, 0.5, 0.75] and all(np.isfinite(values))
     assert values[3] == 1.0
@@ -152,7 +152,7 @@ def test_the_rate_is_never_negative_and_never_above_its_peak():
     assert min(values) == 0.0 and max(values) == 1.0
 
 
-def test_variables_that_are_not_new_keep_the_plain_rate():
+def test_only_new_variables_get_the_multiplied_rate():
     old, new = tf.Variable([[1.0]]), tf.Variable([[1.0]])
     optimizer = AdamW(0.01, weight_decay=0.0, new_variables=[new], new_factor=10.0, global_clipnorm=None)
     optimizer.apply_gradients([(tf.constant([[1.0]]), old), (tf.constant([[1.0]]), new)])
@@ -189,7 +189,7 @@ def test_loss_scaling_of_float16_takes_the_step_of_the_unscaled_gradients():
     new = [i for i, v in enumerate(model.trainable_variables) if any(v is w for w in model.layers[-2].weights)]
     assert len(new) == 2
     expected = reference(start, [gradients], [0.1], 0.02, new=new, factor=3.0)
-    expected[0][[0, 6, 7, 8]] = start[0][[0, 6, 7, 8]]  # of the embeddings, the step touches those it used
+    expected[0][[0, 6, 7, 8]] = start[0][[0, 6, 7, 8]]  # the step changes only the embeddings that it uses
     close(model.trainable_variables, expected, atol=1e-5)
 
 
@@ -216,7 +216,7 @@ def test_a_schedule_is_rebuilt_from_its_config():
     assert [float(again(i)) for i in range(0, 50, 7)] == [float(schedule(i)) for i in range(0, 50, 7)]
 
 
-def test_training_goes_on_from_a_checkpoint_as_if_never_interrupted(tmp_path):
+def test_training_from_a_checkpoint_gives_the_values_of_an_uninterrupted_one(tmp_path):
     steps = [some_gradients(i) for i in range(4)]
     whole, halves = some_variables(), some_variables()
     optimizer = AdamW(WarmupLinearDecay(0.1, 1, 6))

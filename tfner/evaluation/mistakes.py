@@ -10,6 +10,8 @@ import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from tfner.evaluation.scores import check_aligned
 from tfner.labels import Span, iob2, spans
 
@@ -47,7 +49,7 @@ def mistakes(
     words: Sequence[Sequence[str]],
     gold: Sequence[Sequence[str]],
     predicted: Sequence[Sequence[str]],
-    probabilities: Sequence[Sequence[float]],
+    probabilities: Sequence[Sequence[float] | np.ndarray],
     limit: int = 10,
     plain: bool = False,
 ) -> list[Mistake]:

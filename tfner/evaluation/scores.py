@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Sized
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -173,7 +173,7 @@ def write_scores(path: Path, scores: Mapping[str, Scores]) -> None:
     write_json(path, {split: s.to_json() for split, s in scores.items()})
 
 
-def check_aligned(gold: Sequence[Sequence[Any]], predicted: Sequence[Sequence[Any]]) -> None:
+def check_aligned(gold: Sequence[Sized], predicted: Sequence[Sized]) -> None:
     """Raises ValueError, with the position, if the numbers of sentences or of words in a sentence differ."""
     if len(gold) != len(predicted):
         raise ValueError(f"{len(gold)} sentences have gold tags and {len(predicted)} predictions: every sentence needs both")

@@ -1,81 +1,75 @@
-"""The model card that travels with an exported model: what it is, how it was trained, how good it is, how to use it."""
+"""The model card of an export, in Markdown with the metadata of the Hugging Face hub.
+
+Takes a trained model and the signatures of its export and fills in the template `card.md`. It needs no network: nothing is
+validated by the hub.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
 from tfner import __version__
 from tfner.config import VARIANTS, Config
+from tfner.contract import Signature
 from tfner.evaluation.scores import Scores, format_scores
-from tfner.labels import LabelSet
+from tfner.folder import CONFIG, HISTORY, SETTINGS, read_history
+from tfner.training.state import TrainedModel
 
-_TEXT_SIGNATURES = """\
-## Signature `serving_default`
-
-Takes raw text and does everything in the graph: words, word pieces, overlapping windows for long texts (nothing is cut),
-labels, entities. Input `text`, string, shape (batch,), UTF-8 (NUL and invalid bytes count as U+FFFD). All outputs are dense,
-padded with 0 and empty strings; offsets are half-open and count Unicode characters of the text, or words.
-
-| output | type, shape | |
-|---|---|---|
-| `entity_count` | int32 (batch,) | entities of each text |
-| `entity_text`, `entity_type` | string (batch, most entities) | the entity as the text has it, its type |
-| `entity_score` | float32 (batch, most entities) | mean probability of its words' labels |
-| `entity_start`, `entity_end` | int32 (batch, most entities) | characters |
-| `entity_first_word`, `entity_end_word` | int32 (batch, most entities) | words |
-| `word_count` | int32 (batch,) | words of each text |
-| `word_text`, `word_label` | string (batch, most words) | the word, its label |
-| `word_score` | float32 (batch, most words) | probability of that label |
-| `word_start`, `word_end` | int32 (batch, most words) | characters |
-
-## Signature `words`
-
-For text that is split already. Input `words`, string, shape (batch, words), sentences filled up with empty strings; outputs
-`label`, string, and `score`, float32, both (batch, words).
-
-"""
-
-_PIECES = """\
-## Signature `pieces`
-
-`input_ids` and `attention_mask`, int32, shape (batch, length), from the tokenizer in `tokenizer/`; gives `probabilities`,
-float32, shape (batch, length, labels). The prediction of a word is that of its first word piece.
-
-"""
-
-_USE = """\
-## Use
-
-```python
-from tfner.tagging.tagger import Tagger
-
-Tagger.load(FOLDER).tag(TEXT)
-```
-
-`tf.saved_model.load` needs `import tensorflow_text` before it. TF Serving has these operations built in.
-"""
+TEMPLATE = Path(__file__).with_name("card.md")
+LIBRARIES = {"savedmodel": "tfner", "transformers": "transformers", "onnx": "onnx"}
+"""The library that loads each format, by the name that the hub uses."""
+PIPELINE_TAG = "token-classification"
 
 
-def model_card(
-    config: Config,
-    labels: LabelSet,
-    scores: Mapping[str, Scores],
-    history: Sequence[Mapping[str, str]],
-    pieces_only: str | None = None,
-) -> str:
-    """A model card in Markdown; `pieces_only` is why the model takes no raw text, where it does not."""
-    parts = [
-        f"# {config.variant}: {config.task} on {config.corpus}\n",
-        f"Trained by tfner {__version__}. Variant `{config.variant}`: {VARIANTS[config.variant]}. Encoder `{config.encoder}`, "
-        f"corpus `{config.corpus}`, {len(history)} epochs, learning rate {config.learning_rate:g} (new layers "
-        f"{config.head_learning_rate:g}), {config.batch_size} sentences a step, seed {config.seed}. "
-        "All settings: `config.json`.\n",
-        f"Labels, by id: {', '.join(f'{i} `{name}`' for i, name in enumerate(labels.names))}.\n",
+def model_card(trained: TrainedModel, format: str, signatures: Sequence[Signature] = (), pieces_only: str | None = None) -> str:
+    """The model card of an export.
+
+    Args:
+        trained: the model; its history is read from its training state.
+        format: a key of `config.EXPORT_FORMATS`.
+        signatures: what the export takes and returns.
+        pieces_only: why a SavedModel does not take raw text, or None if it does.
+    """
+    config, labels = trained.config, trained.row_encoder.labels
+    data = ModelCardData(
+        library_name=LIBRARIES[format],
+        pipeline_tag=PIPELINE_TAG,
+        model_name=f"{config.variant} on {config.corpus}",
+        eval_results=_results(config, trained.scores) or None,
+        ignore_metadata_errors=False,
+    )
+    card = ModelCard.from_template(
+        data,
+        template_path=str(TEMPLATE),
+        config=config,
+        format=format,
+        variant=VARIANTS[config.variant],
+        version=__version__,
+        epochs=len(read_history(trained.state / HISTORY)),
+        settings_file=CONFIG if format == "savedmodel" else SETTINGS,
+        scores={split: format_scores(scores) for split, scores in trained.scores.items()},
+        labels=labels.names,
+        plain=labels.plain,
+        signatures=signatures,
+        pieces_only=pieces_only,
+    )
+    return str(card).rstrip("\n") + "\n"
+
+
+def _results(config: Config, scores: Mapping[str, Scores]) -> list[EvalResult]:
+    """F1 of each split for the metadata, or accuracy for labels that are not entities."""
+    return [
+        EvalResult(
+            task_type=PIPELINE_TAG,
+            dataset_type=config.corpus,
+            dataset_name=f"{config.corpus} ({config.task})",
+            dataset_split=split,
+            metric_type="accuracy" if one.plain else "f1",
+            metric_name="accuracy of words" if one.plain else "F1 of entities",
+            metric_value=round(one.accuracy if one.plain else one.overall.f1, 6),
+        )
+        for split, one in scores.items()
     ]
-    for split, s in scores.items():
-        parts.append(f"## Scores on the {split} split\n\n```\n{format_scores(s)}\n```\n")
-    if pieces_only:
-        parts.append(f"This model takes no raw text: {pieces_only}. `Tagger` tokenizes in Python.\n")
-    else:
-        parts.append(_TEXT_SIGNATURES)
-    return "\n".join([*parts, _PIECES, _USE])

@@ -1,7 +1,7 @@
-"""Raw text in, entities out, as one TensorFlow graph: what `Tagger` does in Python, done by operations that TF Serving has.
+"""The signatures of a SavedModel: what `RowTagger` does in Python, as one TensorFlow graph of operations that TF Serving has.
 
-In goes a function from piece ids to logits, with its `RowEncoder`; out come the signatures of a SavedModel. The rules are those
-of `words` (the same expression), `wordpiece` (the tokenizer's own), `encoding` (windows) and `labels.spans`.
+Takes a function from piece ids to logits and its `RowEncoder`, and returns the functions of `contract.SIGNATURES`. They follow
+the rules of `data.words` (the same expression), the tokenizer (`wordpiece`), `modeling.windows` and `labels.spans`.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Callable
 import tensorflow as tf
 import tensorflow_text as tf_text
 
+from tfner.contract import ENTITY_FIELDS, PIECES, TEXT, WORD_FIELDS, WORDS, Signature
 from tfner.data.words import PATTERN, SPACE
 from tfner.exports.wordpiece import WordPiece, unsupported
 from tfner.labels import split_tag
@@ -18,47 +19,49 @@ from tfner.modeling.rows import RowEncoder
 from tfner.modeling.windows import overlap_and_stride
 
 PIECES_PER_STEP = 512
-"""Pieces, padding included, that go through the encoder together; bounds the memory, and little of it is padding where requests
-are small. Of 384, 512 and 1024, a 6-layer encoder tagged 3,300, 3,700 and 3,300 words a second in requests of 64 texts on 2 CPU
-cores, 4,300, 5,200 and 5,000 with all texts in one; larger runs suit a GPU."""
+"""Pieces, padding included, that go through the encoder together. This bounds memory and keeps padding small in small requests.
+With 384, 512 and 1024, a 6-layer encoder tagged 3,300, 3,700 and 3,300 words a second in requests of 64 texts on 2 CPU cores,
+and 4,300, 5,200 and 5,000 with all texts in one request. A GPU is faster with a larger value."""
 
-_OUTSIDE = -1  # entity type of a word that is in none
+_OUTSIDE = -1  # the type of a word that is in no entity
 
 
 def signatures(logits: Callable, row_encoder: RowEncoder) -> tuple[dict[str, Callable], str | None]:
     """The signatures that a model can have.
 
     Args:
-        logits: from `input_ids` and `attention_mask`, int32 (batch, length), to float32 (batch, length, labels).
+        logits: takes `input_ids` and `attention_mask`, int32 (batch, length), and returns float32 (batch, length, labels).
         row_encoder: tokenizer, label set and row length.
 
     Returns:
-        The signatures by name: `pieces`, and `serving_default` and `words` for a WordPiece tokenizer; and why those two
-        are missing, or None.
+        The functions by name: `PIECES` for every model, `TEXT` and `WORDS` for a WordPiece tokenizer. Then the reason why
+        those two are missing, or None.
     """
-    array = tf.TensorSpec((None, None), tf.int32)
 
-    @tf.function(
-        input_signature=[
-            tf.TensorSpec(array.shape, array.dtype, "input_ids"),
-            tf.TensorSpec(array.shape, array.dtype, "attention_mask"),
-        ]
-    )
     def pieces(input_ids, attention_mask):
-        return {"probabilities": tf.nn.softmax(logits(input_ids, attention_mask))}
+        return _named(PIECES, tf.nn.softmax(logits(input_ids, attention_mask)))
 
     reason = unsupported(row_encoder.tokenizer)
     if reason:
-        return {"pieces": pieces}, reason
+        return {PIECES.name: _traced(pieces, PIECES)}, reason
     graph = TextGraph(logits, row_encoder)
-    text = tf.function(graph.tag_texts, input_signature=[tf.TensorSpec((None,), tf.string, "text")])
-    words = tf.function(graph.tag_words, input_signature=[tf.TensorSpec((None, None), tf.string, "words")])
-    return {"serving_default": text, "words": words, "pieces": pieces}, None
+    parts = ((graph.tag_texts, TEXT), (graph.tag_words, WORDS), (pieces, PIECES))
+    return {signature.name: _traced(function, signature) for function, signature in parts}, None
+
+
+def best_labels(values: tf.Tensor) -> tf.Tensor:
+    """Label ids, int32, from values whose last dimension is labels.
+
+    The rule is that of `modeling.decoding.best_labels`: the first of equal values. A test holds the two equal.
+    """
+    return tf.argmax(values, -1, tf.int32)
 
 
 class TextGraph:
-    """Builds the graph; its methods are traced, each call adds operations. Flat tensors hold all words of all texts in order,
-    `splits` say where each text's begin and end."""
+    """Builds the graph. Its methods are traced, so each call adds operations.
+
+    Flat tensors hold the words of all texts in order; `splits` are the positions in them where texts begin and end.
+    """
 
     def __init__(self, logits: Callable, row_encoder: RowEncoder):
         labels = row_encoder.labels
@@ -69,46 +72,40 @@ class TextGraph:
         parts = [("", name) if labels.plain else split_tag(name) for name in labels.names]
         self.type_ids = tf.constant([labels.types.index(t) if t else _OUTSIDE for _, t in parts])
         self.inside = tf.constant([prefix == "I" for prefix, _ in parts])
-        # traced once, for both signatures
-        self.tag = tf.function(self.tag, [tf.TensorSpec((None,), tf.string), tf.TensorSpec((None,), tf.int32)])
+        # traced once for both signatures
+        self._traced_tag = tf.function(self.tag, [tf.TensorSpec((None,), tf.string), tf.TensorSpec((None,), tf.int32)])
 
     def tag_texts(self, text: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Entities and words of texts, string (batch,); NUL and bytes that are no UTF-8 count as U+FFFD. All outputs are
-        dense, padded to the longest text with 0 and empty strings; offsets are half-open and count characters or words."""
-        tokens = _split(_valid(text))  # words and the white space between them
-        lengths = tf.strings.length(tokens.values, "UTF8_CHAR")
-        before = tf.concat([[0], tf.cumsum(lengths)], 0)
-        token_text = tokens.value_rowids()
-        ends = before[1:] - tf.gather(before, tf.gather(tokens.row_starts(), token_text))
-        is_word = ~tf.strings.regex_full_match(tokens.values, f"[{SPACE}]+")
-        words_before = tf.concat([[0], tf.cumsum(tf.cast(is_word, tf.int32))], 0)
-        splits = tf.gather(words_before, tokens.row_splits)
-        words, word_text = tf.boolean_mask(tokens.values, is_word), tf.boolean_mask(token_text, is_word)
-        word_ends = tf.boolean_mask(ends, is_word)
-        word_starts = word_ends - tf.boolean_mask(lengths, is_word)
-        labels, scores = self.tag(words, splits)
+        """Entities and words of texts, string (batch,). NUL and bytes that are not UTF-8 are read as U+FFFD.
 
-        kinds = tf.gather(self.type_ids, labels)
-        within = kinds != _OUTSIDE
-        same = (word_text[1:] == word_text[:-1]) & (kinds[1:] == kinds[:-1])
-        goes_on = within & tf.gather(self.inside, labels) & tf.concat([tf.zeros_like(within[:1]), same], 0)
-        begins = within & ~goes_on
-        entities_before = tf.concat([[0], tf.cumsum(tf.cast(begins, tf.int32))], 0)
-        entity = entities_before[1:] - 1  # of each word, where it is in one
-        number = entities_before[-1]
-        first = tf.cast(tf.where(begins)[:, 0], tf.int32)
+        Returns:
+            The outputs of `contract.TEXT`, padded to the longest text.
+        """
+        tokens, is_word, ends = self._tokens(_valid(text))
+        words_before = _running(is_word)
+        splits = tf.gather(words_before, tokens.row_splits)
+        words, word_text = tf.boolean_mask(tokens.values, is_word), tf.boolean_mask(tokens.value_rowids(), is_word)
+        word_ends = tf.boolean_mask(ends, is_word)
+        word_starts = word_ends - tf.boolean_mask(tf.strings.length(tokens.values, "UTF8_CHAR"), is_word)
+        labels, scores = self._traced_tag(words, splits)
+
+        begins, continues, kinds = self._boundaries(labels, word_text)
+        within = begins | continues
+        entities_before = _running(begins)
+        entity = entities_before[1:] - 1  # of each word that is in an entity
         member = tf.boolean_mask(entity, within)
+        first = tf.cast(tf.where(begins)[:, 0], tf.int32)
         last = tf.math.segment_max(tf.cast(tf.where(within)[:, 0], tf.int32), member)
-        # an entity's text is its words and the white space before all of them but the first
+        # the text of an entity is its words and the white space before each of them except the first
         next_word = words_before[:-1]
-        part = tf.where(is_word, tf.gather(_and(within, False), next_word), tf.gather(_and(goes_on, False), next_word))
-        part_of = tf.boolean_mask(tf.gather(_and(entity, 0), next_word), part)
-        text_of = tf.strings.unsorted_segment_join(tf.boolean_mask(tokens.values, part), part_of, number)
+        part = tf.where(is_word, tf.gather(_append(within, False), next_word), tf.gather(_append(continues, False), next_word))
+        part_of = tf.boolean_mask(tf.gather(_append(entity, 0), next_word), part)
+        texts = tf.strings.unsorted_segment_join(tf.boolean_mask(tokens.values, part), part_of, entities_before[-1])
 
         entity_splits = tf.gather(entities_before, splits)
         first_in_text = tf.gather(splits, tf.gather(word_text, first))
         entities = {
-            "text": text_of,
+            "text": texts,
             "type": tf.gather(self.types, tf.gather(kinds, first)),
             "score": tf.math.segment_mean(tf.boolean_mask(scores, within), member),
             "start": tf.gather(word_starts, first),
@@ -116,28 +113,50 @@ class TextGraph:
             "first_word": first - first_in_text,
             "end_word": last + 1 - first_in_text,
         }
-        all_words = {
-            "text": words,
-            "label": tf.gather(self.names, labels),
-            "score": scores,
-            "start": word_starts,
-            "end": word_ends,
-        }
-        return {
-            "entity_count": entity_splits[1:] - entity_splits[:-1],
-            **{f"entity_{name}": _dense(values, entity_splits) for name, values in entities.items()},
-            "word_count": splits[1:] - splits[:-1],
-            **{f"word_{name}": _dense(values, splits) for name, values in all_words.items()},
-        }
+        values = {"text": words, "label": tf.gather(self.names, labels), "score": scores}
+        all_words = values | {"start": word_starts, "end": word_ends}
+        outputs = (
+            entity_splits[1:] - entity_splits[:-1],
+            *(_dense(entities[name], entity_splits) for name in ENTITY_FIELDS),
+            splits[1:] - splits[:-1],
+            *(_dense(all_words[name], splits) for name in WORD_FIELDS),
+        )
+        return _named(TEXT, *outputs)
+
+    @staticmethod
+    def _tokens(text: tf.Tensor) -> tuple[tf.RaggedTensor, tf.Tensor, tf.Tensor]:
+        """Words and white space of texts; for each of these tokens whether it is a word, and its end in its text."""
+        tokens = _split(text)
+        before = tf.concat([[0], tf.cumsum(tf.strings.length(tokens.values, "UTF8_CHAR"))], 0)
+        ends = before[1:] - tf.gather(before, tf.gather(tokens.row_starts(), tokens.value_rowids()))
+        return tokens, ~tf.strings.regex_full_match(tokens.values, f"[{SPACE}]+"), ends
+
+    def _boundaries(self, labels: tf.Tensor, word_text: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        """For each word whether an entity begins there and whether one continues there, bool, and its type, int32.
+
+        Follows `labels.spans`: an `I-` that continues nothing begins an entity. No entity spans two texts.
+        """
+        kinds = tf.gather(self.type_ids, labels)
+        within = kinds != _OUTSIDE
+        same = (word_text[1:] == word_text[:-1]) & (kinds[1:] == kinds[:-1])
+        continues = within & tf.gather(self.inside, labels) & tf.concat([tf.zeros_like(within[:1]), same], 0)
+        return within & ~continues, continues, kinds
 
     def tag_words(self, words: tf.Tensor) -> dict[str, tf.Tensor]:
-        """A label and its probability for each word, string (batch, words); an empty word is outside of everything."""
+        """The label and its probability for each word, string (batch, words). An empty word gets the default label.
+
+        Returns:
+            The outputs of `contract.WORDS`.
+        """
         shape = tf.shape(words)
-        labels, scores = self.tag(_valid(tf.reshape(words, [-1])), tf.range(shape[0] + 1) * shape[1])
-        return {"label": tf.reshape(tf.gather(self.names, labels), shape), "score": tf.reshape(scores, shape)}
+        labels, scores = self._traced_tag(_valid(tf.reshape(words, [-1])), tf.range(shape[0] + 1) * shape[1])
+        return _named(WORDS, tf.reshape(tf.gather(self.names, labels), shape), tf.reshape(scores, shape))
 
     def tag(self, words: tf.Tensor, splits: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Label ids, int32 (words,), and their probabilities, float32 (words,), of the words of several texts."""
+        """Label ids, int32 (words,), and their probabilities, float32 (words,), of the words of several texts.
+
+        A word without pieces gets the default label with probability 1. Long texts are divided as by `modeling.windows`.
+        """
         ids, piece_splits = self.wordpiece(words)
         visible = piece_splits[1:] > piece_splits[:-1]
         word_text = tf.repeat(tf.range(tf.size(splits) - 1), splits[1:] - splits[:-1])
@@ -166,7 +185,7 @@ class TextGraph:
         return labels, scores
 
     def _run(self, ids: tf.Tensor, starts: tf.Tensor, lengths: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Label id and probability of each piece of rows, given longest first as stretches of `ids`."""
+        """Label id and probability of each piece of the rows, which are stretches of `ids`, longest first."""
         opening, closing = self.row_encoder.opening, self.row_encoder.closing
         special = len(opening) + len(closing)
         pool = tf.concat([ids, opening, closing, [self.row_encoder.pad_id]], 0)
@@ -190,35 +209,55 @@ class TextGraph:
             mask = tf.cast(piece < length + len(closing), tf.int32)
             probabilities = tf.nn.softmax(self.logits(tf.gather(pool, source), mask))
             own = (piece >= 0) & (piece < length)
-            best = tf.boolean_mask(tf.argmax(probabilities, -1, tf.int32), own)
+            best = tf.boolean_mask(best_labels(probabilities), own)
             score = tf.boolean_mask(tf.reduce_max(probabilities, -1), own)
-            run = labels.size()
-            return stop, labels.write(run, best), scores.write(run, score)
+            step = labels.size()
+            return stop, labels.write(step, best), scores.write(step, score)
 
         empty = {"size": 0, "dynamic_size": True, "infer_shape": False, "element_shape": [None]}
         _, labels, scores = tf.while_loop(
             lambda i, *_: i < tf.size(lengths),
             body,
             (tf.constant(0), tf.TensorArray(tf.int32, **empty), tf.TensorArray(tf.float32, **empty)),
-            parallel_iterations=1,  # bounds the memory
+            parallel_iterations=1,  # bounds memory
         )
         return labels.concat(), scores.concat()
 
 
+def _named(signature: Signature, *outputs: tf.Tensor) -> dict[str, tf.Tensor]:
+    """The outputs of a signature by their names, from values in the order of the contract."""
+    return dict(zip(signature.outputs, outputs, strict=True))
+
+
+def _traced(function: Callable, signature: Signature) -> Callable:
+    """A function as TensorFlow traces it: once, for inputs of the contract's types with dynamic dimensions."""
+    specs = [tf.TensorSpec((None,) * len(f.shape), tf.as_dtype(f.dtype), name) for name, f in signature.inputs.items()]
+    return tf.function(function, input_signature=specs)
+
+
 def _valid(text: tf.Tensor) -> tf.Tensor:
-    """Text as UTF-8 without NUL, at which RegexSplitWithOffsets stops reading: U+FFFD is cut and cleaned away as NUL is."""
+    """Text in valid UTF-8, with U+FFFD for NUL, at which RegexSplitWithOffsets stops reading.
+
+    U+FFFD splits words and is removed by the tokenizer just as NUL is.
+    """
     text = tf.strings.unicode_transcode(text, "UTF-8", "UTF-8", errors="replace")
     return tf.strings.regex_replace(text, r"\x00", "\ufffd")
 
 
 def _split(text: tf.Tensor) -> tf.RaggedTensor:
-    """Words and stretches of white space: joined, they are the text again."""
+    """Words and runs of white space; joined, they are the text."""
     return tf_text.regex_split_with_offsets(text, f"{PATTERN}|[{SPACE}]+", "(?s:.)+")[0]
 
 
-def _and(values: tf.Tensor, value) -> tf.Tensor:
+def _append(values: tf.Tensor, value: bool | int) -> tf.Tensor:
     return tf.concat([values, [value]], 0)
 
 
+def _running(mask: tf.Tensor) -> tf.Tensor:
+    """How many of the items before each position are True, int32, shape (items + 1,)."""
+    return tf.concat([[0], tf.cumsum(tf.cast(mask, tf.int32))], 0)
+
+
 def _dense(values: tf.Tensor, splits: tf.Tensor) -> tf.Tensor:
+    """Flat values as a dense tensor, shape (batch, most), padded with 0 or empty strings."""
     return tf.RaggedTensor.from_row_splits(values, splits, validate=False).to_tensor()

@@ -1,6 +1,6 @@
-"""A trained model as a SavedModel that takes raw text, with the files that explain it.
+"""Format `savedmodel`: a SavedModel that takes raw text, with the files that describe it.
 
-TF Serving, `tfner.tagging` and `tfner.serving` read the folders that this module writes.
+Takes a `TrainedModel` and returns a function that fills a folder, which `tfner.tagging`, `tfner.serving` and TF Serving load.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from pathlib import Path
 import tensorflow as tf
 
 from tfner import __version__
+from tfner.contract import SIGNATURES
 from tfner.evaluation import plots
 from tfner.evaluation.scores import write_scores
 from tfner.exports.card import model_card
@@ -36,9 +37,11 @@ from tfner.training.state import TrainedModel
 
 
 def writer(trained: TrainedModel, say: Callable[[str], None] = print) -> Callable[[Path], None]:
-    """A function that fills a folder with the SavedModel. The model can only be used for inference afterwards.
+    """Returns a function that fills a folder with the SavedModel. The model can only be used for inference afterwards.
 
-    `say` is given a line where the model cannot take raw text.
+    Args:
+        trained: the model.
+        say: called with a line if the model cannot take raw text.
     """
     for_inference(trained.model)
     logits = logits_function(trained.model)
@@ -46,20 +49,22 @@ def writer(trained: TrainedModel, say: Callable[[str], None] = print) -> Callabl
 
     def write(folder: Path) -> None:
         module = tf.Module()
-        # the variables alone: Keras would save the Python functions of every layer as well
+        # only the variables: Keras would also save the Python functions of every layer
         module.weights = logits.get_concrete_function().variables
         tf.saved_model.save(module, str(folder), signatures=functions)
         (folder / EXTRA).mkdir()
         write_warmup(folder, functions)
-        _describe(folder / EXTRA, trained, pieces_only)
+        _describe(folder / EXTRA, trained)
+        described = [signature for signature in SIGNATURES if signature.name in functions]
+        (folder / EXTRA / CARD).write_text(model_card(trained, "savedmodel", described, pieces_only), "utf-8")
 
     if pieces_only:
         say(f"the exported model takes word pieces only, not raw text: {pieces_only}; Tagger tokenizes in Python")
     return write
 
 
-def _describe(extra: Path, trained: TrainedModel, pieces_only: str | None) -> None:
-    """Writes what travels with the SavedModel: settings, labels, tokenizer, history, scores, plots, model card."""
+def _describe(extra: Path, trained: TrainedModel) -> None:
+    """Writes the files that travel with the SavedModel: settings, labels, tokenizer, history, scores, plots."""
     config, row_encoder = trained.config, trained.row_encoder
     for name in (CONFIG, LABELS, HISTORY):
         shutil.copy2(trained.state / name, extra / name)
@@ -74,4 +79,3 @@ def _describe(extra: Path, trained: TrainedModel, pieces_only: str | None) -> No
     for split, scores in trained.scores.items():
         title = f"Words of the {split} split by gold and predicted tag"
         plots.save(plots.confusion_matrix(scores, title=title), extra / f"confusion_{split}.png")
-    (extra / CARD).write_text(model_card(config, row_encoder.labels, trained.scores, history, pieces_only), "utf-8")

@@ -1,42 +1,44 @@
-"""WordPiece in a TensorFlow graph: words in, piece ids out, the same as the Hugging Face fast tokenizer's.
+"""WordPiece in a TensorFlow graph: the same piece ids as the Hugging Face fast tokenizer returns.
 
-A BERT tokenizer normalizes and separates text character by character. Here that is one table, filled by the tokenizer's own
-normalizer and pre-tokenizer, so that no rule and no edition of Unicode is written down twice. Windows are `graph`'s.
+Takes a tokenizer and returns a function from words to pieces. A BERT tokenizer normalizes and separates text character by
+character; here its own normalizer and pre-tokenizer fill one table, so that neither rules nor Unicode data are written twice.
 """
 
 from __future__ import annotations
 
 import functools
 import json
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 import tensorflow_text as tf_text
 
-_PAGE = 256  # code points that are looked up together: most pages of Unicode are alike (empty, or all CJK)
-_NOTHING, _ITSELF = -1, -2  # in the table of characters, beside code points
+_PAGE = 256  # code points in a page of the table: many pages of Unicode are equal (empty, or all CJK)
+_NOTHING, _ITSELF = -1, -2  # special values in the table, which otherwise holds code points
 
 
-def unsupported(tokenizer) -> str | None:
-    """Why a fast tokenizer cannot be put into a graph, or None where it can."""
+def unsupported(tokenizer: Any) -> str | None:
+    """The reason why a fast tokenizer cannot be part of a graph, or None if it can."""
     parts = json.loads(tokenizer.backend_tokenizer.to_str())
     for part, expected in (("model", "WordPiece"), ("normalizer", "BertNormalizer"), ("pre_tokenizer", "BertPreTokenizer")):
         found = (parts[part] or {}).get("type")
         if found != expected:
-            return f"its tokenizer's {part} is {found or 'missing'}, not {expected}"
+            return f"the {part} of its tokenizer is {found or 'missing'}, not {expected}"
     added = [token["content"] for token in parts["added_tokens"] if not token["special"]]
     if added:
-        return f"its tokenizer has added tokens such as {added[0]!r}"
+        return f"its tokenizer has added tokens, such as {added[0]!r}"
     return None
 
 
 class WordPiece:
-    """A fast WordPiece tokenizer as graph operations. Raises ValueError for one that is `unsupported`.
+    """A fast WordPiece tokenizer as graph operations. Its vocabulary and its table become constants of the calling graph.
 
-    Its constants become part of the graph that calls it, vocabulary included.
+    Raises:
+        ValueError: for a tokenizer that is `unsupported`.
     """
 
-    def __init__(self, tokenizer):
+    def __init__(self, tokenizer: Any):
         reason = unsupported(tokenizer)
         if reason:
             raise ValueError(reason)
@@ -44,7 +46,7 @@ class WordPiece:
         model = backend["model"]
         size = max(model["vocab"].values()) + 1
         names = {number: name for name, number in model["vocab"].items()}
-        self._vocabulary = [names.get(i, f"\0{i}") for i in range(size)]  # an id without a piece gets one no text can hold
+        self._vocabulary = [names.get(i, f"\0{i}") for i in range(size)]  # unused ids get a piece that cannot occur
         self._unknown, self._suffix = model["unk_token"], model["continuing_subword_prefix"]
         self._most_characters = model["max_input_chars_per_word"]
         self._pages, self._table = _character_table(json.dumps([backend["normalizer"], backend["pre_tokenizer"]]))
@@ -56,7 +58,7 @@ class WordPiece:
             words: string (words,), valid UTF-8.
 
         Returns:
-            Piece ids, int32 (pieces,), and where each word's begin and end in them, int32 (words + 1,).
+            Piece ids, int32 (pieces,), and the positions where the pieces of each word begin and end, int32 (words + 1,).
         """
         points = tf.strings.unicode_decode(words, "UTF-8")
         page = tf.gather(tf.constant(self._pages), points.values // _PAGE)
@@ -82,12 +84,12 @@ class WordPiece:
 
 @functools.cache
 def _character_table(parts: str) -> tuple[np.ndarray, np.ndarray]:
-    """What a tokenizer's normalizer and pre-tokenizer (as JSON) make of each code point.
+    """What the normalizer and pre-tokenizer of a tokenizer, given as JSON, replace each code point by.
 
     Returns:
-        The page of each 256 code points, int32 (4352,), and the lines of all distinct pages, int32 (lines, widest): line
-        `pages[c // 256] * 256 + c % 256` holds the code points that `c` becomes, with `_ITSELF` for `c`, filled up
-        with `_NOTHING`; a space is where words are cut.
+        The number of the page of each 256 code points, int32 (4352,), and the lines of all distinct pages, int32 (lines,
+        widest). Line `pages[c // 256] * 256 + c % 256` holds the code points that replace `c`, with `_ITSELF` for `c` itself,
+        padded with `_NOTHING`. A space separates words.
     """
     from tokenizers import Tokenizer, models
 
@@ -105,11 +107,11 @@ def _character_table(parts: str) -> tuple[np.ndarray, np.ndarray]:
     numbers = []
     for first in range(0, 0x110000, _PAGE):
         characters = [chr(c) for c in range(first, first + _PAGE)]
-        if "\ud800" <= characters[0] <= "\udfff":  # no text holds a surrogate
+        if "\ud800" <= characters[0] <= "\udfff":  # surrogates do not occur in text
             becomes = [""] * _PAGE
         elif first == 0:
             becomes = [normalize(c) for c in characters]
-        else:  # at once, with a letter between that no character of the page becomes
+        else:  # all at once, separated by a digit that no character of the page is replaced by
             becomes = normalize("0".join(["", *characters, ""])).split("0")[1:-1]
         together = "0".join(["", *becomes, ""])
         if len(probe.pre_tokenizer.pre_tokenize_str(together)) > 1:

@@ -1,7 +1,7 @@
-"""What happens at the end of every epoch: validation scores per word, a row for the eye and for `history.csv`, a warning.
+"""Keras callbacks of a training: scores after each epoch, the best weights on disk, Ctrl-C.
 
-A Keras callback goes in, rows come out. Choosing the best epoch is Keras's own EarlyStopping's, which reads what this one adds
-to the logs.
+`EpochReport` adds the validation scores to the logs of an epoch, prints them and writes them to `history.csv`. Keras's
+EarlyStopping picks the best epoch from these logs.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -32,13 +33,13 @@ _WIDTHS = (5, 9, 9, 9, 9, 9, 9, 9, 9)
 
 
 def header() -> str:
-    """The line above the rows."""
+    """The header of the table of epochs."""
     names = ("epoch", "loss", "val loss", "precision", "recall", "F1", "accuracy", "seconds", "words/s")
     return " ".join(name.rjust(width) for name, width in zip(names, _WIDTHS, strict=True))
 
 
 def epoch_line(row: dict[str, float]) -> str:
-    """A row of the table, aligned under `header`."""
+    """A row of the table of epochs, aligned with `header`."""
     cells = [
         str(row["epoch"]),
         *(f"{row[c]:.4f}" for c in COLUMNS[1:7]),
@@ -51,16 +52,16 @@ def epoch_line(row: dict[str, float]) -> str:
 class EpochReport(keras.callbacks.Callback):
     """Scores the validation sentences after each epoch.
 
-    Adds `val_loss` (mean crossentropy over labelled pieces, nats), `val_masked_accuracy` (over the same pieces) and the
-    scores per word `precision`, `recall`, `f1`, `accuracy` to the epoch's logs; prints a row through `say` and
-    appends it to `path`.
+    Adds to the logs `val_loss` (mean crossentropy of labelled pieces, nats), `val_masked_accuracy` (of the same pieces) and
+    `precision`, `recall`, `f1` and `accuracy` (of words); prints a row and appends it to `path`.
 
     Args:
         logits: the `logits_function` of the model.
-        row_encoder, sentences: what to score; sentences are encoded once.
-        words: the number of words of the training split, for words per second.
+        row_encoder: encodes the sentences, once.
+        sentences: the validation sentences.
+        words: the number of words in the training split, for words per second.
         path: the `history.csv` to write.
-        say: prints a line.
+        say: called with each line for the terminal.
     """
 
     def __init__(
@@ -77,7 +78,7 @@ class EpochReport(keras.callbacks.Callback):
         self.path, self.say = path, say
         self.encoded = row_encoder.encode(sentences)
         self.rows: list[dict[str, float]] = []
-        self._bar = None
+        self._bar: Any = None
 
     def on_train_begin(self, logs=None):
         self.say(header())
@@ -95,7 +96,7 @@ class EpochReport(keras.callbacks.Callback):
             self._bar.set_postfix_str(f"loss {logs['masked_loss']:.3f}", refresh=False)
 
     def close(self) -> None:
-        """Takes the progress bar off the terminal."""
+        """Removes the progress bar from the terminal."""
         if self._bar is not None:
             self._bar.close()
 
@@ -106,17 +107,9 @@ class EpochReport(keras.callbacks.Callback):
         val_loss, val_masked_accuracy = loss_and_accuracy(self.encoded.rows, values)
         predicted = [tagged.tags for tagged in decode(self.row_encoder, self.encoded, values)]
         scores = score([s.tags for s in self.sentences], predicted, self.row_encoder.labels)
-        row = {
-            "epoch": epoch + 1,
-            "loss": float(logs["masked_loss"]),
-            "val_loss": val_loss,
-            "precision": scores.overall.precision,
-            "recall": scores.overall.recall,
-            "f1": scores.overall.f1,
-            "accuracy": scores.accuracy,
-            "seconds": seconds,
-            "words_per_second": self.words / seconds,
-        }
+        overall, loss = scores.overall, float(logs["masked_loss"])
+        cells = epoch + 1, loss, val_loss, overall.precision, overall.recall, overall.f1, scores.accuracy
+        row = dict(zip(COLUMNS, (*cells, seconds, self.words / seconds), strict=True))
         self.rows.append(row)
         with self.path.open("a", newline="", encoding="utf-8") as file:
             csv.writer(file).writerow([f"{row[c]:.6g}" for c in COLUMNS])
@@ -129,7 +122,7 @@ class EpochReport(keras.callbacks.Callback):
 
 
 def loss_and_accuracy(rows: Sequence[Row], values: Sequence[np.ndarray]) -> tuple[float, float]:
-    """Mean crossentropy (nats) and accuracy over the labelled pieces of rows, from logits of shape (length, labels) each."""
+    """Mean crossentropy (nats) and accuracy of the labelled pieces of rows, whose logits have shape (length, labels)."""
     losses, right = [], []
     for row, logits in zip(rows, values, strict=True):
         counted = row.labels != IGNORED_LABEL
@@ -142,9 +135,13 @@ def loss_and_accuracy(rows: Sequence[Row], values: Sequence[np.ndarray]) -> tupl
 
 
 class SaveBest(keras.callbacks.Callback):
-    """Saves the weights of the best epoch so far, as `stopping` judges it (it has to come first among the callbacks).
+    """Saves the weights of the best epoch so far.
 
-    They are written beside `path` and renamed, so that the file holds the weights of one epoch whenever the process ends.
+    They are written beside `path` and renamed, so the file is complete whenever the process ends.
+
+    Args:
+        stopping: decides which epoch is the best; it must come before this callback.
+        path: the file of the weights.
     """
 
     def __init__(self, stopping: keras.callbacks.EarlyStopping, path: Path):
@@ -157,9 +154,9 @@ class SaveBest(keras.callbacks.Callback):
 
 
 class Interrupt(keras.callbacks.Callback):
-    """While entered, Ctrl-C waits for the end of the step or scoring in progress, so that no file is left half-written.
+    """Delays Ctrl-C, while it is entered, to the end of the current step or scoring, so that files are complete.
 
-    Then `KeyboardInterrupt` is raised. A second Ctrl-C raises it at once. Threads but the main one get no signals.
+    `KeyboardInterrupt` is raised then; a second Ctrl-C raises it immediately. Only the main thread receives signals.
     """
 
     asked = False
@@ -193,11 +190,11 @@ class Interrupt(keras.callbacks.Callback):
 
 
 def one_class_warning(label: str) -> str:
-    """The failure of the study's models 2 and 3, said aloud."""
+    """The warning for a model that predicts one label for every word, as models 2 and 3 of the study do."""
     return (
-        f"WARNING: every validation word is predicted as {label!r}: the model has learned no more than one label. Likely "
-        "causes: a learning rate too high for a pretrained encoder (try --learning-rate 2e-5) or no warmup (--warmup 0.1); "
-        "new layers too slow (--head-learning-rate 1e-3) or with dead units (--head-activation gelu, wider --head-units); "
-        "too few steps (--epochs, --batch-size). Accuracy can look high all the same, as most words are outside entities: "
-        "look at F1."
+        f"WARNING: every validation word is predicted as {label!r}: the model has learned only one label. Likely causes: a "
+        "learning rate too high for a pretrained encoder (try --learning-rate 2e-5) or no warmup (--warmup 0.1); new layers "
+        "that learn too slowly (--head-learning-rate 1e-3) or have dead units (--head-activation gelu, wider --head-units); "
+        "too few steps (--epochs, --batch-size). Accuracy can still be high, because most words are outside entities: "
+        "compare F1."
     )

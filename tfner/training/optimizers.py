@@ -1,8 +1,13 @@
-"""The optimizer: AdamW with warmup and linear decay, no decay for biases and norms, and a rate of its own for new layers.
+"""The optimizer: AdamW with warmup and linear decay, no weight decay for biases and norms, another rate for new layers.
 
-In go gradients, out come updated variables. The state is Keras's (momenta beside every variable), so checkpoints, mixed
-precision and distribution work as with Keras's own optimizers.
+Takes gradients and updates variables. Momenta are kept as Keras keeps them, so checkpoints, mixed precision and distribution
+work as with the optimizers of Keras.
 """
+
+# Names of `keras.optimizers.Optimizer` that are not public, as they are in tf-keras 2.21.0. Check them with another version:
+# - called: `_build_learning_rate`, `_var_key`, `_index_dict`, `_deduplicate_sparse_grad`, `_serialize_hyperparameter`
+# - extended: `_clip_gradients`, `_distributed_apply_gradients_fn`
+# - set: `_learning_rate`, `_built`
 
 from __future__ import annotations
 
@@ -32,16 +37,17 @@ class WarmupLinearDecay(keras.optimizers.schedules.LearningRateSchedule):
 class AdamW(keras.optimizers.Optimizer):
     """Adam with decoupled weight decay (Loshchilov & Hutter 2019), one fused kernel per variable.
 
-    Of a table of embeddings, a step touches the rows that its batch used, as most of a vocabulary is in no batch. The momenta
-    of other rows rest, and their decay is made up for when they are used next; a row that is never used keeps its values.
+    A step updates only those rows of an embedding table that its batch uses, because a batch contains a small part of the
+    vocabulary. The momenta of other rows do not change. Their weight decay is added up and applied when they are used next; a
+    row that is never used keeps its values.
 
     Args:
         learning_rate: a rate or schedule, per step, for the encoder.
-        weight_decay: per step and unit of learning rate; not applied to variables of one dimension, which are the biases and
-            the LayerNorm parameters.
-        new_variables: those of freshly initialised layers.
+        weight_decay: per step and unit of learning rate. It is not applied to variables of one dimension, which are the biases
+            and the LayerNorm parameters.
+        new_variables: the variables of newly initialized layers.
         new_factor: their learning rate as a multiple of `learning_rate`.
-        global_clipnorm: the norm, over all gradients together, that they are scaled down to; None for no limit.
+        global_clipnorm: the norm of all gradients together that they are scaled down to; None for no limit.
         beta_1, beta_2, epsilon: as in Devlin et al. 2019.
     """
 
@@ -59,29 +65,29 @@ class AdamW(keras.optimizers.Optimizer):
     ):
         super().__init__(name=name, global_clipnorm=global_clipnorm, weight_decay=None, jit_compile=False)
         self._learning_rate = self._build_learning_rate(learning_rate)
-        self.decay, self.new_factor = weight_decay, new_factor  # Keras's own weight_decay, even 0, passes over everything
+        self.decay, self.new_factor = weight_decay, new_factor  # Keras applies an attribute weight_decay to all variables
         self.beta_1, self.beta_2, self.epsilon = beta_1, beta_2, epsilon
         self._new = {self._var_key(variable) for variable in new_variables}
 
     def build(self, var_list):
-        """Makes the momenta, zeros of every variable's shape."""
+        """Creates the momenta: zeros with the shape of each variable."""
         super().build(var_list)
         if getattr(self, "_built", False):
             return
         self._built = True
         self._m = [self.add_variable_from_reference(variable, "m") for variable in var_list]
         self._v = [self.add_variable_from_reference(variable, "v") for variable in var_list]
-        self._owed = [  # the decay that rows were spared since they were used last
+        self._owed = [  # the weight decay of each row since its last use
             self.add_variable_from_reference(variable, "owed", variable.shape[:1]) if len(variable.shape) > 1 else None
             for variable in var_list
         ]
 
     def _clip_gradients(self, grads):
-        """Sums the slices of sparse gradients first: their norm would count a row once for every piece that used it."""
+        """Sums the slices of sparse gradients first; otherwise a row counts once for every piece that uses it."""
         return super()._clip_gradients(self._deduplicate_sparse_grad(grads))
 
     def _distributed_apply_gradients_fn(self, *arguments, **options):
-        """Computes first what is the same for all variables: a thousand operations less to trace."""
+        """Computes first what is equal for all variables, which saves a thousand operations in the traced step."""
         rate, step = tf.cast(self.learning_rate, tf.float32), tf.cast(self.iterations + 1, tf.float32)
         betas = tf.constant(self.beta_1), tf.constant(self.beta_2)
         self._scalars = rate, rate * self.new_factor, *betas, *(beta**step for beta in betas), tf.constant(self.epsilon)
@@ -94,7 +100,7 @@ class AdamW(keras.optimizers.Optimizer):
         m, v = self._m[index], self._v[index]
         rate, new_rate, beta_1, beta_2, power_1, power_2, epsilon = (tf.cast(x, variable.dtype) for x in self._scalars)
         rate = new_rate if key in self._new else rate
-        if isinstance(gradient, tf.IndexedSlices):  # of rows that differ, see _clip_gradients
+        if isinstance(gradient, tf.IndexedSlices):  # each row once, see _clip_gradients
             rows, owed = gradient.indices, self._owed[index]
             owed.assign_add(tf.fill(owed.shape, rate * self.decay))
             new_m = beta_1 * tf.gather(m, rows) + (1 - beta_1) * gradient.values

@@ -1,4 +1,7 @@
-"""What is checked before a training starts, without TensorFlow: the output folder, the packages, the corpus."""
+"""Checks before a training starts, without TensorFlow: the output folder, the packages, the corpus.
+
+Takes a `Config` and returns its corpus. The encoder is checked when the model is built.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,8 @@ from tfner.folder import check_output
 def check_request(config: Config) -> Corpus:
     """Checks what a training needs and reads its corpus. Nothing is written.
 
-    Raises UserError where the output folder cannot be used, a package is missing, or the corpus cannot be trained on.
+    Raises:
+        UserError: if the output folder cannot be used, a package is missing, or the corpus cannot be read or lacks a split.
     """
     check_output(config.folder)
     if config.tensorboard and not find_spec("tensorboard"):
@@ -25,7 +29,7 @@ def check_request(config: Config) -> Corpus:
     for split, names in (("train", "train"), ("validation", "valid or dev")):
         if split not in corpus.splits:
             raise UserError(
-                f"{setting('corpus', config.corpus)}: expected a {split} split, found {', '.join(corpus.splits)}: add a file "
-                f"with {names} in its name to the folder"
+                f"{setting('corpus', config.corpus)}: expected a {split} split, found only {', '.join(corpus.splits)}: add a "
+                f"file with {names} in its name"
             )
     return corpus

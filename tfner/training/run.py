@@ -1,7 +1,7 @@
-"""A training, step by step: prepare, fit, score. Exporting the result is left to `tfner.exports`.
+"""A training in three steps: prepare, fit, score.
 
-Takes a `Config` and its corpus. A `TrainingRun` holds the model in memory and writes its state to
-`NAME/training/N` as it goes.
+Takes a `Config` and its corpus and returns a `TrainedModel`. The state is written to `NAME/training/N` during the training.
+`tfner.exports` exports the result.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ class TrainingRun:
 
     Args:
         config: the settings.
-        corpus: what `check_request` returned for them.
-        say: is given every line for the terminal.
+        corpus: the corpus that `check_request` returned for these settings.
+        say: called with each line for the terminal.
 
     Raises:
-        UserError: where the encoder cannot be loaded or does not fit the settings; nothing is written then.
+        UserError: if the encoder cannot be loaded or does not fit the settings. Nothing is written then.
     """
 
     def __init__(self, config: Config, corpus: Corpus, say: Callable[[str], None] = print):
@@ -51,7 +51,7 @@ class TrainingRun:
             say(line)
         self.rows = self._encode()
         self.batch_rows = max(1, round(config.batch_size * len(self.rows.rows) / len(corpus.splits["train"])))
-        """Rows per step. A row of document context holds several sentences, so these are fewer than `batch_size`."""
+        """Rows per step: fewer than `batch_size` with document context, where a row holds several sentences."""
         self.steps = -(-len(self.rows.rows) // self.batch_rows)
         """Steps per epoch."""
         self._compile()
@@ -91,14 +91,14 @@ class TrainingRun:
                 )
         except KeyboardInterrupt:
             self._report.close()
-            self.say("interrupted: the best weights so far are scored and exported (Ctrl-C again to leave at once)")
+            self.say("interrupted: scoring and exporting the best weights so far (Ctrl-C again stops immediately)")
         if stopping.best_weights is not None:
             self.model.set_weights(stopping.best_weights)
         else:
             self.model.save_weights(self.state / WEIGHTS)
 
     def score(self) -> dict[str, Scores]:
-        """Scores the validation and test splits, as far as the corpus has them, and saves the scores in the state."""
+        """Scores the validation split, and the test split if the corpus has one, and saves the scores in the state."""
         tagger = InMemoryTagger(self._logits, self.row_encoder, self.config)
         for split in ("validation", "test"):
             if split not in self.corpus.splits:
@@ -113,7 +113,7 @@ class TrainingRun:
         return self.scores
 
     def trained(self) -> TrainedModel:
-        """The model as the exporters take it."""
+        """The model with what belongs to it, as the exporters take it."""
         return TrainedModel(self.model, self.row_encoder, self.config, self.state, self.scores)
 
     def _encode(self) -> EncodedRows:
@@ -140,12 +140,12 @@ class TrainingRun:
             global_clipnorm=config.clip_norm or None,
         )
         self.model.compile(optimizer, MaskedCrossentropy(), metrics=[MaskedLoss(), MaskedAccuracy()])
-        # without this the step is traced twice, once to create these variables
+        # otherwise the step is traced twice, once to create these variables
         self.model.optimizer.build(self.model.trainable_variables)
 
 
 def summary_lines(config: Config, corpus: Corpus, parameters: dict[str, int]) -> list[str]:
-    """What is about to be trained: encoder, corpus with its counts, variant, notes, and the command of the study's setting."""
+    """The lines before a training: encoder, corpus with its counts, variant, notes, the command for the study's setting."""
     embedded = " (embedded: small, untrained)" if config.encoder == "demo" else ""
     counts = "; ".join(
         f"{split} {c['sentences']:,} sentences, {c['words']:,} words"

@@ -1,6 +1,7 @@
-"""A training state on disk: all that is needed to rebuild a trained model.
+"""The training state on disk: everything that is needed to rebuild a trained model.
 
-`NAME/training/N/` holds settings, labels, the encoder's config and tokenizer, the best weights, the history and the scores.
+Writes and reads a folder `NAME/training/N` with settings, labels, config and tokenizer of the encoder, best weights, history
+and scores. The weights, the history and the scores are written by `run`.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import tf_keras as keras
 
@@ -24,9 +26,14 @@ from tfner.modeling.variants import build_model
 
 @dataclass(frozen=True)
 class TrainedModel:
-    """A trained model with what belongs to it: the exporters' input.
+    """A trained model with what belongs to it. Exporters take it.
 
-    `state` is the folder of its training state, `scores` are its scores by split, as far as they are known.
+    Attributes:
+        model: the Keras model with its best weights.
+        row_encoder: tokenizer, label set and row length.
+        config: the settings of the training.
+        state: the folder of the training state.
+        scores: the scores by split, as far as they are known.
     """
 
     model: keras.Model
@@ -36,8 +43,8 @@ class TrainedModel:
     scores: Mapping[str, Scores]
 
 
-def begin_state(folder: Path, config: Config, labels: LabelSet, source: str, tokenizer) -> None:
-    """Writes all that rebuilding a model needs except its weights."""
+def begin_state(folder: Path, config: Config, labels: LabelSet, source: str, tokenizer: Any) -> None:
+    """Writes what is needed to rebuild a model, except its weights."""
     (folder / CONFIG).write_text(config.to_json(), "utf-8")
     (folder / LABELS).write_text(json.dumps(labels.names, ensure_ascii=False), "utf-8")
     load_encoder_config(source).save_pretrained(folder / ENCODER)
@@ -47,15 +54,24 @@ def begin_state(folder: Path, config: Config, labels: LabelSet, source: str, tok
 def load_state(folder: Path) -> TrainedModel:
     """Rebuilds the model of a training state with its best weights.
 
-    Raises UserError where files are missing or damaged.
+    Raises:
+        UserError: if files are missing or damaged.
     """
     try:
         config, labels = read_settings(folder)
     except (OSError, json.JSONDecodeError) as error:
-        raise UserError(f"not a complete training state ({error}): train again with python -m tfner.train", folder) from error
+        raise UserError(
+            f"expected a complete training state, found a missing or damaged file ({one_line(error)}): train again with "
+            "python -m tfner.train",
+            folder,
+        ) from error
     weights = folder / WEIGHTS
     if not weights.is_file():
-        raise UserError(f"{WEIGHTS} is missing, as the training ended before its first epoch did: train again", folder)
+        raise UserError(
+            f"expected {WEIGHTS}, which is missing because the training ended during its first epoch: train again with "
+            "python -m tfner.train",
+            folder,
+        )
     source = str(folder / ENCODER)
     tokenizer = load_tokenizer(source)
     model = build_model(config.variant, source, len(labels), config, weights=False)
@@ -63,7 +79,7 @@ def load_state(folder: Path) -> TrainedModel:
         model.load_weights(weights)
     except (OSError, ValueError, KeyError) as error:
         raise UserError(
-            f"the file cannot be read ({one_line(error)}): train again with python -m tfner.train", weights
+            f"the weights cannot be read ({one_line(error)}): train again with python -m tfner.train", weights
         ) from error
     row_encoder = make_row_encoder(tokenizer, labels, config, piece_limit(load_encoder_config(source), tokenizer))
     return TrainedModel(model, row_encoder, config, folder, read_scores(folder / SCORES))

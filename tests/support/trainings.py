@@ -1,0 +1,75 @@
+"""A small corpus, and short trainings on it that several test files share."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from tfner.config import make_config
+from tfner.demo.corpus import demo_corpus
+
+SIZES = {"train": 120, "validation": 40, "test": 40}
+"""Sentences of the embedded corpus in each split."""
+EPOCHS = 8
+"""Epochs of 4 steps each after which the embedded encoder finds some entities."""
+TEXT = "My name is Ahmed and I work at Unice in Nice."
+LINES = "lines.txt"
+"""The file beside a trained model that holds what the training said."""
+
+
+def write_columns(path: Path, sentences) -> None:
+    """Writes sentences as CoNLL columns with document marks."""
+    document, lines = None, []
+    for sentence in sentences:
+        if sentence.document != document:
+            lines += ["-DOCSTART- O", ""]
+            document = sentence.document
+        lines += [f"{word} {tag}" for word, tag in zip(sentence.words, sentence.tags, strict=True)] + [""]
+    path.write_text("\n".join(lines) + "\n", "utf-8")
+
+
+def write_corpus(folder: Path, task: str = "ner", sizes: dict[str, int] = SIZES) -> None:
+    """Writes the first sentences of each split of the embedded corpus."""
+    for split, number in sizes.items():
+        write_columns(folder / f"{split}.txt", demo_corpus(task).splits[split][:number])
+
+
+def brief(encoder: Path) -> dict[str, Any]:
+    """The settings of a training of two epochs that changes the weights of a tiny encoder."""
+    return {"encoder": str(encoder), "epochs": 2, "learning_rate": 2e-3, "head_learning_rate": 4e-3}
+
+
+def train_model(folder: Path, variant: str, corpus: Path, **settings: Any) -> None:
+    """Trains `folder/VARIANT`, and writes what the training said to `folder/LINES`."""
+    from tfner.train import train
+
+    lines: list[str] = []
+    settings = {"epochs": EPOCHS, "patience": EPOCHS} | settings
+    train(make_config(variant=variant, corpus=str(corpus), output=str(folder / variant), **settings), say=lines.append)
+    (folder / LINES).write_text("\n".join(lines), "utf-8")
+
+
+def training_run(corpus: Path, output: Path, **settings: Any):
+    """A prepared training without an export."""
+    from tfner.training.request import check_request
+    from tfner.training.run import TrainingRun
+
+    config = make_config(corpus=str(corpus), output=str(output), **settings)
+    return TrainingRun(config, check_request(config), say=lambda line: None)
+
+
+def run(*argv: object, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
+    """Runs a command as a user does: in a new process."""
+    return subprocess.run([sys.executable, "-m", *map(str, argv)], capture_output=True, text=True, input=stdin, check=False)
+
+
+def refused_line(capsys, command, *argv: object) -> str:
+    """Runs a command that refuses: exit status 2, one line on standard error, nothing on standard output; returns the line."""
+    assert command.main([str(a) for a in argv]) == 2
+    output = capsys.readouterr()
+    assert output.err.startswith("error: ")
+    assert output.err.count("\n") == 1
+    assert output.out == ""
+    return output.err

@@ -1,0 +1,107 @@
+"""`python -m tfner.evaluate` from end to end."""
+
+import json
+import shutil
+
+import pytest
+from support.errors import refused
+from support.trainings import refused_line
+
+from tfner import evaluate
+from tfner.evaluation import plots
+from tfner.evaluation.scores import read_scores
+from tfner.folder import EVALUATION_FILES, EVALUATIONS, EXTRA, SCORES
+
+
+@pytest.fixture(scope="module")
+def own(model, tmp_path_factory):
+    """A copy of a trained model that evaluations may write to."""
+    return shutil.copytree(model, tmp_path_factory.mktemp("own") / "model")
+
+
+@pytest.fixture(scope="module")
+def earlier(model, tmp_path_factory):
+    """The folder of an evaluation."""
+    return evaluate.evaluate(model, output=tmp_path_factory.mktemp("earlier") / "e", say=lambda line: None).folder
+
+
+def test_evaluate_gives_the_scores_of_the_training_and_saves_what_it_prints(own, capsys):
+    assert evaluate.main([str(own), "--json"]) == 0
+    output = capsys.readouterr()
+    scores = json.loads(output.out)
+    assert scores == read_scores(own / "1" / EXTRA / SCORES)["test"].to_json()
+    assert {"precision", "recall", "f1", "number"} <= set(scores["overall"])
+    assert {"overall", "strict", "per_type", "accuracy"} <= set(scores)
+    [saved] = (own / EVALUATIONS).iterdir()
+    assert {p.name for p in saved.iterdir()} == set(EVALUATION_FILES)
+    assert json.loads((saved / SCORES).read_text()) == scores
+    assert (saved / "scores.txt").read_text() in output.err
+    assert (saved / "confusion_matrix.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_no_model_is_refused(tmp_path, capsys):
+    assert str(tmp_path / "none") in refused_line(capsys, evaluate, tmp_path / "none")
+
+
+def test_a_split_that_the_corpus_lacks_is_refused(model, corpus, tmp_path):
+    shutil.copytree(corpus, tmp_path / "c")
+    (tmp_path / "c" / "test.txt").unlink()
+    with refused("no_such_split", setting="split"):
+        evaluate.evaluate(model, corpus=str(tmp_path / "c"), output=tmp_path / "e")
+
+
+def test_a_served_model_needs_a_corpus_and_an_output():
+    with refused("served_model_without_corpus", setting="corpus"):
+        evaluate.evaluate("http://127.0.0.1:9/v1/models/head")
+
+
+def test_a_folder_with_other_files_is_not_replaced(capsys, model, tmp_path):
+    (tmp_path / "thesis.tex").write_text("x")
+    assert "thesis.tex" in refused_line(capsys, evaluate, model, "--output", tmp_path)
+    assert (tmp_path / "thesis.tex").exists()
+
+
+@pytest.mark.parametrize("inside", ["training/1", "1/assets.extra", "training/1/encoder/new", "1/new", "."])
+def test_an_evaluation_is_never_saved_inside_a_model(capsys, own, inside):
+    before = {path: path.stat().st_mtime_ns for path in own.rglob("*")}
+    assert "--output" in refused_line(capsys, evaluate, own, "--output", own / inside)
+    assert {path: path.stat().st_mtime_ns for path in own.rglob("*")} == before
+
+
+def test_an_earlier_evaluation_with_another_file_is_not_replaced(capsys, model, earlier, tmp_path):
+    shutil.copytree(earlier, tmp_path / "e")
+    (tmp_path / "e" / "thesis.tex").write_text("x")
+    assert "thesis.tex" in refused_line(capsys, evaluate, model, "--output", tmp_path / "e")
+    assert (tmp_path / "e" / "thesis.tex").read_text() == "x"
+
+
+def test_an_evaluation_that_cannot_be_written_keeps_the_earlier_one(model, earlier, tmp_path, monkeypatch):
+    shutil.copytree(earlier, tmp_path / "e")
+    before = {path.name: path.read_bytes() for path in earlier.iterdir()}
+
+    def full(figure, path):
+        raise OSError(28, "No space left on device", str(path))
+
+    monkeypatch.setattr(plots, "save", full)
+    with pytest.raises(OSError, match="No space left"):
+        evaluate.evaluate(model, output=tmp_path / "e", say=lambda line: None)
+    assert {path.name: path.read_bytes() for path in (tmp_path / "e").iterdir()} == before
+    assert [path.name for path in tmp_path.iterdir()] == ["e"]
+
+
+def test_an_evaluation_again_replaces_the_earlier_one(model, earlier, tmp_path):
+    shutil.copytree(earlier, tmp_path / "e")
+    (tmp_path / "e" / "mistakes.txt").write_text("old")
+    evaluate.evaluate(model, output=tmp_path / "e", worst=1, say=lambda line: None)
+    assert (tmp_path / "e" / "mistakes.txt").read_text("utf-8").startswith("sentence ")
+    assert {p.name for p in (tmp_path / "e").iterdir()} == set(EVALUATION_FILES)
+
+
+def test_types_that_the_model_does_not_know_are_refused_or_scored_as_missed(capsys, model, corpus, tmp_path):
+    shutil.copytree(corpus, tmp_path / "c")
+    (tmp_path / "c" / "test.txt").write_text("Halley B-COMET\nreturns O\n")
+    argv = [model, "--corpus", tmp_path / "c", "--output", tmp_path / "e"]
+    message = refused_line(capsys, evaluate, *argv)
+    assert "B-COMET" in message and "--unseen-labels keep" in message
+    assert evaluate.main([*map(str, argv), "--unseen-labels", "keep", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["per_type"]["COMET"]["recall"] == 0

@@ -1,0 +1,113 @@
+"""`python -m tfner.export`, and exported models in a new process."""
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from support import tiny
+from support.errors import refused
+from support.trainings import TEXT, refused_line
+
+from tfner import export
+from tfner import folder as folders
+from tfner.config import VARIANTS
+from tfner.folder import EXTRA, TRAINING, WEIGHTS
+from tfner.modeling.variants import logits_function
+from tfner.tagging.load import load_tagger
+from tfner.training.state import load_state
+
+
+@pytest.fixture(scope="module")
+def probabilities(models, tmp_path_factory):
+    """Inputs, and for each variant the probabilities that a new process computes with the exported model."""
+    folder = tmp_path_factory.mktemp("new-process")
+    ids = np.random.default_rng(1).integers(5, len(tiny.PIECES), (3, 17)).astype(np.int32)
+    mask = np.ones_like(ids)
+    mask[1, 11:] = mask[2, 5:] = 0
+    np.savez(folder / "in.npz", ids=ids, mask=mask)
+    program = (
+        "import sys, numpy as np\nfrom tfner.tagging.load import load_tagger\n"
+        "given = np.load('in.npz')\n"
+        "for path in sys.argv[1:]:\n"
+        "    name = path.split('/')[-1]\n"
+        "    np.save(name + '.npy', load_tagger(path).probabilities(given['ids'], given['mask']))"
+    )
+    subprocess.run([sys.executable, "-c", program, *map(str, models.values())], check=True, capture_output=True, cwd=folder)
+    return ids, mask, {variant: np.load(folder / f"{variant}.npy") for variant in models}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_a_new_process_gives_the_probabilities_of_the_model_in_memory(probabilities, models, variant):
+    ids, mask, found = probabilities
+    rebuilt = load_state(models[variant] / TRAINING / "1").model
+    logits = logits_function(rebuilt)(ids, mask).numpy().astype(np.float64)
+    expected = np.exp(logits) / np.exp(logits).sum(-1, keepdims=True)
+    assert found[variant].dtype == np.float32
+    assert np.abs(found[variant] - expected)[mask == 1].max() < 1e-5
+    assert np.ptp(expected[0], axis=0).max() > 1e-3  # distinct inputs give distinct outputs
+
+
+@pytest.mark.slow
+def test_an_export_that_is_killed_changes_nothing_and_the_next_gives_the_same_entities(model, tmp_path, capsys):
+    folder = shutil.copytree(model, tmp_path / "model")
+    process = subprocess.Popen([sys.executable, "-m", "tfner.export", str(folder)], stderr=subprocess.DEVNULL)
+    while process.poll() is None and not list(folder.glob(".*/variables")):
+        time.sleep(0.005)
+    process.kill()
+    assert process.wait() == -signal.SIGKILL
+    assert list(folder.glob(".*/variables"))  # half a version, with a name that TF Serving and tfner ignore
+    assert folders.versions(folder) == [1]
+    expected = load_tagger(model).tag(TEXT)
+    assert load_tagger(folder).tag(TEXT) == expected
+
+    assert export.main([str(folder), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"folder": str(folder / "2")}
+    assert load_tagger(folder / "2").tag(TEXT) == expected
+    assert {p.name for p in (folder / "2" / EXTRA).iterdir()} == {p.name for p in (model / "1" / EXTRA).iterdir()}
+
+
+def test_damaged_weights_give_one_line_and_nothing_is_exported(capsys, models, tmp_path):
+    folder = shutil.copytree(models["replace"], tmp_path / "m")
+    weights = folder / TRAINING / "1" / WEIGHTS
+    weights.write_bytes(weights.read_bytes()[:5000])
+    assert str(weights) in refused_line(capsys, export, folder)
+    weights.unlink()
+    assert WEIGHTS in refused_line(capsys, export, folder)
+    assert folders.versions(folder) == [1]
+    assert not list(folder.glob(".*"))
+
+
+def test_a_folder_without_a_training_state_is_refused(tmp_path):
+    with refused("no_training_state", path=tmp_path / "my model"):
+        export.export(tmp_path / "my model")
+
+
+def test_a_state_that_does_not_exist_is_refused(models):
+    with refused("no_such_training_state", setting="state", path=models["head"]):
+        export.export(models["head"], state=7)
+
+
+def test_an_unknown_format_is_refused(tmp_path):
+    with refused("unknown_format", setting="format"):
+        export.export(tmp_path, format="torchscript")
+
+
+def test_a_package_that_is_not_installed_is_refused(models, monkeypatch):
+    monkeypatch.setattr(export, "find_spec", lambda name: None)
+    with refused("tf2onnx_missing", setting="format"):
+        export.export(models["head"], format="onnx")
+
+
+def test_an_existing_folder_is_not_replaced_and_a_new_one_is_written(tmp_path, capsys):
+    model = tiny.trained_folder(tmp_path, "bert", "finetune")
+    argv = [model, "--format", "transformers", "--json", "--output"]
+    assert "--output" in refused_line(capsys, export, *argv, tmp_path)
+    assert export.main([*map(str, argv), str(tmp_path / "new")]) == 0
+    assert json.loads(capsys.readouterr().out) == {"folder": str(tmp_path / "new")}
+    assert (tmp_path / "new" / "model.safetensors").is_file()

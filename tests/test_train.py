@@ -1,0 +1,143 @@
+"""`python -m tfner.train` from end to end: what a training writes and prints, and how it ends."""
+
+import csv
+import json
+import os
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+
+import pytest
+from support.trainings import EPOCHS, LINES, SIZES, brief, refused_line, run, training_run
+
+from tfner import folder as folders
+from tfner import train
+from tfner.demo.corpus import demo_corpus
+from tfner.evaluation.scores import read_scores
+from tfner.folder import EXTRA
+from tfner.training.callbacks import COLUMNS
+
+
+def test_a_training_writes_a_complete_version(model):
+    version = model / "1"
+    assert folders.versions(model) == [1] and (version / folders.SAVED_MODEL).is_file()
+    expected = "README.md config.json confusion_test.png confusion_validation.png history.csv labels.json learning_curves.png"
+    assert {p.name for p in (version / EXTRA).iterdir()} == {
+        *(*expected.split(), "limits.json", "scores.json", "tokenizer", "tf_serving_warmup_requests")
+    }
+    with (version / EXTRA / folders.HISTORY).open() as file:
+        rows = list(csv.DictReader(file))
+    assert tuple(rows[0]) == COLUMNS
+    assert [int(row["epoch"]) for row in rows] == list(range(1, EPOCHS + 1))
+    assert float(rows[-1]["loss"]) < float(rows[0]["loss"]) / 2
+    words = sum(len(s.words) for s in demo_corpus().splits["test"][: SIZES["test"]])
+    assert read_scores(version / EXTRA / folders.SCORES)["test"].words == words
+
+
+def test_the_suggested_command_quotes_a_folder_with_spaces(models):
+    folder = models["head"]
+    assert " " in str(folder)
+    command = (folder.parent / LINES).read_text("utf-8").splitlines()[-1].partition("next: ")[2]
+    assert shlex.split(command)[:4] == ["python", "-m", "tfner.predict", str(folder)]
+
+
+@pytest.fixture(scope="module")
+def again(models, corpus, small_encoder, tmp_path_factory):
+    """The training of `models["head"]` once more, in a new process: the folder of the model, and the finished process."""
+    folder = tmp_path_factory.mktemp("again") / "my models" / "head"
+    shutil.copytree(models["head"], folder)
+    settings = [part for name, value in brief(small_encoder).items() for part in (f"--{name.replace('_', '-')}", value)]
+    argv = ["--variant", "head", "--corpus", corpus, "--output", folder, *settings, "--patience", EPOCHS]
+    return folder, run("tfner.train", *argv, "--json", "--tensorboard", folder.parent / "logs")
+
+
+@pytest.mark.slow
+def test_json_is_all_that_train_prints_on_standard_output(again, small_encoder):
+    folder, result = again
+    assert result.returncode == 0, result.stderr
+    assert json.loads(result.stdout)["folder"] == str(folder / "2")
+    assert f"encoder  {small_encoder}" in result.stderr
+    for noise in ("oneDNN", "cuda", "Warning", "WARNING: All log", "Some weights", "absl"):
+        assert noise not in result.stderr
+    assert list((folder.parent / "logs").rglob("events.out.tfevents.*"))
+
+
+def test_training_again_adds_a_version_and_the_same_seed_gives_the_same_scores(again, models):
+    folder, result = again
+    assert folders.versions(folder) == folders.versions(folder / folders.TRAINING) == [1, 2]
+    found = json.loads(result.stdout)
+    before = folders.read_history(models["head"] / "1" / EXTRA / folders.HISTORY)
+    for one, other in zip(before, found["history"], strict=True):
+        assert [float(one[k]) for k in COLUMNS[:7]] == pytest.approx([other[k] for k in COLUMNS[:7]], abs=1e-5)
+    assert {s: v.to_json() for s, v in read_scores(models["head"] / "1" / EXTRA / folders.SCORES).items()} == found["scores"]
+
+
+@pytest.mark.slow
+def test_ctrl_c_keeps_the_best_weights_and_still_exports(corpus, small_encoder, tmp_path):
+    flags = ["--corpus", corpus, "--encoder", small_encoder, "--epochs", 500, "--patience", 500, "--output", tmp_path / "m"]
+    argv = [sys.executable, "-u", "-m", "tfner.train", *flags]
+    process = subprocess.Popen(list(map(str, argv)), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    for line in process.stdout:
+        if line.split()[:1] == ["2"]:
+            process.send_signal(signal.SIGINT)
+            break
+    rest = process.stdout.read()
+    assert process.wait() == 0
+    assert "\ninterrupted: " in "\n" + rest
+    assert "test split" in rest
+    history = folders.read_history(tmp_path / "m" / "1" / EXTRA / folders.HISTORY)
+    assert 2 <= len(history) < 100
+    scores = read_scores(tmp_path / "m" / "1" / EXTRA / folders.SCORES)
+    assert scores["validation"].overall.f1 == pytest.approx(max(float(row["f1"]) for row in history), abs=1e-5)
+
+
+def test_a_label_unseen_in_training_is_refused_and_can_be_kept(capsys, corpus, small_encoder, tmp_path):
+    shutil.copytree(corpus, tmp_path / "c")
+    with (tmp_path / "c" / "test.txt").open("a") as file:
+        file.write("\nHalley B-COMET\n")
+    message = refused_line(capsys, train, "--corpus", tmp_path / "c", "--output", tmp_path / "m")
+    assert "COMET" in message
+    assert "--unseen-labels keep" in message
+    assert not (tmp_path / "m").exists()
+    trained = training_run(tmp_path / "c", tmp_path / "m", unseen_labels="keep", **brief(small_encoder))
+    assert any("COMET" in note for note in trained.corpus.notes)
+    assert trained.score()["test"].per_type["COMET"].number == 1
+
+
+@pytest.mark.parametrize(
+    ("argv", "flag"),
+    [
+        (["--corpus", "./nowhere"], "nowhere"),
+        (["--encoder", "./nowhere"], "nowhere"),
+        (["--variant", "heads"], "--variant heads"),
+        (["--batch-size", "0"], "--batch-size 0"),
+        (["--max-pieces", "4096"], "--max-pieces 4096"),
+        (["--preset", "fast"], "--preset fast"),
+    ],
+)
+def test_a_mistake_in_a_flag_gives_one_line_and_writes_nothing(capsys, corpus, tmp_path, argv, flag):
+    given = argv if "--corpus" in argv else [*argv, "--corpus", corpus]
+    assert flag in refused_line(capsys, train, *given, "--output", tmp_path / "m")
+    assert not (tmp_path / "m").exists()
+
+
+def test_an_output_folder_with_other_files_is_not_changed(capsys, corpus, tmp_path):
+    (tmp_path / "thesis.tex").write_text("x")
+    message = refused_line(capsys, train, "--corpus", corpus, "--output", tmp_path)
+    assert "--output" in message and "thesis.tex" in message
+    assert [p.name for p in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+def test_an_unreachable_hub_gives_one_line_with_the_alternatives(tmp_path):
+    environment = {**os.environ, "HF_HOME": str(tmp_path / "empty"), "HF_ENDPOINT": "http://127.0.0.1:9"}
+    argv = [sys.executable, "-m", "tfner.train", "--preset", "paper", "--output", str(tmp_path / "m")]
+    result = subprocess.run(argv, capture_output=True, text=True, env=environment, check=False)
+    assert result.returncode == 2
+    assert result.stderr.startswith("error: ")
+    assert result.stderr.count("\n") == 1
+    assert "demo" in result.stderr
+    assert "folder" in result.stderr
+    assert result.stdout == ""
+    assert not (tmp_path / "m").exists()
