@@ -8,13 +8,13 @@ from support import tiny
 from tfner.corpus import Sentence
 from tfner.data.load import load_corpus
 from tfner.labels import CONLL_LABELS, IGNORED_LABEL
-from tfner.modeling import batches as batching
+from tfner.modeling import batches
 from tfner.modeling.batches import MAX_PIECES_RATIO, apply_to_rows, pad, plan_inference, plan_training, training_batches
 from tfner.modeling.rows import Row, RowEncoder
 
 
 def row(length: int, number: int) -> Row:
-    """A row whose ids tell its number and position, so that a swap shows."""
+    """A row whose ids encode its number and the position, so that a swap is noticed."""
     ids = np.arange(length, dtype=np.int32) + 1000 * (number + 1)
     labels = np.arange(length, dtype=np.int32) % 7
     return Row(ids, labels, np.zeros(length, np.int32), np.arange(length, dtype=np.int32), np.ones(length, bool))
@@ -24,29 +24,29 @@ LENGTHS = [5, 3, 9, 3, 12, 1, 7, 7, 2, 4, 6]
 ROWS = [row(length, i) for i, length in enumerate(LENGTHS)]
 
 
-def padding(lengths, batches) -> int:
-    """Positions of all batches that hold no piece."""
+def padding(lengths, plan) -> int:
+    """The number of padded positions in all batches."""
     lengths = np.asarray(lengths)
-    return int(sum(lengths[b].max() * len(b) - lengths[b].sum() for b in batches))
+    return int(sum(lengths[b].max() * len(b) - lengths[b].sum() for b in plan))
 
 
 lists_of_lengths = st.lists(st.integers(1, 60), max_size=400)
 
 
-def assert_each_once(batches, number):
-    assert sorted(np.concatenate([[], *batches]).astype(int).tolist()) == list(range(number))
-    assert all(len(batch) for batch in batches)
+def assert_each_once(plan, number):
+    assert sorted(np.concatenate([[], *plan]).astype(int).tolist()) == list(range(number))
+    assert all(len(batch) for batch in plan)
 
 
 @settings(max_examples=100, deadline=None)
 @given(lists_of_lengths, st.integers(1, 9), st.integers(0, 2**31))
-def test_a_pass_of_training_has_every_row_once_in_as_many_batches_as_asked(lengths, batch_size, seed):
-    batches = plan_training(lengths, batch_size, seed)
-    assert_each_once(batches, len(lengths))
-    assert len(batches) == -(-len(lengths) // batch_size)
+def test_a_training_pass_has_every_row_once_in_the_expected_number_of_batches(lengths, batch_size, seed):
+    plan = plan_training(lengths, batch_size, seed)
+    assert_each_once(plan, len(lengths))
+    assert len(plan) == -(-len(lengths) // batch_size)
 
 
-def test_batches_of_rows_of_about_one_length_have_the_size_asked():
+def test_batches_of_rows_of_similar_length_have_the_size_that_is_set():
     lengths = np.random.default_rng(0).integers(20, 50, 803)
     assert sorted(map(len, plan_training(lengths, 8, seed=0))) == [3] + [8] * 100
 
@@ -54,60 +54,61 @@ def test_batches_of_rows_of_about_one_length_have_the_size_asked():
 @settings(max_examples=300, deadline=None)
 @given(st.lists(st.one_of(st.integers(1, 9), st.integers(1, 500)), min_size=1, max_size=400), st.integers(8, 40))
 @example([1] * 24 + [8, 97], 13)
-def test_no_batch_but_that_of_the_shortest_rows_is_much_larger_than_the_mean(lengths, batch_size):
-    lengths = np.asarray(lengths)  # of one pool
-    batches = plan_training(lengths, batch_size, seed=0)
-    most = MAX_PIECES_RATIO * lengths.sum() / len(batches)
-    larger = [b for b in batches if len(b) > 1 and len(b) * lengths[b].max() > most]
+def test_only_the_batch_of_the_shortest_rows_may_be_much_larger_than_the_mean(lengths, batch_size):
+    lengths = np.asarray(lengths)  # they fit into one pool
+    plan = plan_training(lengths, batch_size, seed=0)
+    most = MAX_PIECES_RATIO * lengths.sum() / len(plan)
+    larger = [b for b in plan if len(b) > 1 and len(b) * lengths[b].max() > most]
     assert len(larger) <= 1 and all(lengths[b].max() <= np.delete(lengths, b).min(initial=500) for b in larger)
 
 
-def test_rows_of_real_sentences_stand_in_smaller_batches_only_where_they_are_longest(assets):
+def test_only_the_longest_rows_of_a_real_corpus_are_in_smaller_batches(assets):
     sentences = load_corpus(assets / "data/conll2003/train.txt").splits["train"]
     lengths = np.array([len(s.words) for s in sentences])
-    batches = plan_training(lengths, 32, seed=0)
-    sizes = sorted(map(len, batches))
-    assert sizes[-1] <= 33 and sum(size < 31 for size in sizes) < len(batches) / 20
-    assert max(len(b) * lengths[b].max() for b in batches) < 32 * lengths.max() / 2
+    plan = plan_training(lengths, 32, seed=0)
+    sizes = sorted(map(len, plan))
+    assert sizes[-1] <= 33 and sum(size < 31 for size in sizes) < len(plan) / 20
+    assert max(len(b) * lengths[b].max() for b in plan) < 32 * lengths.max() / 2
 
 
 @settings(max_examples=100, deadline=None)
 @given(lists_of_lengths, st.integers(1, 300))
-def test_runs_have_every_row_once_longest_first_and_no_more_pieces_than_asked(lengths, pieces):
-    batches = plan_inference(lengths, pieces)
-    assert_each_once(batches, len(lengths))
-    sorted_ = [lengths[i] for batch in batches for i in batch]
+def test_inference_batches_have_every_row_once_longest_first_within_the_limit(lengths, pieces):
+    plan = plan_inference(lengths, pieces)
+    assert_each_once(plan, len(lengths))
+    sorted_ = [lengths[i] for batch in plan for i in batch]
     assert sorted_ == sorted(lengths, reverse=True)
-    assert all(len(batch) == 1 or len(batch) * lengths[batch[0]] <= pieces for batch in batches)
+    assert all(len(batch) == 1 or len(batch) * lengths[batch[0]] <= pieces for batch in plan)
     left = len(lengths)
-    for number, batch in enumerate(batches):
-        whole = max(1, pieces // lengths[batch[0]])  # no whole run could take the next row as well
+    for number, batch in enumerate(plan):
+        whole = max(1, pieces // lengths[batch[0]])  # a full batch has no room for one more row
         rest = left if number == 0 else max(2**n for n in range(10) if 2**n <= left)
         assert len(batch) == (whole if left >= whole else rest)
         left -= len(batch)
 
 
-def test_new_text_brings_no_new_shapes(assets):
+def test_more_text_has_no_new_shapes_after_a_while(assets):
     sentences = load_corpus(assets / "data/conll2003/train.txt").splits["train"]
     lengths = np.tile([len(s.words) for s in sentences], 20)
     shapes = [
-        {(len(run), part[run[0]]) for run in plan_inference(part)} for part in np.array_split(lengths, len(lengths) // 4096)
+        {(len(batch), part[batch[0]]) for batch in plan_inference(part)}
+        for part in np.array_split(lengths, len(lengths) // 4096)
     ]
     early, late = (set().union(*some) for some in (shapes[:40], shapes[40:]))
     assert len(shapes) > 60 and late <= early
 
 
-def as_lists(batches):
-    return [b.tolist() for b in batches]
+def as_lists(plan):
+    return [b.tolist() for b in plan]
 
 
-def test_the_same_seed_gives_the_same_batches_and_another_seed_others():
+def test_batches_are_the_same_for_the_same_seed_and_differ_for_another():
     lengths = np.random.default_rng(0).integers(3, 80, 500)
     assert as_lists(plan_training(lengths, 8, seed=5)) == as_lists(plan_training(lengths, 8, seed=5))
     assert as_lists(plan_training(lengths, 8, seed=5)) != as_lists(plan_training(lengths, 8, seed=6))
 
 
-def test_another_seed_puts_rows_together_in_another_way():
+def test_another_seed_groups_rows_differently():
     lengths = np.random.default_rng(0).integers(3, 80, 5000)
     one, two = ({frozenset(b.tolist()) for b in plan_training(lengths, 8, seed=seed)} for seed in (5, 6))
     assert len(one & two) < len(one) / 20
@@ -119,7 +120,7 @@ def test_batches_of_different_lengths_are_mixed():
     assert abs(np.corrcoef(longest[:-1], longest[1:])[0, 1]) < 0.2
 
 
-def test_padding_of_real_sentences_is_a_small_part_of_what_unsorted_batches_pad(assets):
+def test_sorting_saves_most_of_the_padding_of_real_sentences(assets):
     sentences = load_corpus(assets / "data/conll2003/valid.txt").splits["validation"]
     lengths = [len(s.words) for s in sentences]
     order = np.random.default_rng(0).permutation(len(lengths))
@@ -130,7 +131,7 @@ def test_padding_of_real_sentences_is_a_small_part_of_what_unsorted_batches_pad(
     assert sorted_ < pooled
 
 
-def test_padding_fills_ids_mask_and_labels_each_with_its_own_value():
+def test_ids_mask_and_labels_are_padded_with_different_values():
     inputs, labels = pad([ROWS[1], ROWS[0]], pad_id=77)
     assert inputs["input_ids"].tolist() == [[2000, 2001, 2002, 77, 77], [1000, 1001, 1002, 1003, 1004]]
     assert inputs["attention_mask"].tolist() == [[1, 1, 1, 0, 0], [1] * 5]
@@ -139,14 +140,14 @@ def test_padding_fills_ids_mask_and_labels_each_with_its_own_value():
 
 
 @pytest.mark.parametrize("pieces", [1, 12, 30, 40, 1000])
-def test_values_come_back_in_the_order_of_the_rows(monkeypatch, pieces):
+def test_values_are_returned_in_the_order_of_the_rows(monkeypatch, pieces):
     shapes = []
 
     def ids_and_mask(input_ids, attention_mask):
         shapes.append(input_ids.shape)
         return tf.stack([input_ids, attention_mask], -1)
 
-    monkeypatch.setattr(batching, "runs", lambda lengths: plan_inference(lengths, pieces))
+    monkeypatch.setattr(batches, "plan_inference", lambda lengths: plan_inference(lengths, pieces))
     values = apply_to_rows(ids_and_mask, ROWS, pad_id=0)
     assert [v[:, 0].tolist() for v in values] == [r.ids.tolist() for r in ROWS]
     assert all((v[:, 1] == 1).all() for v in values)
@@ -158,11 +159,11 @@ def test_no_rows_give_no_values():
     assert apply_to_rows(lambda ids, mask: ids, [], 0) == []
 
 
-def test_progress_sees_every_run():
+def test_progress_wraps_the_iteration_over_batches():
     seen = []
 
-    def progress(batches):
-        for batch in batches:
+    def progress(plan):
+        for batch in plan:
             seen.append(len(batch))
             yield batch
 
@@ -170,11 +171,11 @@ def test_progress_sees_every_run():
     assert seen == [len(ROWS)]
 
 
-def first_ids(batches, number):
-    return [ids[:, 0].tolist() for ids in (inputs["input_ids"].numpy() for inputs, _ in batches.take(number))]
+def first_ids(dataset, number):
+    return [ids[:, 0].tolist() for ids in (inputs["input_ids"].numpy() for inputs, _ in dataset.take(number))]
 
 
-def test_training_batches_go_on_for_ever_and_each_pass_holds_every_row_once():
+def test_training_batches_are_endless_and_every_pass_has_each_row_once_in_another_order():
     passes = first_ids(training_batches(ROWS, 4, 0, seed=2), 9)
     expected = sorted(r.ids[0] for r in ROWS)
     orders = []
@@ -186,7 +187,7 @@ def test_training_batches_go_on_for_ever_and_each_pass_holds_every_row_once():
     assert orders[0] != orders[1] != orders[2] != orders[0]
 
 
-def test_training_batches_repeat_with_their_seed_and_differ_with_another():
+def test_training_batches_are_the_same_for_the_same_seed_and_differ_for_another():
     again = [first_ids(training_batches(ROWS, 4, 0, seed), 6) for seed in (2, 2, 3)]
     assert again[0] == again[1] != again[2]
 
@@ -207,13 +208,13 @@ def test_one_trace_serves_batches_of_every_shape():
         return tf.reduce_sum(inputs["input_ids"] * inputs["attention_mask"]) + tf.reduce_sum(labels)
 
     @tf.function
-    def whole_pass(batches):
-        for inputs, labels in batches:
+    def whole_pass(dataset):
+        for inputs, labels in dataset:
             step(inputs, labels)
 
-    batches = training_batches(ROWS, 2, 0, seed=0)
-    assert len({tuple(labels.shape) for _, labels in batches.take(6)}) > 3
-    whole_pass(batches.take(6))
+    dataset = training_batches(ROWS, 2, 0, seed=0)
+    assert len({tuple(labels.shape) for _, labels in dataset.take(6)}) > 3
+    whole_pass(dataset.take(6))
     assert len(traces) == 1
 
 
@@ -233,11 +234,11 @@ def test_keras_traces_its_training_step_once_over_batches_of_every_shape():
     model.fit(training_batches(ROWS, 2, 0, seed=0), epochs=2, steps_per_epoch=6, verbose=0)
     first = len(traces)
     model.fit(training_batches(ROWS, 3, 0, seed=1), epochs=2, steps_per_epoch=4, verbose=0)
-    assert len(traces) == first <= 2  # Keras itself calls a loss up to twice in one trace
+    assert len(traces) == first <= 2  # Keras calls a loss up to twice in one trace
 
 
-def test_the_encoders_rows_go_through_whole(tmp_path):
-    encoder = RowEncoder(tiny.wordpiece_tokenizer(tmp_path), CONLL_LABELS)
+def test_encoded_rows_are_passed_on_unchanged(wordpiece):
+    encoder = RowEncoder(wordpiece, CONLL_LABELS)
     sentences = [Sentence(tuple(tiny.WORDS[:n]), ("O",) * n) for n in (3, 9, 1)]
     encoded = encoder.encode(sentences)
     values = apply_to_rows(lambda ids, mask: ids, encoded.rows, encoder.pad_id)

@@ -21,7 +21,7 @@ def normal(*shape, seed=0, scale=1.0):
 
 
 def value_and_gradients(function, inputs):
-    """What a function returns, and the gradients of a weighted sum of it."""
+    """The value of a function, and the gradients of a weighted sum of it."""
     with tf.GradientTape() as tape:
         tape.watch(inputs)
         value = function(*inputs)
@@ -35,7 +35,7 @@ def assert_same(one, other, tolerance=1e-5):
         np.testing.assert_allclose(a, b, atol=tolerance * max(1, np.abs(b).max()))
 
 
-# The whole stack, beside transformers
+# The stack and transformers' own layers
 
 
 def logits_and_gradients(model, inputs, training):
@@ -49,14 +49,14 @@ def logits_and_gradients(model, inputs, training):
 
 
 def own_name(name):
-    """A variable's name without that of transformers' model, which is numbered."""
+    """A variable's name without the name of transformers' model, which is numbered."""
     return re.sub("^tf_[^/]*/", "", name)
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
 @pytest.mark.parametrize("kind", ["bert", "electra", "roberta"])
-def test_a_stack_has_the_logits_and_gradients_of_transformers_layers(tmp_path, monkeypatch, kind, variant):
-    folder = tiny.model_folder(tmp_path, kind, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0)
+def test_a_stack_has_the_logits_and_gradients_of_transformers_layers(encoder_folder, monkeypatch, kind, variant):
+    folder = encoder_folder(kind, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0)
     settings = Config(variant=variant, dropout=0.0)
     own = build_model(variant, str(folder), LABELS, settings)
     monkeypatch.setattr(layers, "STACKS", ())
@@ -76,7 +76,7 @@ def test_a_stack_has_the_logits_and_gradients_of_transformers_layers(tmp_path, m
 
 
 @pytest.mark.parametrize("kind", STACKED)
-def test_the_classes_that_compute_the_same_get_a_stack(tmp_path, kind):
+def test_classes_whose_layers_compute_the_same_are_replaced_by_a_stack(tmp_path, kind):
     from transformers import AutoConfig
 
     AutoConfig.for_model(kind, **{**tiny.SIZES.get(kind, tiny.SIZES["roberta"]), "vocab_size": 40}).save_pretrained(tmp_path)
@@ -85,7 +85,7 @@ def test_the_classes_that_compute_the_same_get_a_stack(tmp_path, kind):
 
 
 @pytest.mark.parametrize("settings", [{"is_decoder": True}, {"model_type": "rembert"}])
-def test_others_keep_transformers_layers(tmp_path, settings):
+def test_other_classes_keep_the_layers_of_transformers(tmp_path, settings):
     from transformers import AutoConfig
 
     settings = {"model_type": "bert", **tiny.SIZES["bert"], "vocab_size": 40, **settings}
@@ -95,9 +95,8 @@ def test_others_keep_transformers_layers(tmp_path, settings):
     assert np.isfinite(model({"input_ids": np.ones((2, 5), np.int32), "attention_mask": np.ones((2, 5), np.int32)})).all()
 
 
-def test_a_stack_drops_in_training_alone_and_at_every_place(tmp_path):
-    folder = tiny.model_folder(tmp_path, "bert")
-    encoder = build_model("finetune", str(folder), LABELS, Config(dropout=0.0)).get_layer(ENCODER).encoder
+def test_a_stack_drops_values_only_in_training_and_at_every_dropout_layer(built, monkeypatch):
+    encoder = built("bert", "finetune").get_layer(ENCODER).encoder
     hidden, mask = normal(2, 6, 24), tf.zeros((2, 1, 1, 6))
 
     def states(training):
@@ -108,18 +107,16 @@ def test_a_stack_drops_in_training_alone_and_at_every_place(tmp_path):
     places += [layer.bert_output for layer in encoder.layer]
     rates = [place.dropout.rate for place in places]
     for place in places:
-        place.dropout.rate = 0.0
+        monkeypatch.setattr(place.dropout, "rate", 0.0)
     np.testing.assert_array_equal(states(True), states(False))
     for place, rate in zip(places, rates, strict=True):
-        place.dropout.rate = rate
-        assert np.abs(states(True) - states(False)).max() > 1e-3
-        place.dropout.rate = 0.0
+        with monkeypatch.context() as one:
+            one.setattr(place.dropout, "rate", rate)
+            assert np.abs(states(True) - states(False)).max() > 1e-3
 
 
-def test_a_stack_in_bfloat16_rounds_products_alone(tmp_path):
-    folder = tiny.model_folder(tmp_path, "bert")
-    exact, half = (build_model("finetune", str(folder), LABELS, Config(precision=p)) for p in ("float32", "bfloat16"))
-    half.set_weights(exact.get_weights())
+def test_a_stack_in_bfloat16_rounds_only_products(built):
+    exact, half = (built("bert", "finetune", precision) for precision in ("float32", "bfloat16"))
     ids, mask = tiny.random_inputs([7, 12, 3], len(tiny.PIECES))
     states = [m.get_layer(ENCODER)(input_ids=ids, attention_mask=mask)[0] for m in (exact, half)]
     assert {s.dtype for s in states} == {tf.float32}
@@ -127,8 +124,8 @@ def test_a_stack_in_bfloat16_rounds_products_alone(tmp_path):
     assert 0 < difference < 0.03
 
 
-def test_a_model_for_inference_gives_the_same_logits_and_half_the_export_in_bfloat16(tmp_path):
-    folder = tiny.model_folder(tmp_path, "bert")
+def test_a_model_for_inference_has_the_same_logits_and_in_bfloat16_half_the_size(encoder_folder):
+    folder = encoder_folder("bert")
     ids, mask = tiny.random_inputs([7, 12, 3], len(tiny.PIECES))
     sizes = {}
     for precision in ("float32", "bfloat16", "float16"):
@@ -145,12 +142,11 @@ def test_a_model_for_inference_gives_the_same_logits_and_half_the_export_in_bflo
     assert sizes["bfloat16"] < 0.6 * sizes["float32"]
 
 
-def test_an_encoder_without_a_stack_has_no_form_for_inference(tmp_path):
-    folder = tiny.model_folder(tmp_path, "distilbert")
-    assert not for_inference(build_model("finetune", str(folder), LABELS, Config(precision="bfloat16")))
+def test_an_encoder_without_a_stack_has_no_form_for_inference(built):
+    assert not for_inference(built("distilbert", "finetune"))
 
 
-# Its parts
+# Parts of the stack
 
 
 def plain_attention(drop):
@@ -185,7 +181,7 @@ def test_layer_norm_has_the_value_and_gradients_of_keras():
     assert_same(own[0], keras_layer(inputs[0]))
 
 
-def test_gelu_is_the_exact_one():
+def test_gelu_and_its_gradient_are_exact():
     x = np.linspace(-12, 12, 4001).astype(np.float32)
     share = np.array([0.5 * math.erfc(-v / math.sqrt(2)) for v in x.astype(np.float64)])
     density = np.exp(-(x.astype(np.float64) ** 2) / 2) / math.sqrt(2 * math.pi)
@@ -197,7 +193,7 @@ def test_gelu_is_the_exact_one():
     np.testing.assert_allclose(layers._fusable_gelu(tf.constant(x)).numpy(), x * share, atol=1e-6, rtol=1e-6)
 
 
-def test_gelu_keeps_half_precision():
+def test_gelu_returns_the_precision_of_its_input():
     x = tf.constant([-1.0, 0.5, 3.0], tf.bfloat16)
     expected = [0.5 * v * (1 + math.erf(v / math.sqrt(2))) for v in (-1.0, 0.5, 3.0)]
     for function in (gelu, layers._fusable_gelu):
@@ -207,7 +203,7 @@ def test_gelu_keeps_half_precision():
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 @pytest.mark.parametrize("rate", [0.1, 0.5])
-def test_dropout_drops_its_share_and_keeps_the_mean(rate, dtype):
+def test_dropout_drops_its_share_independently_and_scales_up_the_rest(rate, dtype):
     keras.utils.set_random_seed(1)
     layer, ones = Dropout(rate, dtype=dtype), tf.ones((7, 101, 31), dtype)
     with tf.GradientTape() as tape:
@@ -221,7 +217,7 @@ def test_dropout_drops_its_share_and_keeps_the_mean(rate, dtype):
     noise = 4 * np.sqrt(rate * (1 - rate) / first.size)
     dropped = [first == 0, second == 0]
     assert np.mean(dropped[0]) == pytest.approx(rate, abs=noise)
-    # neighbours come out of one number, calls and places are drawn anew
+    # one random number decides two neighbours; other places and other calls have other numbers
     for one, other in (
         (dropped[0], dropped[1]),
         (dropped[0][..., ::2][..., :15], dropped[0][..., 1::2]),
@@ -230,7 +226,7 @@ def test_dropout_drops_its_share_and_keeps_the_mean(rate, dtype):
         assert np.mean(one & other) == pytest.approx(rate**2, abs=6 * np.sqrt(rate**2 / one.size))
 
 
-def test_dropout_rests_outside_of_training_and_repeats_with_a_seed():
+def test_dropout_drops_only_in_training_and_the_same_values_for_the_same_seed():
     layer, ones = Dropout(0.3), tf.ones((5, 3))
     np.testing.assert_array_equal(layer(ones), ones)
     np.testing.assert_array_equal(Dropout(0.0)(ones, training=True), ones)

@@ -11,11 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tfner.labels import IGNORED_LABEL
-from tfner.modeling.losses import MaskedAccuracy, MaskedCrossentropy, MaskedLoss
+from tfner.modeling.losses import MaskedAccuracy, MaskedCrossentropy, MaskedLoss, accuracies_of_one_class
+from tfner.modeling.rows import Row
 
 
 def by_hand(labels, logits):
-    """Sum of crossentropies, number right and number counted, position by position, in float64."""
+    """The sum of crossentropies, the number of right positions and of counted ones, in a loop in float64."""
     total, right, number = 0.0, 0, 0
     for row_labels, row_logits in zip(labels, logits, strict=True):
         for label, values in zip(row_labels, row_logits, strict=True):
@@ -30,7 +31,7 @@ def by_hand(labels, logits):
 
 
 def ragged_batch(seed, rows=4, longest=9, classes=5, spread=4.0):
-    """Labels and logits of rows of different lengths; some pieces within the rows are ignored as well."""
+    """Labels and logits of rows of different lengths. Some pieces within the rows are ignored, too."""
     generator = np.random.default_rng(seed)
     labels = np.full((rows, longest), IGNORED_LABEL, np.int32)
     for i, length in enumerate(generator.integers(1, longest + 1, rows)):
@@ -57,7 +58,7 @@ def test_loss_and_accuracy_equal_a_loop_over_positions(seed, rows, longest, clas
 
 
 @pytest.mark.parametrize("fill", [0.0, 1e4, -1e4, np.nan, np.inf])
-def test_padding_changes_nothing_whatever_stands_in_it(fill):
+def test_the_logits_of_padding_change_nothing(fill):
     labels, logits = ragged_batch(1)
     wider_labels = np.pad(labels, ((0, 2), (0, 5)), constant_values=IGNORED_LABEL)
     wider_logits = np.pad(logits, ((0, 2), (0, 5), (0, 0)), constant_values=fill)
@@ -69,7 +70,7 @@ def test_padding_changes_nothing_whatever_stands_in_it(fill):
         assert float(measure(wider_labels, wider_logits)) == pytest.approx(float(measure(labels, logits)), rel=1e-6)
 
 
-def test_padding_gets_no_gradient_and_the_rest_the_gradient_it_had():
+def test_padding_has_no_gradient_and_does_not_change_other_gradients():
     labels, logits = ragged_batch(2)
     wide = tf.Variable(np.pad(logits, ((0, 0), (0, 3), (0, 0)), constant_values=2.0))
     narrow = tf.Variable(logits)
@@ -100,10 +101,10 @@ def test_metrics_over_batches_of_unequal_size_count_positions_not_batches():
     assert metric_value(MaskedLoss(), *batches) == pytest.approx(sums[0] / sums[2], rel=1e-5)
     assert metric_value(MaskedAccuracy(), *batches) == pytest.approx(sums[1] / sums[2], rel=1e-6)
     mean_of_batches = np.mean([by_hand(*b)[1] / by_hand(*b)[2] for b in batches])
-    assert abs(mean_of_batches - sums[1] / sums[2]) > 0.02  # so that the two could not be confused
+    assert abs(mean_of_batches - sums[1] / sums[2]) > 0.02  # the mean over batches is clearly different
 
 
-def test_a_metric_starts_again_after_reset():
+def test_a_metric_is_empty_after_a_reset():
     metric = MaskedAccuracy()
     metric_value(metric, ragged_batch(1))
     metric.reset_state()
@@ -125,7 +126,7 @@ def test_half_precision_logits_are_summed_in_float32(dtype):
 
 
 @pytest.mark.parametrize("dtype", [np.int32, np.int64, np.float32])
-def test_labels_of_any_number_type_are_taken(dtype):
+def test_labels_may_be_of_any_number_type(dtype):
     labels, logits = ragged_batch(6)
     total, _, number = by_hand(labels, logits)
     assert float(MaskedCrossentropy()(labels.astype(dtype), logits)) == pytest.approx(total / number, rel=1e-5)
@@ -141,7 +142,7 @@ def test_sample_weights_are_refused():
         MaskedCrossentropy()(*ragged_batch(1), sample_weight=np.ones(4))
 
 
-def test_fit_and_evaluate_report_the_same_as_the_loop():
+def test_fit_and_evaluate_report_the_values_of_the_loop():
     inputs = keras.Input((None,), dtype=tf.int32)
     model = keras.Model(inputs, keras.layers.Embedding(11, 5)(inputs))
     model.compile(keras.optimizers.SGD(0.0), MaskedCrossentropy(), metrics=[MaskedLoss(), MaskedAccuracy()])
@@ -158,8 +159,8 @@ def test_fit_and_evaluate_report_the_same_as_the_loop():
         assert np.ravel(logs["masked_accuracy"])[0] == pytest.approx(sums[1] / sums[2], rel=1e-6)
 
 
-def test_stock_accuracy_counts_padding_as_right_where_it_is_labelled_0():
-    """The study's Figure 5 under a model that predicts class 0 everywhere, which is how the study's models 2 and 3 ended."""
+def test_stock_accuracy_counts_padding_that_is_labelled_0_as_right():
+    """The two sentences of Figure 5 of the study, and a model that predicts class 0 everywhere, as its models 2 and 3 do."""
     rows = [[-100, 3, 0, 7, 0, 0, 0, 7, 0, 0, 0, -100], [-100, 1, 2, -100]]
     for length, stock_value in ((12, 19 / 24), (128, 251 / 256)):
         labels = np.full((2, length), IGNORED_LABEL)
@@ -173,7 +174,22 @@ def test_stock_accuracy_counts_padding_as_right_where_it_is_labelled_0():
         assert float(stock.result()) == pytest.approx(stock_value)
 
 
-def test_losses_and_metrics_are_rebuilt_from_their_configs():
+@pytest.mark.parametrize(
+    ("label", "length", "stock", "masked"), [(0, 12, 19, 7), (0, 128, 251, 7), (7, 12, 14, 2), (0, 3, 11, 7)]
+)
+def test_a_model_of_one_class_has_a_stock_accuracy_that_grows_with_padding(label, length, stock, masked):
+    """Numbers of right positions for the two sentences of Figure 5 of the study, counted by hand."""
+    sentences = [[-100, 3, 0, 7, 0, 0, 0, 7, 0, 0, 0, -100], [-100, 1, 2, -100]]
+    unused = np.zeros(0, np.int32)
+    rows = [Row(np.array(labels), np.array(labels), unused, unused, unused) for labels in sentences]
+    positions = sum(max(length, len(labels)) for labels in sentences)
+    assert accuracies_of_one_class(rows, label, length) == {
+        "stock accuracy, padding counted as right": pytest.approx(stock / positions),
+        "masked accuracy": pytest.approx(masked / 12),
+    }
+
+
+def test_losses_and_metrics_are_restored_from_their_configs():
     for one in (MaskedCrossentropy("a"), MaskedAccuracy("b"), MaskedLoss("c")):
         assert type(one).from_config(one.get_config()).get_config() == one.get_config()
 
@@ -240,8 +256,10 @@ DISTRIBUTED = """
 
 @pytest.fixture(scope="module")
 def distributed(tmp_path_factory):
-    """The same steps on one device and on two replicas, whose rows hold 8 and 0 or 2 and 6 counted positions; in a process
-    of its own, as devices are split before TensorFlow starts."""
+    """The same steps on one device and on two replicas, whose rows have 8 and 0 or 2 and 6 counted positions.
+
+    They run in a process of their own, because a device is split before TensorFlow starts.
+    """
     import json
 
     file = tmp_path_factory.mktemp("distributed") / "results.json"
@@ -252,6 +270,7 @@ def distributed(tmp_path_factory):
     return json.loads(Path(file).read_text())
 
 
+@pytest.mark.slow
 def test_gradients_on_two_uneven_replicas_equal_those_on_one_device(distributed):
     one, two = distributed["gradients"]
     for a, b in zip(one, two, strict=True):
@@ -259,6 +278,7 @@ def test_gradients_on_two_uneven_replicas_equal_those_on_one_device(distributed)
         np.testing.assert_allclose(a, b, atol=1e-7)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("clip", ["None", "0.05"])
 def test_training_on_two_uneven_replicas_equals_training_on_one_device(distributed, clip):
     (one, one_history), (two, two_history) = distributed[f"trained {clip}"]

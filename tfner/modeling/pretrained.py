@@ -21,7 +21,8 @@ def require_fast(tokenizer: Any) -> None:
         raise UserError(
             f"expected a fast tokenizer, which tells the word of each piece, found the slow {type(tokenizer).__name__}: save "
             "its folder again with AutoTokenizer.from_pretrained(..., use_fast=True).save_pretrained(...), or choose another "
-            "encoder"
+            "encoder",
+            getattr(tokenizer, "name_or_path", None) or None,
         )
 
 

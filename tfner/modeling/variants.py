@@ -20,7 +20,6 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 import tensorflow as tf
 import tf_keras as keras
 
@@ -103,7 +102,7 @@ def build_model(variant: str, source: str, labels: int, settings: Config, weight
         keras.mixed_precision.set_global_policy(policy)
 
 
-def logits_function(model: keras.Model) -> Callable[[np.ndarray, np.ndarray], tf.Tensor]:
+def logits_function(model: keras.Model) -> tf.types.experimental.PolymorphicFunction:
     """The model in inference mode as a function of `input_ids` and `attention_mask`, traced once for all shapes."""
     array = tf.TensorSpec((None, None), tf.int32)
 

@@ -1,0 +1,120 @@
+import numpy as np
+import pytest
+from support.encoding import EU, PETER, decoded_tags
+
+from tfner.corpus import Sentence
+from tfner.labels import CONLL_LABELS, Entity, LabelSet
+from tfner.modeling.decoding import Tagged, best_labels, decode
+from tfner.modeling.rows import RowEncoder
+
+UNSEEN = Sentence(("Peter", "", "Blackburn"), ())
+
+
+@pytest.fixture(scope="module")
+def row_encoder(wordpiece):
+    return RowEncoder(wordpiece, CONLL_LABELS)
+
+
+def random_values(encoded, labels=9, seed=0):
+    """Probabilities for every piece of every row, all different."""
+    generator = np.random.default_rng(seed)
+    return [generator.dirichlet(np.ones(labels), len(row)).astype(np.float32) for row in encoded.rows]
+
+
+# Values to tags
+
+
+def test_the_label_of_a_word_is_the_one_with_the_highest_value():
+    assert best_labels(np.array([[0.1, 0.7, 0.2], [0.5, 0.1, 0.4]])).tolist() == [1, 0]
+
+
+def test_of_equal_values_the_first_label_is_taken():
+    assert best_labels(np.array([[0.2, 0.4, 0.4]])).tolist() == [1]
+
+
+def test_every_word_gets_the_best_label_and_the_probability_of_its_first_piece(row_encoder):
+    sentences = [Sentence(("lamb", "x"), ()), Sentence(("unbelievables", "y", "lamb"), ())]
+    encoded = row_encoder.encode(sentences)
+    values = random_values(encoded)
+    for tagged, row_values, firsts in zip(decode(row_encoder, encoded, values), values, ([1, 3], [1, 5, 6]), strict=True):
+        assert tagged.tags == [CONLL_LABELS.names[row_values[i].argmax()] for i in firsts]
+        assert tagged.probabilities.tolist() == [row_values[i].max() for i in firsts]
+        assert tagged.probabilities.dtype == np.float32
+
+
+def test_logits_give_the_same_tags_as_their_probabilities(row_encoder):
+    encoded = row_encoder.encode([EU, PETER])
+    values = random_values(encoded)
+    logits = [np.log(v) + 3 for v in values]
+    by_probabilities, by_logits = (decode(row_encoder, encoded, v) for v in (values, logits))
+    assert [t.tags for t in by_logits] == [t.tags for t in by_probabilities]
+    assert len({tag for t in by_logits for tag in t.tags}) > 3
+
+
+def test_values_of_padding_are_not_used(row_encoder):
+    encoded = row_encoder.encode([EU, PETER])
+    values = random_values(encoded)
+    padded = [np.concatenate([v, np.full((5, 9), 9, np.float32)]) for v in values]
+    expected, found = (decode(row_encoder, encoded, v) for v in (values, padded))
+    assert [t.tags for t in found] == [t.tags for t in expected]
+
+
+def test_a_word_without_pieces_is_outside_with_probability_1(row_encoder):
+    encoded = row_encoder.encode([UNSEEN])
+    values = [np.eye(9, dtype=np.float32)[[0, 1, 2, 0]] * np.float32(0.5)]
+    (tagged,) = decode(row_encoder, encoded, values)
+    assert tagged.tags == ["B-PER", "O", "I-PER"] and tagged.probabilities.tolist() == [0.5, 1.0, 0.5]
+
+
+def test_a_plain_word_without_pieces_gets_the_default_label(wordpiece):
+    row_encoder = RowEncoder(wordpiece, LabelSet(("ADJ", "NOUN", "VERB"), plain=True))
+    encoded = row_encoder.encode([UNSEEN])
+    (tagged,) = decode(row_encoder, encoded, [np.eye(3, dtype=np.float32)[[1, 2, 2, 1]]])
+    assert tagged.tags == ["VERB", row_encoder.labels.default, "VERB"]
+
+
+def test_sentences_are_returned_in_order_with_and_without_rows(row_encoder):
+    sentences = [PETER, Sentence((), ()), Sentence(("", ""), ("O", "O")), EU]
+    assert decoded_tags(row_encoder, row_encoder.encode(sentences)) == [list(s.tags) for s in sentences]
+
+
+def test_sentences_of_a_document_row_are_taken_apart(wordpiece):
+    row_encoder = RowEncoder(wordpiece, CONLL_LABELS, context="document")
+    encoded = row_encoder.encode([EU, PETER])
+    assert len(encoded.rows) == 1 and decoded_tags(row_encoder, encoded) == [list(EU.tags), list(PETER.tags)]
+
+
+def test_windows_of_a_sentence_are_joined(wordpiece):
+    row_encoder = RowEncoder(wordpiece, CONLL_LABELS, max_pieces=10)
+    sentence = Sentence(EU.words * 4, EU.tags * 4)
+    encoded = row_encoder.encode([sentence])
+    assert len(encoded.rows) > 4 and decoded_tags(row_encoder, encoded) == [list(sentence.tags)]
+
+
+def test_no_sentences_give_no_tags(row_encoder):
+    assert decode(row_encoder, row_encoder.encode([]), []) == []
+
+
+# Tags to entities
+
+
+def test_entities_have_their_words_characters_and_mean_probability():
+    text, offsets = "In  New York, Peter", [(0, 2), (4, 7), (8, 12), (12, 13), (14, 19)]
+    tagged = Tagged(["O", "B-LOC", "I-LOC", "O", "B-PER"], np.array([1, 0.5, 0.75, 1, 0.25], np.float32))
+    assert tagged.entities(text, offsets, plain=False) == [
+        Entity("LOC", "New York", 4, 12, 0.625, 1, 3),
+        Entity("PER", "Peter", 14, 19, 0.25, 4, 5),
+    ]
+
+
+def test_with_plain_labels_every_word_is_an_entity():
+    tagged = Tagged(["NOUN", "NOUN", "VERB"], np.array([0.5, 0.25, 1], np.float32))
+    assert tagged.entities("a bc d", [(0, 1), (2, 4), (5, 6)], plain=True) == [
+        Entity("NOUN", "a", 0, 1, 0.5, 0, 1),
+        Entity("NOUN", "bc", 2, 4, 0.25, 1, 2),
+        Entity("VERB", "d", 5, 6, 1.0, 2, 3),
+    ]
+
+
+def test_a_sentence_without_entities_has_none():
+    assert Tagged(["O", "O"], np.ones(2, np.float32)).entities("a b", [(0, 1), (2, 3)], plain=False) == []
