@@ -32,7 +32,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     verb = arguments[0] if arguments else ""
     if verb in VERBS:
-        return importlib.import_module(f"tfner.{verb}").main(arguments[1:])
+        status: int = importlib.import_module(f"tfner.{verb}").main(arguments[1:])
+        return status
     if verb == "--version":
         print(f"tfner {__version__}")
         return 0

@@ -174,10 +174,10 @@ CORPUS_SETTINGS = ("corpus", "task", "tag_column", "text_encoding", "one_documen
 """The settings that say how a corpus is read. Commands other than train take these as flags too."""
 
 
-def default_text(one: Field) -> str:
+def default_text(one: Field[Any]) -> str:
     """The default of a setting for `--help` and the documentation, with the embedded encoder's where that differs."""
     if one.default is None:
-        return one.metadata["absent"]
+        return str(one.metadata["absent"])
     if one.default is False:
         return ""
     shown = " ".join(map(str, one.default)) if isinstance(one.default, tuple) else f"{one.default}"
@@ -211,7 +211,7 @@ def add_flags(parser: argparse.ArgumentParser, names: Iterable[str] | None = Non
         groups[group].add_argument("--" + one.name.replace("_", "-"), **options)
 
 
-def _check(one: Field, value: Any) -> None:
+def _check(one: Field[Any], value: Any) -> None:
     if value is None:
         return
     choices, least, most = (one.metadata[key] for key in ("choices", "least", "most"))

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from tfner.errors import UserError, setting
 from tfner.labels import LabelSet
@@ -37,7 +38,7 @@ class Corpus:
     labels: LabelSet
     notes: tuple[str, ...] = field(default=())
 
-    def counts(self) -> dict[str, dict]:
+    def counts(self) -> dict[str, dict[str, Any]]:
         """The numbers of sentences, documents (None where they are not marked), words and entities of each split.
 
         Entities are counted by type, in the order of the labels; for pos, words are counted by tag.

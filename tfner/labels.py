@@ -141,7 +141,7 @@ class LabelSet:
     names: tuple[str, ...]
     plain: bool = False
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if not self.names:
             raise UserError("a label set needs at least one label")
         if len(set(self.names)) != len(self.names):

@@ -128,8 +128,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     interactive = not arguments.texts and not arguments.file and sys.stdin.isatty()
     quiet = bool(arguments.texts) or not sys.stderr.isatty() or sys.stdout.isatty()
     colours = sys.stdout.isatty() and "NO_COLOR" not in os.environ
-    with Path(arguments.file).open("rb") if arguments.file else nullcontext(sys.stdin) as file:
-        inputs = arguments.texts or read_inputs(decoded_lines(getattr(file, "buffer", file), encoding, name), kind, name)
+    standard: Any = getattr(sys.stdin, "buffer", sys.stdin)
+    with Path(arguments.file).open("rb") if arguments.file else nullcontext(standard) as file:
+        inputs = arguments.texts or read_inputs(decoded_lines(file, encoding, name), kind, name)
         results = predict(arguments.model, inputs, chunk=1 if interactive else None)
         for text, entities in tqdm(results, unit="text", disable=quiet, file=sys.stderr):
             if arguments.json:

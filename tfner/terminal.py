@@ -19,7 +19,7 @@ import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import NoReturn, Protocol
 
 from tfner.errors import UserError
 
@@ -47,7 +47,13 @@ class Parser(argparse.ArgumentParser):
         raise UserError(f"{message}: {hint}{self.prog} --help lists the arguments")
 
 
-def command(main: Callable[[Sequence[str] | None], None]) -> Callable[[Sequence[str] | None], int]:
+class Main(Protocol):
+    """The `main` of a verb: runs it with the arguments of the command line and returns its exit status."""
+
+    def __call__(self, argv: Sequence[str] | None = None) -> int: ...
+
+
+def command(main: Callable[[Sequence[str] | None], None]) -> Main:
     """Makes a verb's `main(argv=None)` return an exit status, and prints a user's mistake as one line on standard error."""
 
     @functools.wraps(main)
