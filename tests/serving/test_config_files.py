@@ -1,9 +1,10 @@
-"""The files in serving/: TF Serving's own protos read them, and what one says of another is so.
+"""The files in serving/: TF Serving's own protos can read them, and they agree with each other.
 
-Nothing here runs TF Serving. The protos of BatchingParameters and MonitoringConfig are in no Python package, so their
-published fields are written down below; so are the flags of its main.cc and what the image's entry point does.
+These tests do not run TF Serving. The protos of BatchingParameters and MonitoringConfig are not in a Python package, so their
+published fields are copied below, as are the flags in main.cc and the ports in the entry point of the image.
 """
 
+import inspect
 import re
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from tfner.config import VARIANTS
 from tfner.exports.warmup import _BATCHES
 from tfner.tagging.served import ServedTagger
 
-FOLDER = Path(__file__).parent.parent / "serving"
+FOLDER = Path(__file__).parents[2] / "serving"
 PORTS = {"8500": "grpc", "8501": "rest"}  # --port and --rest_api_port in the image's entry point
 FLAGS = """port grpc_socket_path rest_api_port rest_api_num_threads rest_api_timeout_in_ms rest_api_enable_cors_support
 enable_batching allow_version_labels_for_unavailable_models batching_parameters_file enable_per_model_batching_parameters
@@ -32,7 +33,7 @@ _TYPES = {"bool": 8, "string": 9, "int64": 3}
 
 
 def message(name, *fields):
-    """A message class with fields given as `type name`; types are scalars, wrappers, `repeated`, or messages."""
+    """A message with fields given as `type name`. A type is a scalar, a wrapper or a message, with or without `repeated`."""
     file = descriptor_pb2.FileDescriptorProto(name=f"{name}.proto", package="published", syntax="proto3")
     file.dependency.append("google/protobuf/wrappers.proto")
     pool = descriptor_pool.DescriptorPool()
@@ -120,8 +121,8 @@ def test_ports_are_those_of_the_image(service, monitoring):
 
 def test_batching_suits_the_client_and_the_warm_up(batching, flags):
     assert flags["enable_batching"] == "true"
-    # a larger request is refused and sent again in halves; after a larger warm-up request the model is not served at all
-    assert ServedTagger.__init__.__defaults__[1] <= batching.max_batch_size.value
+    # a larger request is refused and sent again in halves; with a larger warm-up request the model is not served at all
+    assert inspect.signature(ServedTagger).parameters["texts"].default <= batching.max_batch_size.value
     assert max(_BATCHES) <= batching.max_batch_size.value
     assert batching.pad_variable_length_inputs
     assert batching.HasField("enable_large_batch_splitting")

@@ -1,4 +1,4 @@
-"""Merging requests: each gets what it would get alone, one call at a time, and what fails fails by itself."""
+"""Merging requests: each gets the outputs that it gets alone, and a request that fails does so alone."""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tfner.serving.microbatch import Microbatcher, Overloaded
+from tfner.serving.microbatch import Batching, Microbatcher, Overloaded
 
 
 def letters(texts):
-    """What a model does, in little: per text its vowels, as many columns as the most of a text, and its reverse."""
+    """Stands in for a model: the vowels of each text, padded to the most of a text, and its reverse."""
     if any(b"!" in text for text in texts):
         raise ValueError("no ! here")
     found = [[bytes([c]) for c in text if c in b"aeiou"] for text in texts]
@@ -39,7 +39,7 @@ def strings(texts):
 
 
 class Gate:
-    """A function for a Microbatcher that keeps what it was called with, and can be held back."""
+    """A function for a Microbatcher that records its calls and can be held back."""
 
     def __init__(self):
         self.open, self.entered, self.calls, self.inside = threading.Event(), threading.Semaphore(0), [], 0
@@ -61,7 +61,7 @@ def gate():
 
 
 def batcher(gate, **limits):
-    return Microbatcher(gate, **({"wait": 0} | limits))
+    return Microbatcher(gate, Batching(**({"wait": 0} | limits)))
 
 
 def same(one, other):
@@ -73,14 +73,14 @@ def same(one, other):
 
 
 def held(gate, some):
-    """Occupies the thread with a first request, so that what follows waits together."""
+    """Occupies the thread with a first request, so that the next ones wait together."""
     gate.open.clear()
     first = some.submit("tag", {"text": strings(["first"])})
     assert gate.entered.acquire(timeout=30)
     return first
 
 
-def test_waiting_requests_are_merged_and_each_gets_what_it_would_get_alone(gate):
+def test_waiting_requests_are_merged_and_each_gets_the_outputs_that_it_gets_alone(gate):
     some = batcher(gate)
     held(gate, some)
     requests = [["banana", "x"], ["sky"], ["aeiouaeiou", "", "id"]]
@@ -98,7 +98,7 @@ def test_waiting_requests_are_merged_and_each_gets_what_it_would_get_alone(gate)
     st.integers(1, 5),
     st.integers(1, 20),
 )
-def test_however_requests_are_cut_and_merged_nothing_is_mixed_up(requests, rows, size):
+def test_no_cut_or_merge_mixes_up_requests(requests, rows, size):
     gate = Gate()
     some = batcher(gate, rows=rows, size=size)
     with ThreadPoolExecutor(4) as pool:
@@ -124,7 +124,7 @@ def test_a_short_request_does_not_wait_for_all_of_a_long_one(gate):
     assert next(i for i, (_, inputs) in enumerate(gate.calls) if b"e" in inputs["text"]) == 2
 
 
-def test_other_signatures_and_other_shapes_are_not_merged(gate):
+def test_different_signatures_and_shapes_are_not_merged(gate):
     some = batcher(gate)
     held(gate, some)
     ids = [np.arange(6).reshape(2, 3), np.arange(4).reshape(2, 2), np.arange(3).reshape(1, 3)]
@@ -152,9 +152,9 @@ def test_a_request_that_fails_fails_alone(gate):
     assert some._waiting == 0
 
 
-def test_outputs_that_cannot_be_split_fail_too_and_the_thread_goes_on():
+def test_outputs_that_cannot_be_split_are_an_error_and_the_thread_continues():
     answers = iter([{"x": np.float32(1)}, {"x_count": np.array([1]), "x_text": np.array([0])}, {"x": np.array([7])}])
-    some = Microbatcher(lambda signature, inputs: next(answers), wait=0)
+    some = Microbatcher(lambda signature, inputs: next(answers), Batching(wait=0))
     for _ in range(2):
         with pytest.raises((IndexError, TypeError)):
             some.submit("tag", {"ids": np.array([1])}).result(30)
@@ -166,7 +166,7 @@ def test_a_full_queue_refuses_and_recovers(gate):
     some = batcher(gate, waiting=5)
     held(gate, some)
     waiting = some.submit("tag", {"text": strings(["a"] * 4)})
-    with pytest.raises(Overloaded, match="4 texts wait already, 2 more are too many"):
+    with pytest.raises(Overloaded, match="4 texts are waiting, and 2 more are too many"):
         some.submit("tag", {"text": strings(["e"] * 2)})
     fits = some.submit("tag", {"text": strings(["i"])})
     gate.open.set()
@@ -175,7 +175,7 @@ def test_a_full_queue_refuses_and_recovers(gate):
     some.close()
 
 
-def test_closing_answers_what_waits_and_refuses_the_rest(gate):
+def test_closing_answers_waiting_requests_and_refuses_new_ones(gate):
     some = batcher(gate)
     held(gate, some)
     waiting = some.submit("tag", {"text": strings(["a"])})
@@ -186,7 +186,7 @@ def test_closing_answers_what_waits_and_refuses_the_rest(gate):
         some.submit("tag", {"text": strings(["a"])})
 
 
-def test_nobody_can_cancel_what_is_on_its_way(gate):
+def test_a_request_cannot_be_cancelled(gate):
     some = batcher(gate)
     future = some.submit("tag", {"text": strings(["a"])})
     assert not future.cancel()

@@ -1,10 +1,11 @@
-"""The page in a real browser, against a real server: what a person sees, does with a mouse, a keyboard and a screen reader."""
+"""The page in a real browser with a real server: what is shown, and how it is used by mouse, keyboard and screen reader."""
 
 import shutil
+from urllib.parse import quote
 
 import pytest
 from playwright.sync_api import sync_playwright
-from support.local_server import Server, exported
+from support.local_server import ThreadServer
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine: apt install chromium")
@@ -13,21 +14,6 @@ TEXT = "Peter Blackburn said in Nice: EU rejects the German call to boycott Brit
 EMOJI = "😀😀 Peter 👩‍👩‍👧 Nice 🇫🇷 e\u0301 EU 𝔘nice\nGerman lamb"
 MARKUP = "<script>document.title = 'run'</script> Peter <img src=x onerror=\"document.title = 'run'\"> &lt; Nice"
 EXAMPLE = "My name is Ahmed and I work at Unice in Nice."
-MODELS = ("one", "<b>two<")
-
-
-@pytest.fixture(scope="session")
-def folders(tmp_path_factory):
-    base = tmp_path_factory.mktemp("models")
-    return [exported(base / MODELS[0]), exported(base / "second", seed=8), exported(base / "bpe", "roberta")]
-
-
-@pytest.fixture(scope="session")
-def server(folders, tmp_path_factory):
-    odd = tmp_path_factory.mktemp("odd") / MODELS[1]  # a name is no markup either
-    shutil.copytree(folders[1], odd)
-    with Server(folders[0], odd, folders[2]) as running:
-        yield running
 
 
 @pytest.fixture(scope="session")
@@ -40,7 +26,7 @@ def chromium():
 
 @pytest.fixture(params=[{}], ids=[""])
 def page(server, chromium, request):
-    """The page, opened; afterwards nothing may have gone wrong in it, or have been asked of another address."""
+    """The open page. At the end, checks that it logged no unexpected error and sent nothing to another address."""
     context = chromium.new_context(**request.param)
     page = context.new_page()
     wrong, asked = [], []
@@ -79,15 +65,14 @@ def shown(page, number):
 
 
 def expected(server, number, text):
-    """What the REST API says: (text, type) of each entity, and its place."""
-    name = ("one", "%3Cb%3Etwo%3C")[number]
-    row = server.predict(name, [text])[0]
+    """The REST API's answer: text, type, start, end and score of each entity."""
+    row = server.predict(quote(("one", "<b>zwei drei<")[number]), [text])[0]
     fields = ("entity_text", "entity_type", "entity_start", "entity_end", "entity_score")
     return [tuple(row[field][i] for field in fields) for i in range(row["entity_count"])]
 
 
 @pytest.mark.parametrize("text", [TEXT, EMOJI, MARKUP, EXAMPLE], ids=["plain", "emoji", "markup", "example"])
-def test_what_is_typed_is_shown_as_text_with_the_entities_of_each_model(server, page, text):
+def test_the_text_is_shown_as_text_with_the_entities_of_each_model(server, page, text):
     find(page, text)
     for number in (0, 1):
         whole, marks = shown(page, number)
@@ -99,7 +84,7 @@ def test_what_is_typed_is_shown_as_text_with_the_entities_of_each_model(server, 
     assert page.title() == "tfner"
 
 
-def test_differing_places_are_marked_counted_and_listed(server, page):
+def test_places_where_models_differ_are_marked_counted_and_listed(server, page):
     find(page, TEXT)
     spans = [{entity[2:4] + entity[1:2] for entity in expected(server, number, TEXT)} for number in (0, 1)]
     assert spans[0] != spans[1]
@@ -112,19 +97,19 @@ def test_differing_places_are_marked_counted_and_listed(server, page):
     words = "1 place" if rows.count() == 1 else f"{rows.count()} places"
     status = page.get_by_role("status").inner_text()
     assert status.startswith("2 models: ")
-    assert f"{words} where they differ" in status
-    assert page.get_by_role("columnheader", name="<b>two<").count() == 1
+    assert f"{words} where the models differ" in status
+    assert page.get_by_role("columnheader", name="<b>zwei drei<").count() == 1
 
 
 def test_before_the_first_click_models_are_listed_as_not_asked_yet(page):
     page.locator("article").first.wait_for()
     said = [text.splitlines()[-1] for text in page.locator("article").all_inner_texts()]
-    assert said == ["not asked yet", "not asked yet", "takes word pieces only, no text"]
+    assert said == ["not asked yet", "not asked yet", "takes only word pieces, no text"]
 
 
-def test_a_model_without_raw_text_says_so(page):
+def test_a_model_without_raw_text_is_marked(page):
     find(page, TEXT)
-    assert "takes word pieces only" in page.locator("article").nth(2).inner_text()
+    assert "takes only word pieces" in page.locator("article").nth(2).inner_text()
 
 
 def test_hovering_shows_the_score_and_leaving_hides_it(server, page):
@@ -159,14 +144,14 @@ def test_the_keyboard_reaches_everything_in_order(server, page):
     assert page.evaluate("document.activeElement.localName") == "mark"
 
 
-def test_roles_and_names_are_there_for_screen_readers(page):
+def test_screen_readers_find_roles_and_names(page):
     find(page, TEXT)
     assert page.get_by_role("textbox", name="Text").count() == 1
     assert page.get_by_role("status").count() == page.get_by_role("alert").count() == 1
     assert page.get_by_role("region", name="Models", exact=True).count() == 1
     assert page.get_by_role("heading", level=2).all_inner_texts() == [
         "one version 1",
-        "<b>two< version 1",
+        "<b>zwei drei< version 1",
         "bpe version 1",
         "Where the models differ",
     ]
@@ -184,14 +169,14 @@ def test_latency_and_a_table_are_shown_for_each_model(server, page):
     assert cells == [entities[0][0], entities[0][1], f"{entities[0][4]:.4f}", f"{entities[0][2]}–{entities[0][3]}"]
 
 
-def test_no_text_is_told_and_the_focus_is_where_to_mend_it(page):
+def test_an_empty_text_is_an_error_and_the_text_field_gets_the_focus(page):
     find(page, "  \n")
-    assert page.get_by_role("alert").inner_text() == "There is no text yet: type or paste one."
+    assert page.get_by_role("alert").inner_text() == "Enter a text first."
     assert page.evaluate("document.activeElement.id") == "text"
 
 
-def test_a_refused_text_is_told_with_the_servers_words_and_then_a_good_one_is_answered(page):
-    page.expected_errors = 2  # the browser writes a line for each answer that is no success
+def test_a_refused_text_shows_the_error_of_the_server_and_the_next_text_is_answered(page):
+    page.expected_errors = 2  # the browser logs each answer with an error status
     find(page, "x" * 100_001)
     assert "one: Input 'text': expected strings of at most 100,000 characters" in page.get_by_role("alert").inner_text()
     assert page.locator("mark").count() == 0
@@ -201,14 +186,14 @@ def test_a_refused_text_is_told_with_the_servers_words_and_then_a_good_one_is_an
     assert page.locator("mark").count() > 0
 
 
-def test_a_server_that_is_gone_is_told(folders, chromium):
-    with Server(folders[0]) as running:
+def test_a_server_that_was_stopped_is_an_error(servables, chromium):
+    with ThreadServer(servables[:1]) as running:
         page = chromium.new_page()
         page.goto(running.address)
         page.get_by_role("heading", name="one").wait_for()
     find(page, TEXT)
     assert page.get_by_role("alert").inner_text() == (
-        "one: the server does not answer. Is python -m tfner.serve still running?"
+        "one: the server does not answer. Check that python -m tfner.serve is still running."
     )
     page.close()
 

@@ -1,4 +1,4 @@
-"""TensorFlow Serving's JSON forms: what is read out of requests, what is refused and how, what is written."""
+"""TensorFlow Serving's JSON: reading requests, refusing invalid ones, writing answers."""
 
 import json
 
@@ -43,7 +43,7 @@ def refused(body, limits=LIMITS):
         {"inputs": {"text": ["Nice", {"b64": "w6nwn5iA"}]}, "signature_name": ""},
     ],
 )
-def test_all_forms_of_a_text_are_one_array(body):
+def test_every_form_of_a_text_is_read_as_the_same_array(body):
     query = read(body)
     assert query.signature == "serving_default"
     assert query.inputs["text"].tolist() == [b"Nice", "é😀".encode()]
@@ -64,7 +64,7 @@ def test_bytes_keep_zeros_at_their_end():
     assert read({"instances": [{"b64": "YQAA"}]}).inputs["text"].tolist() == [b"a\0\0"]
 
 
-def test_a_byte_order_mark_is_no_part_of_the_json():
+def test_a_byte_order_mark_is_ignored():
     assert read(b'\xef\xbb\xbf{"instances": ["x"]}').inputs["text"].tolist() == [b"x"]
 
 
@@ -94,7 +94,7 @@ def test_a_byte_order_mark_is_no_part_of_the_json():
         ({"instances": [{"b64": "é"}]}, "expected a string or"),
         ({"instances": [{"b64": 1}]}, "expected a string or"),
         ({"inputs": {"txt": ["x"]}}, "Expected 'inputs' to be an object with 'text'"),
-        ({"signature_name": "tag", "instances": ["x"]}, 'signature name: "tag" not found in signature def; there is p'),
+        ({"signature_name": "tag", "instances": ["x"]}, 'signature name: "tag" not found in signature def; the model has p'),
         ({"signature_name": 1, "instances": ["x"]}, "'signature_name' key must be a string value"),
         ({"signature_name": "words", "instances": [["a", "b"], ["c"]]}, "expected lists of one length in dimension 2"),
         ({"signature_name": "pieces", "instances": [[1, 2]]}, "list of objects with 'attention_mask' and 'input_ids'"),
@@ -105,18 +105,18 @@ def test_a_byte_order_mark_is_no_part_of_the_json():
         (pieces([[2**31]], [[1]]), "got 2147483648"),
     ],
 )
-def test_what_does_not_fit_is_refused_in_one_line(body, message):
+def test_an_invalid_request_is_refused_in_one_line(body, message):
     assert message in refused(body)
 
 
 def test_limits_count_rows_and_characters():
     limits = Limits(rows=2, characters=3)
     assert len(read({"instances": ["äöü", "😀😀😀"]}, limits).inputs["text"]) == 2
-    assert "at most 2 rows a request, got 3" in refused({"instances": ["a"] * 3}, limits)
+    assert "at most 2 rows per request, got 3" in refused({"instances": ["a"] * 3}, limits)
     assert "at most 3 characters, got 4: split the text" in refused({"instances": ["abcd"]}, limits)
 
 
-def test_answers_are_rows_of_objects_or_columns_and_one_output_stands_bare():
+def test_answers_are_rows_of_objects_or_columns_and_a_single_output_has_no_name():
     text = np.empty((2, 2), object)
     text[:] = [["é😀".encode(), b"b"], [b"\xff", b""]]
     outputs = {"entity_text": text, "entity_count": np.array([2, 1], np.int32)}

@@ -1,18 +1,21 @@
-"""Servers for tests that answer as TF Serving does, over REST and gRPC, with the same words, running a real SavedModel.
+"""Servers for tests that answer as TF Serving does, over REST and gRPC, with its messages, from a real SavedModel.
 
-What they are told to do first (`script`) they do once each: refuse, answer nonsense, be slow, hang up.
+A backend's `script` lists what it does instead of answering the next requests: refuse, send something else, be slow, hang up.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import threading
 import time
+from collections.abc import Iterator
 from concurrent import futures
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import grpc
+import pytest
 import tensorflow as tf
 import tensorflow_text  # noqa: F401  registers the ops of an export
 from tensorflow_serving.apis import (
@@ -22,16 +25,32 @@ from tensorflow_serving.apis import (
     prediction_service_pb2_grpc,
 )
 
+from support.errors import check_error
+from tfner.errors import UserError
+
 HTTP = {"UNAVAILABLE": 503, "NOT_FOUND": 404, "INVALID_ARGUMENT": 400, "FAILED_PRECONDITION": 400, "RESOURCE_EXHAUSTED": 429}
 HTTP |= {"DEADLINE_EXCEEDED": 504, "INTERNAL": 500}
 
 
 class Refused(Exception):
-    """A status by its gRPC name, and TF Serving's words for it."""
+    """A status by its gRPC name, and TF Serving's message."""
+
+
+@contextlib.contextmanager
+def refused_by(key: str, address: str) -> Iterator[None]:
+    """As `errors.refused`, for an error about a served model.
+
+    The golden text has neither the address, which differs from run to run and from API to API, nor gRPC's names of statuses.
+    """
+    with pytest.raises(UserError) as caught:
+        yield
+    assert caught.value.path == address
+    message = re.sub(rf" \(({'|'.join(HTTP)})\)", "", caught.value.message)
+    check_error(key, UserError(message, "ADDRESS"), path="ADDRESS")
 
 
 class Backend:
-    """One model under the name `head`: its version 1, labelled `stable`; `canary` is a version that is not there."""
+    """One model with the name `head`: version 1 with the label `stable`. The version of `canary` is not loaded."""
 
     def __init__(self, folder):
         self.signatures = tf.saved_model.load(str(folder)).signatures
@@ -40,8 +59,8 @@ class Backend:
     def reset(self):
         self.states = {1: "AVAILABLE"}
         self.max_batch = self.max_bytes = 10**9
-        self.script = []  # what to do with the next requests instead of answering
-        self.asked = []  # of every request: signature, input, peer
+        self.script = []  # what to do instead of answering the next requests
+        self.asked = []  # signature, input and peer of every request
 
     def predict(self, name, version, label, signature, values, peer):
         """The outputs, as tensors, of a signature with one input of strings."""
@@ -84,12 +103,12 @@ class RestServer(ThreadingHTTPServer):
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
     def handle_error(self, request, client_address):
-        """Clients that hang up are part of the tests."""
+        """Says nothing: clients that hang up are part of the tests."""
 
 
 class RestHandler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
-    wbufsize = -1  # one packet an answer
+    wbufsize = -1  # one packet per answer
     path_form = re.compile(r"/v1/models/([^/:]+)(?:/versions/(\d+)|/labels/([^/:]+))?(:predict)?")
 
     def log_message(self, *_):
@@ -120,7 +139,7 @@ class RestHandler(BaseHTTPRequestHandler):
 
     def do_POST(self):
         length = int(self.headers["Content-Length"])
-        if length > self.server.backend.max_bytes:  # as a proxy does it: at once, without reading
+        if length > self.server.backend.max_bytes:  # as a proxy does, without reading the request
             self.close_connection = True
             return self.answer(413, b"<html>413 Request Entity Too Large</html>")
         asked = json.loads(self.rfile.read(length))
@@ -137,11 +156,11 @@ class RestHandler(BaseHTTPRequestHandler):
 
 
 class Raw(Exception):
-    """An HTTP status and a body as they are, or nothing: then the server hangs up."""
+    """An HTTP status and a body to send, or nothing, for a server that hangs up."""
 
 
 def plain(array):
-    """An array as nested lists for JSON; decimals as long as TF Serving writes them."""
+    """An array as nested lists for JSON, with as many decimals as TF Serving writes."""
     if array.dtype == object:
         return json.loads(json.dumps(array.tolist(), default=bytes.decode))
     return array.tolist()

@@ -37,10 +37,11 @@ class SavedModelTagger(RowTagger):
         try:
             config, labels = read_settings(extra)
             limit = json.loads((extra / LIMITS).read_text("utf-8"))["max_pieces"]
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            reason = error.message if isinstance(error, UserError) else one_line(error)
+        except UserError as error:
+            raise UserError(error.message, folder) from error
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise UserError(
-                f"expected a complete tfner model, found a missing or damaged file ({reason}): export it again with "
+                f"expected a complete tfner model, found a missing or damaged file ({one_line(error)}): export it again with "
                 f"python -m tfner.export {quote(folder.parent)}",
                 folder,
             ) from error

@@ -105,7 +105,7 @@ class Rest:
             raise Refusal(_HTTP.get(status, FAILED), answer["error"])
         # a proxy before the server may refuse without JSON; any other answer that is not JSON comes from another kind of server
         kind = _HTTP.get(status, FOREIGN) if status not in (400, 404) else FOREIGN
-        raise Refusal(kind, f"HTTP {status} {reason}: {content[:100].decode(errors='replace')}")
+        raise Refusal(kind, f"HTTP {status} {reason}" + (f": {content[:100].decode(errors='replace')}" if content else ""))
 
     def _connection(self) -> http.client.HTTPConnection:
         """The connection of this thread."""

@@ -1,0 +1,180 @@
+"""The command predict: how input is read and decoded, how entities are printed, and what is refused."""
+
+import io
+import json
+import sys
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from support.errors import refused
+
+from tfner import predict
+from tfner.labels import Entity
+from tfner.tagging.load import load_tagger
+
+TEXT = "Peter Blackburn said in Nice"
+ENTITIES = [Entity("PER", "Peter Blackburn", 0, 15, 0.87654321, 0, 2), Entity("LOC", "Nice", 24, 28, 0.5, 4, 5)]
+
+
+def lines(data, encoding="utf-8", name="in.txt"):
+    return list(predict.decoded_lines(io.BytesIO(data), encoding, name))
+
+
+def one_line(capsys, *argv):
+    """Runs the command, which has to fail: exit status 2, one line on standard error. Returns that line."""
+    assert predict.main([*map(str, argv)]) == 2
+    output = capsys.readouterr()
+    assert output.out == ""
+    assert output.err.startswith("error: ")
+    assert output.err.count("\n") == 1
+    return output.err
+
+
+# --- output ------------------------------------------------------------------------------------------------------------
+
+
+def test_json_has_the_text_and_every_field_of_its_entities():
+    value = predict.as_json(TEXT, ENTITIES)
+    assert value["text"] == TEXT
+    assert value["entities"][0] == {
+        "type": "PER", "text": "Peter Blackburn", "start": 0, "end": 15, "score": 0.876543, "first_word": 0, "end_word": 2
+    }  # fmt: skip
+    assert list(value["entities"][0]) == ["type", "text", "start", "end", "score", "first_word", "end_word"]
+
+
+def test_entities_are_marked_in_the_text_and_listed():
+    assert predict.format_entities(TEXT, ENTITIES).splitlines() == [
+        "[Peter Blackburn]PER said in [Nice]LOC",
+        "  PER      0.8765  Peter Blackburn  (words 0-2, characters 0-15)",
+        "  LOC      0.5000  Nice  (word 4, characters 24-28)",
+    ]
+
+
+def test_each_type_has_a_colour_on_a_terminal():
+    marked = predict.highlight(TEXT, ENTITIES, colours=True)
+    assert marked == "\x1b[33;1m[Peter Blackburn]PER\x1b[0m said in \x1b[36;1m[Nice]LOC\x1b[0m"
+
+
+# --- input -------------------------------------------------------------------------------------------------------------
+
+
+def test_only_a_newline_ends_a_line():
+    data = "a\u2028b\x0bc\x1cd\re\r\n\x85f\n\ng".encode()
+    assert lines(data) == ["a\u2028b\x0bc\x1cd\re\r\n", "\x85f\n", "\n", "g"]
+    assert lines(b"") == []
+
+
+@given(st.text(), st.sampled_from(["utf-8", "utf-16", "utf-32-le"]), st.integers(1, 5))
+def test_blocks_do_not_split_characters_or_lines(text, encoding, block):
+    original, predict._BLOCK = predict._BLOCK, block
+    try:
+        found = lines(text.encode(encoding), encoding)
+    finally:
+        predict._BLOCK = original
+    assert "".join(found) == text
+    assert len(found) == text.count("\n") + (not text.endswith("\n") and text != "")
+
+
+@pytest.mark.parametrize("block", [1, 7, 1 << 16])
+def test_undecodable_bytes_are_an_error_with_the_line(monkeypatch, block):
+    monkeypatch.setattr(predict, "_BLOCK", block)
+    with refused("input_not_in_its_encoding", setting="text_encoding", path="in.txt", line=3):
+        lines("é\nb\nc ".encode() + b"\xff d\n")
+    with refused("input_ends_within_a_character", setting="text_encoding", path="in.txt", line=2):
+        lines("é\n".encode() + "é".encode()[:1])
+    with refused("input_not_in_utf_16", setting="text_encoding", path="in.txt", line=2):
+        lines("a\n".encode("utf-16-le") + b"\x00\xd8a\x00", "utf-16-le")
+
+
+def test_a_line_is_yielded_before_the_next_is_read():
+    class Slow(io.RawIOBase):
+        asked = 0
+
+        def read1(self, size):
+            Slow.asked += 1
+            return [b"one\ntw", b"o\n", b""][Slow.asked - 1]
+
+    found = predict.decoded_lines(Slow(), "utf-8", "standard input")
+    assert (next(found), Slow.asked) == ("one\n", 1)
+    assert (next(found), Slow.asked) == ("two\n", 2)
+
+
+# --- the command -------------------------------------------------------------------------------------------------------
+
+
+def test_texts_are_tagged_in_order(capsys, exported):
+    texts = [TEXT, "", "😀 Nice  said Peter "]
+    assert predict.main([str(exported), "--json", *texts]) == 0
+    found = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [one["text"] for one in found] == texts
+    assert any(one["entities"] for one in found)
+    with load_tagger(exported) as tagger:
+        for text, one in zip(texts, found, strict=True):
+            expected = predict.as_json(text, tagger.tag(text))
+            assert one["entities"] == [
+                {**entity, "score": pytest.approx(entity["score"], abs=1e-5)} for entity in expected["entities"]
+            ]
+
+
+@pytest.mark.slow
+def test_files_of_all_formats_and_standard_input_give_the_same_entities(capsys, exported, tmp_path, monkeypatch):
+    sentences = [["Peter", "said"], ["EU", "rejects", "Köln"]]
+    (tmp_path / "in.jsonl").write_text("".join(json.dumps({"tokens": words}) + "\n" for words in sentences))
+    columns = "\n\n".join("\n".join(f"{word} O" for word in words) for words in sentences)
+    (tmp_path / "in.conll").write_text(columns, "utf-8")
+    (tmp_path / "other.ending").write_text(columns, "latin-1")
+    outputs = []
+    for argv in (
+        ["--file", tmp_path / "in.jsonl"],
+        ["--file", tmp_path / "in.conll"],
+        ["--file", tmp_path / "other.ending", "--format", "conll", "--text-encoding", "latin-1"],
+        ["--format", "conll"],
+    ):
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(columns.encode()), encoding="ascii"))
+        assert predict.main([str(exported), "--json", *map(str, argv)]) == 0
+        outputs.append(capsys.readouterr().out)
+    assert outputs[0].count("\n") == 2
+    assert "Köln" in outputs[0]
+    assert len(set(outputs)) == 1
+
+
+def test_undecodable_input_is_one_line_with_file_and_line(capsys, exported, tmp_path, monkeypatch):
+    data = b"Peter said\nin K\xf6ln\n"
+    (tmp_path / "in.txt").write_bytes(data)
+    line = one_line(capsys, exported, "--file", tmp_path / "in.txt")
+    assert line.startswith(f"error: {tmp_path / 'in.txt'}:2: ")
+    assert "--text-encoding" in line
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(data)))
+    assert one_line(capsys, exported).startswith("error: standard input:2: ")
+
+
+@pytest.mark.parametrize(
+    ("argv", "named"),
+    [
+        ([], "model"),
+        (["x", "text", "--file", "in.txt"], "--file"),
+        (["x", "--format", "xml", "text"], "--format"),
+        (["x", "--text-encoding", "klingon", "text"], "--text-encoding"),
+        (["x", "--text-encoding", "hex", "text"], "--text-encoding"),
+        (["x", "--text-encoding", "", "text"], "--text-encoding"),
+        (["x", "--jsn", "text"], "--json"),
+        (["x", "--file", "nowhere.txt"], "nowhere.txt"),
+        (["nowhere", "text"], "nowhere"),
+        (["http://host", "text"], "http://host"),
+    ],
+)
+def test_an_invalid_argument_is_one_line_that_names_it(capsys, argv, named):
+    assert named in one_line(capsys, *argv)
+
+
+def test_a_folder_as_a_file_is_one_line(capsys, tmp_path):
+    assert str(tmp_path) in one_line(capsys, "x", "--file", tmp_path)
+
+
+def test_help_shows_the_defaults(capsys):
+    with pytest.raises(SystemExit):
+        predict.main(["--help"])
+    text = " ".join(capsys.readouterr().out.split())
+    assert "encoding of the input [utf-8]" in text
+    assert "text (one text a line), jsonl (JSON lines), conll (CoNLL columns)" in text
