@@ -240,6 +240,7 @@ def test_every_wordpiece_encoder_uses_only_operations_that_tf_serving_has(tmp_pa
         assert operations(function.get_concrete_function().graph.as_graph_def()) - {*CORE, *TEXT_OPS} == set()
 
 
+@pytest.mark.slow
 def test_a_program_without_python_tags_as_python_does(built, saved, tmp_path):
     compiler = which("cc") or which("gcc")
     if not compiler:
@@ -278,9 +279,14 @@ def test_the_graph_chooses_labels_as_python_does_the_first_of_equal_values():
         assert best_labels(tf.constant(values)).numpy().tolist() == decoding.best_labels(values).tolist()
 
 
+@pytest.fixture(scope="module")
+def real(assets):
+    """A 6-layer encoder with pretrained weights."""
+    return model_of(assets / "models" / "minilm-l6-h384-uncased", max_pieces=128, scatter=False)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["conll2003", "wnut17"])
-def test_sentences_of_real_corpora_get_the_entities_of_the_python_path(assets, name):
-    built = model_of(assets / "models" / "minilm-l6-h384-uncased", max_pieces=128, scatter=False)
+def test_sentences_of_real_corpora_get_the_entities_of_the_python_path(assets, real, name):
     sentences = load_corpus(assets / "data" / name).splits["test"][:1000]
-    check(built, [" ".join(s.words) for s in sentences])
+    check(real, [" ".join(s.words) for s in sentences])

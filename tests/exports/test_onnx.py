@@ -50,6 +50,7 @@ def in_float32(state):
     return model
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", MODELS)
 def test_onnx_runtime_gives_the_same_logits(exported, kind):
     state, folder = exported(kind)

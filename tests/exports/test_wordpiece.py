@@ -61,6 +61,7 @@ def test_awkward_words_are_split_as_by_real_tokenizers(real):
     assert real.different(AWKWARD) == []
 
 
+@pytest.mark.slow
 def test_every_character_is_treated_as_by_real_tokenizers(real):
     points = [chr(c) for c in range(0x110000) if not 0xD800 <= c <= 0xDFFF]
     assert real.different([f"a{point}b" for point in points]) == []
