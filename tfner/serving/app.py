@@ -15,6 +15,7 @@ import re
 from collections.abc import AsyncIterator, Sequence
 from functools import partial
 from importlib.resources import files
+from typing import Any
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
@@ -80,23 +81,24 @@ def make_app(servables: Sequence[Servable], limits: Limits = LIMITS, batching: B
             Route("/models", list_models),
             Route("/v1/{path:path}", api, methods=_METHODS),
         ],
-        exception_handlers={
-            RestError: lambda request, error: _answer(rest.write_error(str(error)), error.status),
-            ClientDisconnect: lambda request, error: Response(status_code=400),  # nobody reads it
-            Overloaded: lambda request, error: _answer(rest.write_error(str(error)), 503),
-            HTTPException: lambda request, error: _answer(
-                rest.write_error(f"{error.detail}: {request.method} {request.scope['path']}; expected {_EXPECTED}"),
-                error.status_code,
-            ),
-            Exception: lambda request, error: _answer(
-                rest.write_error("Internal error: the server's log has the details"), 500
-            ),
-        },
+        exception_handlers=_HANDLERS,
         lifespan=lifespan,
     )
 
 
 _answer = partial(Response, media_type="application/json")
+
+_HANDLERS: dict[Any, Any] = {
+    RestError: lambda request, error: _answer(rest.write_error(str(error)), error.status),
+    ClientDisconnect: lambda request, error: Response(status_code=400),  # nobody reads it
+    Overloaded: lambda request, error: _answer(rest.write_error(str(error)), 503),
+    HTTPException: lambda request, error: _answer(
+        rest.write_error(f"{error.detail}: {request.method} {request.scope['path']}; expected {_EXPECTED}"),
+        error.status_code,
+    ),
+    Exception: lambda request, error: _answer(rest.write_error("Internal error: the server's log has the details"), 500),
+}
+"""The answer to each kind of exception."""
 
 
 def _find(models: dict[str, Servable], match: re.Match[str]) -> Servable:
