@@ -46,13 +46,16 @@ TOPICS = {
     "encoder": "Encoders and tokenizers",
     "tokenizer": "Encoders and tokenizers",
     "variant": "Encoders and tokenizers",
+    "replace": "Encoders and tokenizers",
     "row": "Words to word pieces",
     "output": "Output folders",
     "model": "Model folders",
     "saved_model": "Model folders",
     "state": "Model folders",
     "train": "Training",
+    "no_validation": "Training",
     "evaluat": "Evaluation",
+    "no_such_split": "Evaluation",
     "export": "Exports",
     "onnx": "Exports",
     "transformers": "Exports",
@@ -60,8 +63,10 @@ TOPICS = {
     "address": "Servers and clients",
     "client": "Servers and clients",
     "rest": "Servers and clients",
+    "batching": "Servers and clients",
     "grpc": "Servers and clients",
     "tagg": "Tagging in Python",
+    "half_of": "Tagging in Python",
 }
 """Beginnings of the keys in `ERRORS`, and the sections that they are shown in, in the order of the page."""
 OTHER = "Others"
