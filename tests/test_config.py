@@ -83,6 +83,11 @@ def test_settings_of_another_version_are_refused():
         Config.from_json('{"wings": 2}')
 
 
+def test_settings_that_are_not_an_object_are_refused():
+    with pytest.raises(ValueError, match="expected a JSON object"):
+        Config.from_json("[1]")
+
+
 def test_help_shows_the_defaults_that_a_run_without_flags_uses(capsys):
     with pytest.raises(SystemExit):
         parse("--help")

@@ -129,8 +129,13 @@ class Config:
 
     @classmethod
     def from_json(cls, text: str) -> Config:
-        """The settings that `to_json` wrote. Raises UserError for unknown names, which another version of tfner may use."""
+        """The settings that `to_json` wrote.
+
+        Raises UserError for unknown names, which another version of tfner may use, and ValueError for what is not an object.
+        """
         values = json.loads(text)
+        if not isinstance(values, dict):
+            raise ValueError(f"expected a JSON object of settings, found {type(values).__name__}")
         unknown = set(values) - {f.name for f in fields(cls)}
         if unknown:
             raise UserError(

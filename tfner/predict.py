@@ -92,7 +92,8 @@ def decoded_lines(file: BinaryIO, encoding: str, name: str) -> Iterator[str]:
 
     Raises UserError, with the line, for bytes that are not text in the encoding.
     """
-    decoder, rest, number = codecs.getincrementaldecoder(encoding)(), "", 1
+    decoder, number = codecs.getincrementaldecoder(encoding)(), 1
+    parts: list[str] = []  # of the line that is not complete yet
     read = getattr(file, "read1", file.read)
     while True:
         block = read(_BLOCK)
@@ -107,13 +108,17 @@ def decoded_lines(file: BinaryIO, encoding: str, name: str) -> Iterator[str]:
                 name,
                 number,
             ) from error
-        *lines, rest = (rest + text).split("\n")
-        number += len(lines)
-        yield from (line + "\n" for line in lines)
+        first, *others = text.split("\n")
+        parts.append(first)
+        if others:
+            number += len(others)
+            yield "".join(parts) + "\n"
+            yield from (line + "\n" for line in others[:-1])
+            parts = [others[-1]]
         if not block:
             break
-    if rest:
-        yield rest
+    if any(parts):
+        yield "".join(parts)
 
 
 @command

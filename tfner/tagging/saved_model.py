@@ -39,7 +39,7 @@ class SavedModelTagger(RowTagger):
             limit = json.loads((extra / LIMITS).read_text("utf-8"))["max_pieces"]
         except UserError as error:
             raise UserError(error.message, folder) from error
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        except (OSError, ValueError, KeyError, TypeError) as error:
             raise UserError(
                 f"expected a complete tfner model, found a missing or damaged file ({one_line(error)}): export it again with "
                 f"python -m tfner.export {quote(folder.parent)}",

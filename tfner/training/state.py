@@ -59,7 +59,9 @@ def load_state(folder: Path) -> TrainedModel:
     """
     try:
         config, labels = read_settings(folder)
-    except (OSError, json.JSONDecodeError) as error:
+    except UserError:
+        raise
+    except (OSError, ValueError) as error:
         raise UserError(
             f"expected a complete training state, found a missing or damaged file ({one_line(error)}): train again with "
             "python -m tfner.train",
