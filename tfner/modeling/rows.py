@@ -147,8 +147,8 @@ class RowEncoder:
         for number, sentence in enumerate(sentences, start=1):
             if sentence.tags and len(sentence.tags) != len(sentence.words):
                 raise UserError(
-                    f"sentence {number}: expected one tag per word, found {len(sentence.tags)} for {len(sentence.words)} words: "
-                    "correct its tags, or leave them out"
+                    f"sentence {number}: expected one tag per word, found {len(sentence.tags)} for {len(sentence.words)} words"
+                    ": correct its tags, or leave them out"
                 )
         report = EncodingReport(sentences=len(sentences), words=sum(len(s.words) for s in sentences))
         rows: list[Row] = []
