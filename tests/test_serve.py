@@ -105,7 +105,7 @@ def test_an_invalid_argument_is_one_line(capsys, asked, argv):
 
 @pytest.mark.parametrize(("name", "value"), [("rows", 0), ("size", -1), ("waiting", 0), ("wait", -0.1), ("wait", float("nan"))])
 def test_an_invalid_batching_setting_is_refused_in_python(name, value):
-    with refused(f"batching_{name}_{value}", setting=name):
+    with refused(f"batching_{name}_{value}"):
         serve.serve(["x"], port=0, **{name: value})
 
 

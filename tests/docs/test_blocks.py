@@ -127,8 +127,14 @@ class Shared:
         self.servers: dict[str, tuple[subprocess.Popen, str]] = {}
 
     def give_model(self, folder: Path) -> str:
-        """Copies the model, trained if it is the first time, into a page's folder; returns what its training printed."""
-        if self.model_output is None:
+        """Copies the model, trained if it is the first time, into a page's folder; returns what its training printed.
+
+        `TFNER_MAIN_RUN` names a folder in which the command has run already, with what it printed in `output.txt`.
+        """
+        if self.model_output is None and (done := os.environ.get("TFNER_MAIN_RUN")):
+            self.model_output = Path(done, "output.txt").read_text("utf-8")
+            shutil.copytree(Path(done, "saved_models"), self.folder / "saved_models")
+        elif self.model_output is None:
             self.model_output = shell(TRAIN, self.folder)
         shutil.copytree(self.folder / "saved_models", folder / "saved_models")
         return self.model_output

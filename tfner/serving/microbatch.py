@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from tfner.errors import UserError, setting
+from tfner.errors import UserError
 
 Arrays = dict[str, np.ndarray]
 
@@ -48,9 +48,9 @@ class Batching:
         for name in ("rows", "size", "waiting"):
             value = getattr(self, name)
             if value < 1:
-                raise UserError(f"{setting(name, value)}: expected at least 1")
+                raise UserError(f"{name}={value}: expected at least 1")  # commands check their own flags
         if not 0 <= self.wait < math.inf:
-            raise UserError(f"{setting('wait', self.wait)}: expected a number of seconds of at least 0")
+            raise UserError(f"wait={self.wait}: expected a number of seconds of at least 0")
 
 
 BATCHING = Batching()

@@ -148,7 +148,7 @@ def summary_lines(config: Config, corpus: Corpus, parameters: dict[str, int]) ->
     """The lines before a training: encoder, corpus with its counts, variant, notes, the command for the study's setting."""
     embedded = " (embedded: small, untrained)" if config.encoder == "demo" else ""
     counts = "; ".join(
-        f"{split} {c['sentences']:,} sentences, {c['words']:,} words"
+        f"{split} {_number(c['sentences'], 'sentence')}, {_number(c['words'], 'word')}"
         + ("" if corpus.labels.plain else f", {sum(c['entities'].values()):,} entities")
         for split, c in corpus.counts().items()
     )
@@ -156,7 +156,8 @@ def summary_lines(config: Config, corpus: Corpus, parameters: dict[str, int]) ->
         f"encoder  {config.encoder}{embedded}, {parameters['encoder']:,} parameters",
         f"corpus   {config.corpus} ({config.task}): {counts}",
         f"variant  {config.variant}, {parameters['new']:,} new parameters; learning rate {config.learning_rate:g}, new layers "
-        f"{config.head_learning_rate:g}; {config.epochs} epochs, {config.batch_size} sentences a step; seed {config.seed}",
+        f"{config.head_learning_rate:g}; {_number(config.epochs, 'epoch')}, {_number(config.batch_size, 'sentence')} a step; "
+        f"seed {config.seed}",
         *corpus.notes,
     ]
     if config.encoder != PRESETS["paper"]["encoder"]:
@@ -165,3 +166,7 @@ def summary_lines(config: Config, corpus: Corpus, parameters: dict[str, int]) ->
             f"python -m tfner.train --variant {config.variant} --preset paper"
         )
     return lines
+
+
+def _number(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
