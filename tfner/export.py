@@ -51,11 +51,8 @@ def export(
     found = versions(folder / TRAINING)
     if not found or (state is not None and state not in found):
         wanted = "a training state" if state is None else setting("state", state)
-        raise UserError(
-            f"expected {wanted} in {TRAINING}/, found {', '.join(map(str, found)) or 'none'}: train with "
-            f"python -m tfner.train --output {quote(folder)}",
-            folder,
-        )
+        advice = "choose one of these" if found else f"train with python -m tfner.train --output {quote(folder)}"
+        raise UserError(f"expected {wanted} in {TRAINING}/, found {', '.join(map(str, found)) or 'none'}: {advice}", folder)
     parent = folder if format == "savedmodel" else folder / format
     target = Path(output).expanduser() if output else parent / str(next_version(parent))
     if target.exists():
