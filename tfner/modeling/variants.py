@@ -174,7 +174,7 @@ def _load_encoder(config: Any, source: str, weights: bool) -> Any:
                 f"the weights cannot be read ({one_line(error)}): download or save them again, as safetensors or tf_model.h5",
                 source,
             ) from error
-        missing = [name for name in info["missing_keys"] if "pooler" not in name]
+        missing = sorted(name for name in info["missing_keys"] if "pooler" not in name)  # their order differs between runs
         if missing or info["mismatched_keys"]:
             raise UserError(
                 f"expected the weights of a {config.model_type} encoder as in config.json, found that {len(missing)} variables "
