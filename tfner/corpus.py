@@ -79,7 +79,7 @@ def with_labels(corpus: Corpus, unseen_labels: str = "error") -> Corpus:
                 what = f"label {kind} occurs {times} in {split} (first in sentence {first}) but not in train"
                 if unseen_labels == "error":
                     raise UserError(
-                        f"{what}: {setting('unseen_labels', 'keep')} keeps it, to be scored as missed; otherwise rename it",
+                        f"{what}: rename it, or keep it, to be scored as missed, with {setting('unseen_labels', 'keep')}",
                         corpus.name,
                     )
                 notes.append(f"{what}; it can only be missed")
