@@ -2,7 +2,7 @@
 
     python notebooks/store.py 01_compare_variants.ipynb
 
-Pictures are reduced to 200 colours, which less than halves their size. Needs the extra `test`.
+Pictures are reduced to 200 colours, which less than halves their size. Needs the extras `test` and `notebooks`.
 """
 
 import base64
