@@ -6,6 +6,10 @@ from pathlib import Path
 import pytest
 from support import tiny, trainings
 
+if os.environ.get("PYTEST_XDIST_WORKER"):
+    # each process has its own threads: as many as cores in every one would wait for each other
+    os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
+
 
 @pytest.fixture(scope="session")
 def assets() -> Path:
