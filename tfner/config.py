@@ -57,7 +57,7 @@ def _setting(
     most: float | None = None,
     absent: str = "",
 ) -> Any:
-    """A field of `Config`; `absent` says what None stands for."""
+    """A field of `Config`; `absent` describes the default where that is None."""
     metadata = {"group": group, "help": help, "choices": tuple(choices), "least": least, "most": most, "absent": absent}
     return field(default=default, metadata=metadata)
 

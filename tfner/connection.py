@@ -31,7 +31,7 @@ def hub_answers() -> bool:
 
 
 def unreachable(name: str, what: str, remedy: str, reason: object = None) -> UserError:
-    """The error for a name that is no local path and that the hub does not provide either.
+    """The error for a name that is neither a local path nor available from the hub.
 
     Args:
         name: the name that the user gave.

@@ -33,7 +33,7 @@ train.main(sys.argv[1:])
 
 
 def measure(word: str, encoder: str, corpus: str, model: str) -> float:
-    """Seconds of the process that a word stands for."""
+    """The seconds that the process of a word takes."""
     with tempfile.TemporaryDirectory() as folder:
         command = {
             "import": ["-c", "import tfner"],

@@ -211,7 +211,7 @@ def general(output: str) -> list[str]:
 
 
 def agrees(shown: str, printed: str) -> bool:
-    """Whether an output is what a page shows. A line `...` stands for any number of lines, `...` within one for any text."""
+    """Whether an output is what a page shows. A line `...` matches any number of lines, `...` within a line any text."""
     lines = [r"(?:.*\n)*" if line == "..." else ".*".join(map(re.escape, line.split("..."))) + r"\n" for line in general(shown)]
     return re.fullmatch("".join(lines), "".join(f"{line}\n" for line in general(printed))) is not None
 
