@@ -11,6 +11,14 @@ if os.environ.get("PYTEST_XDIST_WORKER"):
     os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
 
 
+LONGEST_FIRST = ("test_real_data.py", "test_notebook.py", "test_blocks.py")
+"""Files that take minutes. Started last, they would leave one process idle."""
+
+
+def pytest_collection_modifyitems(items):
+    items.sort(key=lambda item: item.path.name not in LONGEST_FIRST)
+
+
 @pytest.fixture(scope="session")
 def assets() -> Path:
     """The folder of real corpora and encoders; tests that need it are skipped if it is not given."""
