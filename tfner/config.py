@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import Field, asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
@@ -21,11 +21,14 @@ VARIANTS = {
     "head": "encoder, dropout, an MLP head (dense 20 ReLU, dense 8 ReLU), a classification layer",
     "replace": "encoder without its last transformer layer, dropout, one classification layer",
 }
+AUTO = "auto"
+"""The value of settings that tfner chooses itself when it is given."""
 TASKS = ("ner", "pos", "chunk")
 UNSEEN_LABELS = ("error", "keep")
 LABEL_PIECES = ("first", "all")
 CONTEXTS = ("sentence", "document")
 ACTIVATIONS = ("relu", "gelu", "tanh", "elu", "swish")
+STRATEGIES = (AUTO, "none", "mirrored", "multiworker")
 PRECISIONS = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
 """Each precision and Keras's name of its policy."""
 MONITORS = {"f1": "max", "val_masked_accuracy": "max", "val_loss": "min"}
@@ -42,6 +45,7 @@ GROUPS = {
     "model": "model",
     "corpus": "corpus",
     "training": "training",
+    "devices": "devices",
     "rows": "words to word pieces",
     "output": "output",
 }
@@ -56,9 +60,11 @@ def _setting(
     least: float | None = None,
     most: float | None = None,
     absent: str = "",
+    auto: bool = False,
 ) -> Any:
-    """A field of `Config`; `absent` describes the default where that is None."""
+    """A field of `Config`; `absent` describes the default where that is None, and a number may be `AUTO` with `auto`."""
     metadata = {"group": group, "help": help, "choices": tuple(choices), "least": least, "most": most, "absent": absent}
+    metadata["auto"] = auto
     return field(default=default, metadata=metadata)
 
 
@@ -74,7 +80,9 @@ class Config:
     head_units: tuple[int, ...] = _setting("model", (20, 8), "units of the dense layers of variant head", least=1)
     head_activation: str = _setting("model", "relu", "activation of those layers", ACTIVATIONS)
     dropout: float = _setting("model", 0.1, "dropout between encoder and classifier", least=0, most=0.9)
-    precision: str = _setting("model", "float32", "precision of matrix products; weights are float32", PRECISIONS)
+    precision: str = _setting(
+        "model", "float32", "precision of matrix products; auto takes the faster one; weights are float32", (AUTO, *PRECISIONS)
+    )
 
     corpus: str = _setting("corpus", "demo", "file, folder, name on the Hugging Face hub, or demo (the embedded corpus)")
     task: str = _setting("corpus", "ner", "tags to learn", TASKS)
@@ -89,11 +97,15 @@ class Config:
         "corpus", "error", "labels that do not occur in train: stop, or keep them and score them as missed", UNSEEN_LABELS
     )
 
-    epochs: int = _setting("training", 3, "passes over the training sentences", least=1)
+    epochs: int | str = _setting(
+        "training", 3, "passes over the training sentences; auto: until the scores stop improving", least=1, auto=True
+    )
     batch_size: int = _setting(
         "training", 32, "sentences per step (with --context document: rows that hold about as many)", least=1
     )
-    learning_rate: float = _setting("training", 5e-5, "peak learning rate of the encoder", least=0)
+    learning_rate: float | str = _setting(
+        "training", 5e-5, "peak learning rate of the encoder; auto follows from its width", least=0, auto=True
+    )
     head_learning_rate: float = _setting("training", 1e-3, "peak learning rate of the new layers", least=0)
     weight_decay: float = _setting("training", 0.01, "decay of weights other than biases and LayerNorm", least=0)
     warmup: float = _setting("training", 0.1, "share of the steps in which the learning rates rise", least=0, most=1)
@@ -101,6 +113,11 @@ class Config:
     monitor: str = _setting("training", "f1", "what early stopping watches on validation", MONITORS)
     patience: int = _setting("training", 2, "epochs without improvement before training stops", least=1)
     seed: int = _setting("training", 0, "seed of weights, dropout and order", least=0)
+    deterministic: bool = _setting("training", False, "use only operations that give the same result in every run")
+    strategy: str = _setting("devices", AUTO, "devices that train together, through tf.distribute", STRATEGIES)
+    accumulate_steps: int = _setting(
+        "devices", 1, "parts that each step is computed in, one after the other, which takes less memory", least=1
+    )
 
     label_pieces: str = _setting("rows", "first", "label the first piece of a word, or all of them", LABEL_PIECES)
     context: str = _setting("rows", "sentence", "what a row holds: a sentence, or as much of a document as fits", CONTEXTS)
@@ -109,6 +126,9 @@ class Config:
     )
 
     tensorboard: str | None = _setting("output", None, "folder for TensorBoard logs", absent="no logs")
+    checkpoint_minutes: float = _setting(
+        "output", 10.0, "minutes between checkpoints within an epoch; 0 for none but those after each epoch", least=0
+    )
     output: str | None = _setting("output", None, "folder for the numbered versions", absent="saved_models/VARIANT")
 
     def __post_init__(self) -> None:
@@ -204,20 +224,31 @@ def add_flags(parser: argparse.ArgumentParser, names: Iterable[str] | None = Non
         if group not in groups:
             groups = {**groups, group: parser.add_argument_group(GROUPS[group])}
         kind = next((t for t in get_args(hints[one.name]) or (hints[one.name],) if t not in (type(None), ...)), str)
+        reads, metavar = kind, {int: "N", float: "X"}.get(kind, "NAME")
+        if one.metadata["auto"]:
+            reads, metavar = _number_or_auto(kind), f"{metavar}|{AUTO}"
         choices, shown = one.metadata["choices"], default_text(one) if default is None else default
         help = one.metadata["help"] + (f" [{shown}]" if shown else "")
         options: dict[str, Any] = {"dest": one.name, "default": argparse.SUPPRESS, "help": help.replace("%", "%%")}
         if kind is bool:
             options["action"] = "store_true"
         else:
-            options |= {"type": kind, "metavar": "|".join(choices) if choices else {int: "N", float: "X"}.get(kind, "NAME")}
+            options |= {"type": reads, "metavar": "|".join(choices) if choices else metavar}
             if isinstance(one.default, tuple):
                 options["nargs"] = "*"
         groups[group].add_argument("--" + one.name.replace("_", "-"), **options)
 
 
+def _number_or_auto(kind: Callable[[str], Any]) -> Callable[[str], Any]:
+    def read(text: str) -> Any:
+        return text if text == AUTO else kind(text)
+
+    read.__name__ = f"{kind.__name__} or {AUTO}"  # argparse shows it with a value that it cannot read
+    return read
+
+
 def _check(one: Field[Any], value: Any) -> None:
-    if value is None:
+    if value is None or (one.metadata["auto"] and value == AUTO):
         return
     choices, least, most = (one.metadata[key] for key in ("choices", "least", "most"))
     if choices and value not in choices:

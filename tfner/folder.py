@@ -17,6 +17,8 @@ from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
+
 from tfner.config import EXPORT_FORMATS, Config
 from tfner.errors import UserError, one_line, setting
 from tfner.labels import LabelSet
@@ -35,7 +37,7 @@ WARMUP = "tf_serving_warmup_requests"
 
 # files in a training state and in `EXTRA`
 CONFIG, LABELS, SCORES, HISTORY = "config.json", "labels.json", "scores.json", "history.csv"
-ENCODER, WEIGHTS = "encoder", "best.weights.h5"  # in a training state alone
+ENCODER, WEIGHTS, CHECKPOINTS = "encoder", "best.weights.h5", "checkpoints"  # in a training state alone
 TOKENIZER, LIMITS, CARD = "tokenizer", "limits.json", "README.md"  # in `EXTRA` alone
 SETTINGS = "tfner.json"
 """The settings of the training in an export for transformers or ONNX, where `config.json` is a file of transformers."""
@@ -51,6 +53,41 @@ def versions(folder: Path) -> list[int]:
 def next_version(folder: Path) -> int:
     """The number of the next version: one more than the highest version or training state."""
     return max([0, *versions(folder), *versions(folder / TRAINING)]) + 1
+
+
+def claim_state(folder: Path) -> int:
+    """Creates the folder of the next training state, and returns its number. Every process gets a number of its own."""
+    (folder / TRAINING).mkdir(parents=True, exist_ok=True)
+    while True:
+        number = next_version(folder)
+        try:
+            (folder / TRAINING / str(number)).mkdir()
+        except FileExistsError:  # another process was faster
+            continue
+        return number
+
+
+def lock_state(state: Path) -> FileLock:
+    """Locks a training state until the lock is released or the process ends.
+
+    Raises UserError where another process holds the lock.
+    """
+    lock = FileLock(state / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise UserError("this training is running in another process: wait for its end, or stop it first", state) from None
+    return lock
+
+
+def interrupted_states(folder: Path) -> list[int]:
+    """The numbers of the training states that have a checkpoint and no exported version, the newest first."""
+    return [
+        number
+        for number in reversed(versions(folder / TRAINING))
+        if any((folder / TRAINING / str(number) / CHECKPOINTS).glob("[0-9]*"))
+        and not (folder / str(number) / SAVED_MODEL).is_file()
+    ]
 
 
 def resolve(path: str | Path) -> Path:
@@ -147,7 +184,7 @@ def publish(target: Path, write: Callable[[Path], None], replace: bool = False) 
     return target
 
 
-def write_whole(path: Path, write: Callable[[Path], None]) -> None:
+def write_whole(path: Path, write: Callable[[Path], object]) -> None:
     """Lets `write` make a file beside `path` and renames it into place: `path` is never half written."""
     draft = path.with_name(f".{path.name}")
     try:

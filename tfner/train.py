@@ -9,9 +9,9 @@ from pathlib import Path
 
 from tfner.config import PRESETS, Config, add_flags, make_config
 from tfner.evaluation.scores import Scores
-from tfner.folder import publish
+from tfner.folder import TRAINING, publish
 from tfner.terminal import Parser, command, print_json, quiet_imports, quote
-from tfner.training.request import check_request
+from tfner.training.request import check_request, check_resume, find_interrupted
 
 
 @dataclass(frozen=True)
@@ -23,29 +23,39 @@ class Trained:
     scores: dict[str, Scores]
 
 
-def train(config: Config, say: Callable[[str], None] = print) -> Trained:
+def train(config: Config, say: Callable[[str], None] = print, resume: bool = False) -> Trained:
     """Trains, scores validation and test, and exports.
 
-    Ctrl-C ends the training; the best weights so far are still scored and exported.
+    Ctrl-C and SIGTERM end the training after the current step with a checkpoint, from which it can be resumed.
 
     Args:
         config: the settings.
         say: called with each line for the terminal.
+        resume: continue the interrupted training in the output folder; begin a new one where there is none.
 
     Raises:
-        UserError: for a request that cannot be carried out. Nothing is written then.
+        UserError: for a request that cannot be carried out; nothing is written then. Also for a training that cannot go on.
     """
     corpus = check_request(config)
+    number = check_resume(config) if resume else None
+    offer = None if resume else find_interrupted(config)
     with quiet_imports():
         from tfner.exports import saved_model
         from tfner.training.run import TrainingRun
 
-    run = TrainingRun(config, corpus, say)
+    run = TrainingRun(config, corpus, say, number)
+    if offer:
+        run.say(f"an interrupted training with these settings is in {config.folder / TRAINING / str(offer)}: --resume goes on")
+    elif resume and number is None:
+        run.say(f"no interrupted training in {config.folder}: a new one begins")
     run.fit()
-    run.score()
-    folder = publish(config.folder / str(run.number), saved_model.writer(run.trained(), say))
-    example = "My name is Ahmed and I work at Unice in Nice."
-    say(f'\nexported to {folder}; next: python -m tfner.predict {quote(config.folder)} "{example}"')
+    folder = config.folder / str(run.number)
+    if run.devices.chief:
+        run.score()
+        publish(folder, saved_model.writer(run.trained(), say))
+        example = "My name is Ahmed and I work at Unice in Nice."
+        say(f'\nexported to {folder}; next: python -m tfner.predict {quote(config.folder)} "{example}"')
+    run.close()
     return Trained(folder, run.history, run.scores)
 
 
@@ -59,12 +69,16 @@ def main(argv: Sequence[str] | None = None) -> None:
         help="settings that other flags override; paper is the study's own experiment [demo with the embedded encoder, "
         "standard with others]",
     )
+    parser.add_argument(
+        "--resume", action="store_true", help="continue the interrupted training in the output folder, if there is one"
+    )
     parser.add_argument("--json", action="store_true", help="print the result as JSON; progress goes to standard error")
     add_flags(parser)
     arguments = vars(parser.parse_args(argv))
-    as_json, preset = arguments.pop("json"), arguments.pop("preset")
+    as_json, preset, resume = (arguments.pop(name) for name in ("json", "preset", "resume"))
     config = make_config(preset, **{k: tuple(v) if isinstance(v, list) else v for k, v in arguments.items()})
-    trained = train(config, say=lambda line: print(line, file=sys.stderr if as_json else sys.stdout, flush=True))
+    file = sys.stderr if as_json else sys.stdout
+    trained = train(config, lambda line: print(line, file=file, flush=True), resume)
     if as_json:
         scores = {split: s.to_json() for split, s in trained.scores.items()}
         print_json({"folder": str(trained.folder), "history": trained.history, "scores": scores})

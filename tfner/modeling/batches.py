@@ -8,6 +8,8 @@ left to the caller.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -94,23 +96,68 @@ def pad(rows: Sequence[Row], pad_id: int) -> tuple[dict[str, np.ndarray], np.nda
     return {"input_ids": ids, "attention_mask": mask}, labels
 
 
-def training_batches(rows: Sequence[Row], batch_size: int, pad_id: int, seed: int) -> tf.data.Dataset:
-    """An endless dataset of shuffled batches. The order of every pass differs and depends on `seed`.
+@dataclass(frozen=True)
+class Share:
+    """What one process computes of every training batch, whose rows are split into `replicas * parts` parts of similar size.
 
-    A pass has `ceil(len(rows) / batch_size)` batches.
+    `replicas`: the replicas of all processes. `own`: the numbers of those of this process. `parts`: the parts that a replica
+    computes one after the other in a step.
+    """
+
+    replicas: int = 1
+    own: Sequence[int] = (0,)
+    parts: int = 1
+
+
+def training_batches(
+    rows: Sequence[Row],
+    batch_size: int,
+    pad_id: int,
+    seed: int,
+    first: tuple[int, int] = (0, 0),
+    share: Share = Share(),
+) -> tf.data.Dataset:
+    """An endless dataset of the batches of `plan_training`, the first from step `first[1]` of epoch `first[0]`.
+
+    Each element is what one replica computes in a step: the replicas of this process take turns. It is a dictionary of
+    `parts`, one tuple (input_ids, attention_mask, labels, first row) each, padded to the length of the whole batch; `number`,
+    the labelled pieces of the whole batch; and `seed`, uint64, for its dropout masks.
     """
     lengths = [len(row) for row in rows]
 
-    def batches() -> Iterator[tuple[dict[str, np.ndarray], np.ndarray]]:
-        epoch = 0
+    def elements() -> Iterator[dict[str, Any]]:
+        epoch, step = first
         while True:
-            for numbers in plan_training(lengths, batch_size, seed * 1000 + epoch):
-                yield pad([rows[i] for i in numbers], pad_id)
-            epoch += 1
+            for number, batch in enumerate(plan_training(lengths, batch_size, pass_seed(seed, epoch))):
+                if number >= step:
+                    mask_seed = np.random.SeedSequence((seed, epoch, number)).generate_state(1, np.uint64)[0]
+                    yield from _elements([rows[i] for i in batch], pad_id, mask_seed, share)
+            epoch, step = epoch + 1, 0
 
-    array = tf.TensorSpec((None, None), tf.int32)
-    signature = ({"input_ids": array, "attention_mask": array}, array)
-    return tf.data.Dataset.from_generator(batches, output_signature=signature).prefetch(2)
+    array, scalar = tf.TensorSpec((None, None), tf.int32), tf.TensorSpec((), tf.int32)
+    signature = {
+        "parts": ((array, array, array, scalar),) * share.parts,
+        "number": tf.TensorSpec((), tf.float32),
+        "seed": tf.TensorSpec((), tf.uint64),
+    }
+    data = tf.data.Dataset.from_generator(elements, output_signature=signature)
+    return data.apply(tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY)).prefetch(2 * len(share.own))
+
+
+def pass_seed(seed: int, epoch: int) -> int:
+    """The seed of `plan_training` for one pass."""
+    return seed * 1000 + epoch
+
+
+def _elements(rows: Sequence[Row], pad_id: int, mask_seed: np.uint64, share: Share) -> Iterator[dict[str, Any]]:
+    inputs, labels = pad(rows, pad_id)
+    number = np.float32((labels != IGNORED_LABEL).sum())
+    arrays = *inputs.values(), labels
+    starts = np.linspace(0, len(rows), share.replicas * share.parts + 1).astype(np.int32)
+    for replica in share.own:
+        own = range(replica * share.parts, (replica + 1) * share.parts)
+        parts = tuple((*(a[starts[i] : starts[i + 1]] for a in arrays), starts[i]) for i in own)
+        yield {"parts": parts, "number": number, "seed": mask_seed}
 
 
 def apply_to_rows(

@@ -18,8 +18,10 @@ gradient function, which keeps the inputs of the part instead of every intermedi
 
 from __future__ import annotations
 
+import contextlib
 import math
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import tensorflow as tf
@@ -169,6 +171,37 @@ def dropout(x: tf.Tensor, rate: float) -> tf.Tensor:
     return tf.custom_gradient(lambda x: (drop(x), drop))(x)
 
 
+class _Masks(threading.local):
+    """Where the masks of the current thread come from; a replica is traced in a thread of its own."""
+
+    def __init__(self) -> None:
+        self.source: tuple[tf.Tensor, tf.Tensor | int, tf.Tensor] | None = None
+        self.drawn = 0
+
+
+_masks = _Masks()
+
+
+@contextlib.contextmanager
+def dropout_masks(seed: tf.Tensor, first_row: tf.Tensor | int, rows: tf.Tensor) -> Iterator[None]:
+    """Makes all dropout masks within the block functions of a seed. Without this, they come from TensorFlow's global seed.
+
+    A row gets the same masks whether its batch is computed as a whole or in parts, on one device or on several.
+
+    Args:
+        seed: uint64 scalar; another one for each step.
+        first_row: the number of rows of the batch in the parts before this one.
+        rows: the number of rows in this part. The first axis of everything that is masked runs over rows, or over rows and
+            pieces.
+    """
+    before = _masks.source, _masks.drawn
+    _masks.source, _masks.drawn = (seed, first_row, rows), 0
+    try:
+        yield
+    finally:
+        _masks.source, _masks.drawn = before
+
+
 def _mask(shape: tf.Tensor, rate: float) -> Callable[[tf.Tensor], tf.Tensor]:
     """A function that drops the same values of a tensor of this shape in every call.
 
@@ -178,13 +211,30 @@ def _mask(shape: tf.Tensor, rate: float) -> Callable[[tf.Tensor], tf.Tensor]:
     least = round(rate * 2**16)
     if not least:
         return lambda x: x
-    number = tf.reduce_prod(shape)
-    key = tf.cast(tf.random.uniform((1,), maxval=tf.int32.max, dtype=tf.int32), tf.uint64)
-    philox = {"counter": tf.zeros((2,), tf.uint64), "alg": 1}
-    pairs = tf.raw_ops.StatelessRandomUniformFullIntV2(shape=[(number + 1) // 2], key=key, dtype=tf.int32, **philox)
-    stays = tf.reshape(tf.reshape(tf.bitcast(pairs, tf.uint16), [-1])[:number] >= least, shape)
+    bits = _random_bits(tf.reduce_prod(shape))
+    stays = tf.reshape(bits >= least, shape)
     scale = 2**16 / (2**16 - least)
     return lambda x: x * (tf.cast(stays, x.dtype) * tf.cast(scale, x.dtype))
+
+
+def _random_bits(number: tf.Tensor) -> tf.Tensor:
+    """`number` random values of type uint16, from Philox (Salmon et al. 2011): a block of 8 values for each count."""
+    block: tf.Tensor | int = 0
+    skip: tf.Tensor | int = 0
+    if _masks.source is None:
+        key = tf.cast(tf.random.uniform((), maxval=tf.int32.max, dtype=tf.int32), tf.uint64)
+    else:
+        seed, first_row, rows = _masks.source
+        _masks.drawn += 1
+        key = seed + tf.constant(_masks.drawn * 0x9E3779B97F4A7C15 % 2**64, tf.uint64)
+        if not (isinstance(first_row, int) and first_row == 0):
+            first = tf.cast(first_row, tf.int64) * tf.cast(number // tf.maximum(rows, 1), tf.int64)
+            block, skip = first // 8, tf.cast(first % 8, tf.int32)
+    counter = tf.stack([tf.cast(block, tf.uint64), tf.constant(0, tf.uint64)])
+    pairs = tf.raw_ops.StatelessRandomUniformFullIntV2(
+        shape=[(number + skip + 1) // 2], key=key[None], counter=counter, alg=1, dtype=tf.int32
+    )
+    return tf.reshape(tf.bitcast(pairs, tf.uint16), [-1])[skip : skip + number]
 
 
 @tf.custom_gradient

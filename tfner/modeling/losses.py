@@ -30,6 +30,12 @@ def summed_crossentropy(labels: tf.Tensor, logits: tf.Tensor) -> tuple[tf.Tensor
     return tf.reduce_sum(tf.where(counted, losses, 0.0)), tf.reduce_sum(tf.cast(counted, tf.float32))
 
 
+def counted_right(labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
+    """The number of counted positions whose label has the largest logit, a float32 scalar."""
+    counted, labels = _counted(labels)
+    return tf.reduce_sum(tf.cast(counted & tf.equal(tf.argmax(logits, -1, tf.int32), labels), tf.float32))
+
+
 class MaskedCrossentropy(keras.losses.Loss):
     """The mean crossentropy over the counted positions of a batch, 0 where none counts.
 
@@ -88,9 +94,7 @@ class MaskedAccuracy(MaskedMean):
         super().__init__(name)
 
     def sum_and_number(self, labels: tf.Tensor, logits: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        counted, labels = _counted(labels)
-        right = counted & tf.equal(tf.argmax(logits, -1, tf.int32), labels)
-        return tf.reduce_sum(tf.cast(right, tf.float32)), tf.reduce_sum(tf.cast(counted, tf.float32))
+        return counted_right(labels, logits), tf.reduce_sum(tf.cast(_counted(labels)[0], tf.float32))
 
 
 class MaskedLoss(MaskedMean):

@@ -1,4 +1,4 @@
-"""The optimizer: AdamW with warmup and linear decay, no weight decay for biases and norms, another rate for new layers.
+"""The optimizer: AdamW without weight decay for biases and norms, with another rate for new layers.
 
 Takes gradients and updates variables. Momenta are kept as Keras keeps them, so checkpoints, mixed precision and distribution
 work as with the optimizers of Keras.
@@ -17,29 +17,17 @@ import tensorflow as tf
 import tf_keras as keras
 
 
-@keras.saving.register_keras_serializable("tfner")
-class WarmupLinearDecay(keras.optimizers.schedules.LearningRateSchedule):
-    """Rises linearly from 0 to `peak` in `warmup` steps, then falls linearly to 0 at `total` (Devlin et al. 2019)."""
-
-    def __init__(self, peak: float, warmup: int, total: int):
-        self.peak, self.warmup, self.total = peak, warmup, total
-
-    def __call__(self, step):
-        step = tf.cast(step, tf.float32)
-        rise = (step + 1) / max(1, self.warmup)
-        fall = (self.total - step) / max(1, self.total - self.warmup)
-        return self.peak * tf.clip_by_value(tf.minimum(rise, fall), 0.0, 1.0)
-
-    def get_config(self):
-        return {"peak": self.peak, "warmup": self.warmup, "total": self.total}
-
-
 class AdamW(keras.optimizers.Optimizer):
     """Adam with decoupled weight decay (Loshchilov & Hutter 2019), one fused kernel per variable.
 
     A step updates only those rows of an embedding table that its batch uses, because a batch contains a small part of the
     vocabulary. The momenta of other rows do not change. Their weight decay is added up and applied when they are used next; a
     row that is never used keeps its values.
+
+    A step whose gradients are not all finite changes nothing but the number of steps.
+
+    Attributes:
+        norm: the global norm of the gradients, before clipping, in the step that was traced last: a float32 scalar.
 
     Args:
         learning_rate: a rate or schedule, per step, for the encoder.
@@ -84,13 +72,27 @@ class AdamW(keras.optimizers.Optimizer):
 
     def _clip_gradients(self, grads):
         """Sums the slices of sparse gradients first; otherwise a row counts once for every piece that uses it."""
-        return super()._clip_gradients(self._deduplicate_sparse_grad(grads))
+        grads = self._deduplicate_sparse_grad(grads)
+        self.norm = tf.linalg.global_norm(grads)
+        self._finite = tf.math.is_finite(self.norm)
+        scale = self.global_clipnorm / tf.maximum(self.norm, self.global_clipnorm) if self.global_clipnorm else 1.0
+        scale = tf.where(self._finite, scale, 0.0)
+
+        def scaled(x):  # 0 where the norm is not finite, as no gradient may stay NaN
+            return tf.math.multiply_no_nan(x, tf.cast(scale, x.dtype))
+
+        return [
+            tf.IndexedSlices(scaled(g.values), g.indices, g.dense_shape) if isinstance(g, tf.IndexedSlices) else scaled(g)
+            for g in grads
+        ]
 
     def _distributed_apply_gradients_fn(self, *arguments, **options):
         """Computes first what is equal for all variables, which saves a thousand operations in the traced step."""
         rate, step = tf.cast(self.learning_rate, tf.float32), tf.cast(self.iterations + 1, tf.float32)
-        betas = tf.constant(self.beta_1), tf.constant(self.beta_2)
-        self._scalars = rate, rate * self.new_factor, *betas, *(beta**step for beta in betas), tf.constant(self.epsilon)
+        rate = tf.where(self._finite, rate, 0.0)
+        betas = [tf.where(self._finite, beta, 1.0) for beta in (self.beta_1, self.beta_2)]
+        powers = [beta**step for beta in (self.beta_1, self.beta_2)]
+        self._scalars = rate, rate * self.new_factor, *betas, *powers, tf.constant(self.epsilon)
         return super()._distributed_apply_gradients_fn(*arguments, **options)
 
     def update_step(self, gradient, variable):

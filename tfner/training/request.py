@@ -1,17 +1,20 @@
 """Checks before a training starts, without TensorFlow: the output folder, the packages, the corpus.
 
-Takes a `Config` and returns its corpus. The encoder is checked when the model is built.
+Takes a `Config` and returns its corpus, or the number of an interrupted training. The encoder is checked when the model is
+built.
 """
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from importlib.util import find_spec
+from pathlib import Path
 
-from tfner.config import Config
+from tfner.config import AUTO, Config
 from tfner.corpus import Corpus
 from tfner.data.load import corpus_of
 from tfner.errors import UserError, setting
-from tfner.folder import check_output
+from tfner.folder import TRAINING, check_output, interrupted_states, read_settings
 
 
 def check_request(config: Config) -> Corpus:
@@ -33,3 +36,41 @@ def check_request(config: Config) -> Corpus:
                 f"file with {names} in its name"
             )
     return corpus
+
+
+MAY_DIFFER = ("output", "tensorboard", "checkpoint_minutes", "strategy", "accumulate_steps")
+"""Settings that a training may be resumed with other values of: they do not change what is learned."""
+
+
+def find_interrupted(config: Config) -> int | None:
+    """The number of an interrupted training with the same settings, or None."""
+    folder = config.folder
+    return next((n for n in interrupted_states(folder) if not differences(folder / TRAINING / str(n), config)), None)
+
+
+def check_resume(config: Config) -> int | None:
+    """The number of the training that `--resume` continues, or None if there is no interrupted one.
+
+    Raises:
+        UserError: if the interrupted training has other settings.
+    """
+    number = find_interrupted(config)
+    others = interrupted_states(config.folder)
+    if number is None and others:
+        state = config.folder / TRAINING / str(others[0])
+        raise UserError(
+            f"{setting('resume')}: the interrupted training has other settings ({'; '.join(differences(state, config))}): use "
+            "its settings, or train anew without resuming",
+            state,
+        )
+    return number
+
+
+def differences(state: Path, config: Config) -> list[str]:
+    """The settings that differ between a training state and `config`, as text. `auto` equals any number."""
+    before, now = asdict(read_settings(state)[0]), asdict(config)
+    return [
+        f"{name} {before[name]} there, {now[name]} here"
+        for name in now
+        if name not in MAY_DIFFER and now[name] not in (before[name], AUTO)
+    ]

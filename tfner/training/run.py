@@ -1,101 +1,115 @@
 """A training in three steps: prepare, fit, score.
 
-Takes a `Config` and its corpus and returns a `TrainedModel`. The state is written to `NAME/training/N` during the training.
-`tfner.exports` exports the result.
+Takes a `Config` and its corpus and returns a `TrainedModel`. The state is written to `NAME/training/N` during the training, so
+that it can be resumed. `tfner.exports` exports the result.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
+import hashlib
+import math
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
 
+import numpy as np
+import tensorflow as tf
 import tf_keras as keras
 
-from tfner.config import MONITORS, PRESETS, Config
+from tfner.config import AUTO, MONITORS, PRESETS, Config
 from tfner.corpus import Corpus
+from tfner.errors import UserError, one_line, setting
 from tfner.evaluation.scores import INTERVAL_SAMPLES, Scores, format_scores, score, write_scores
-from tfner.folder import HISTORY, SCORES, TRAINING, WEIGHTS, next_version
-from tfner.modeling.batches import training_batches
-from tfner.modeling.losses import MaskedAccuracy, MaskedCrossentropy, MaskedLoss
+from tfner.folder import CHECKPOINTS, HISTORY, SCORES, TRAINING, WEIGHTS, claim_state, lock_state, write_whole
+from tfner.modeling.batches import Share, pass_seed, plan_training, training_batches
 from tfner.modeling.pretrained import encoder_source, load_encoder_config, load_tokenizer, piece_limit
 from tfner.modeling.rows import EncodedRows, make_row_encoder
 from tfner.modeling.variants import ENCODER, build_model, logits_function, new_variables, parameter_counts
 from tfner.tagging.in_memory import InMemoryTagger
-from tfner.training.callbacks import EpochReport, Interrupt, SaveBest
-from tfner.training.optimizers import AdamW, WarmupLinearDecay
-from tfner.training.state import TrainedModel, begin_state
+from tfner.training.checkpoints import Checkpoints, Progress
+from tfner.training.devices import choose_precision, find_devices
+from tfner.training.optimizers import AdamW
+from tfner.training.report import EpochReport, progress_bar
+from tfner.training.schedule import AdaptiveSchedule, FixedSchedule, Schedule, default_rate
+from tfner.training.signals import StopSignals
+from tfner.training.state import TrainedModel, begin_state, load_state
+from tfner.training.step import StepResult, train_step
 
 
 class TrainingRun:
-    """One training. Creating it prepares everything: random seed, model, rows, optimizer, state on disk.
+    """One training. Creating it prepares everything: devices, random seed, model, rows, optimizer, state on disk.
 
     Args:
         config: the settings.
         corpus: the corpus that `check_request` returned for these settings.
         say: called with each line for the terminal.
+        resume: the number of the interrupted training to continue, or None for a new one.
 
     Raises:
-        UserError: if the encoder cannot be loaded or does not fit the settings. Nothing is written then.
+        UserError: if the encoder cannot be loaded or does not fit the settings, or the training cannot be resumed. Nothing is
+            written then.
     """
 
-    def __init__(self, config: Config, corpus: Corpus, say: Callable[[str], None] = print):
-        self.config, self.corpus, self.say = config, corpus, say
+    def __init__(self, config: Config, corpus: Corpus, say: Callable[[str], None] = print, resume: int | None = None):
+        self.devices = find_devices(config.strategy)
+        self.corpus, self.say = corpus, say if self.devices.chief else lambda line: None
         self.scores: dict[str, Scores] = {}
         keras.utils.set_random_seed(config.seed)
+        if config.deterministic:
+            tf.config.experimental.enable_op_determinism()
         source = encoder_source(config.encoder)
-        self._tokenizer = load_tokenizer(source)
-        limit = piece_limit(load_encoder_config(source), self._tokenizer)
-        self.row_encoder = make_row_encoder(self._tokenizer, corpus.labels, config, limit)
-        self.model = build_model(config.variant, source, len(corpus.labels), config)
-        for line in summary_lines(config, corpus, parameter_counts(self.model)):
-            say(line)
+        tokenizer, encoder_config = load_tokenizer(source), load_encoder_config(source)
+        self.config = config = resolved(config, encoder_config.hidden_size)
+        self.row_encoder = make_row_encoder(tokenizer, corpus.labels, config, piece_limit(encoder_config, tokenizer))
+        with self.devices.strategy.scope():
+            self.model = build_model(config.variant, source, len(corpus.labels), config)
+        for line in summary_lines(config, corpus, parameter_counts(self.model), self.devices.names):
+            self.say(line)
         self.rows = self._encode()
         self.batch_rows = max(1, round(config.batch_size * len(self.rows.rows) / len(corpus.splits["train"])))
         """Rows per step: fewer than `batch_size` with document context, where a row holds several sentences."""
         self.steps = -(-len(self.rows.rows) // self.batch_rows)
         """Steps per epoch."""
-        self._compile()
-        self.number = next_version(config.folder)
-        """The number of the training state, and of the version that is exported from it."""
-        self.state: Path = config.folder / TRAINING / str(self.number)
-        self.state.mkdir(parents=True)
-        begin_state(self.state, config, corpus.labels, source, self._tokenizer)
-        self._logits = logits_function(self.model)
-        self._report = EpochReport(
-            self._logits, self.row_encoder, corpus.splits["validation"], sum(self.rows.lengths), self.state / HISTORY, say
+        self.schedule: Schedule = (
+            AdaptiveSchedule(self.steps, config.warmup)
+            if config.epochs == AUTO
+            else FixedSchedule(int(config.epochs), self.steps, config.warmup)
         )
+        self._compile()
+        self._begin(source, tokenizer, resume)
 
     @property
     def history(self) -> list[dict[str, float]]:
         """The rows of the epochs so far."""
-        return self._report.rows
+        return self.progress.history
 
     def fit(self) -> None:
-        """Trains until the last epoch, early stopping or Ctrl-C, and keeps the weights of the best epoch."""
-        config = self.config
-        stopping = keras.callbacks.EarlyStopping(
-            config.monitor, patience=config.patience, mode=MONITORS[config.monitor], restore_best_weights=True
-        )
-        callbacks = [self._report, stopping, SaveBest(stopping, self.state / WEIGHTS)]
-        if config.tensorboard:
-            callbacks.append(keras.callbacks.TensorBoard(config.tensorboard))
-        batches = training_batches(self.rows.rows, self.batch_rows, self.row_encoder.pad_id, config.seed)
-        try:
-            with Interrupt() as interrupt:
-                self.model.fit(
-                    batches,
-                    epochs=config.epochs,
-                    steps_per_epoch=self.steps,
-                    verbose=0,
-                    callbacks=[*callbacks, interrupt],
-                )
-        except KeyboardInterrupt:
-            self._report.close()
-            self.say("interrupted: scoring and exporting the best weights so far (Ctrl-C again stops immediately)")
-        if stopping.best_weights is not None:
-            self.model.set_weights(stopping.best_weights)
-        else:
-            self.model.save_weights(self.state / WEIGHTS)
+        """Trains until the last epoch or early stopping, and gives the model the weights of the best epoch.
+
+        On SIGINT and SIGTERM a checkpoint is written after the current step, and KeyboardInterrupt or SystemExit is raised.
+
+        Raises:
+            UserError: if the loss or a gradient is not finite, or another process was lost.
+        """
+        if self.devices.chief:
+            self._report.begin(self.history)
+        batches = self._batches()
+        self._saved = time.monotonic()
+        with StopSignals() as self._signals:
+            try:
+                while self._goes_on():
+                    self._epoch(batches)
+            except tf.errors.OpError as error:
+                if not self.devices.several_processes:
+                    raise
+                raise UserError(
+                    f"epoch {self.progress.epoch + 1}, step {self.progress.step}: another process has ended or cannot be "
+                    f"reached ({one_line(error)}): start all of them again with --resume"
+                ) from error
+        if self._stopping.best_weights is not None:
+            self.model.set_weights(self._stopping.best_weights)
 
     def score(self) -> dict[str, Scores]:
         """Scores the validation split, and the test split if the corpus has one, and saves the scores in the state."""
@@ -114,7 +128,18 @@ class TrainingRun:
 
     def trained(self) -> TrainedModel:
         """The model with what belongs to it, as the exporters take it."""
+        if self.devices.share.replicas > 1:  # an exporter needs variables of one device
+            return load_state(self.state)
         return TrainedModel(self.model, self.row_encoder, self.config, self.state, self.scores)
+
+    def close(self) -> None:
+        """Removes the checkpoints of a training whose model is exported, and lets the other processes end."""
+        if self.devices.chief:
+            shutil.rmtree(self.state / CHECKPOINTS, ignore_errors=True)
+            self._lock.release()
+        self.devices.agree(0)
+
+    # preparation
 
     def _encode(self) -> EncodedRows:
         train = self.corpus.splits["train"]
@@ -130,34 +155,203 @@ class TrainingRun:
 
     def _compile(self) -> None:
         config = self.config
-        peak, total = config.learning_rate or config.head_learning_rate, self.steps * config.epochs
-        self.model.get_layer(ENCODER).trainable = config.learning_rate > 0
-        optimizer = AdamW(
-            WarmupLinearDecay(peak, round(total * config.warmup), total),
-            weight_decay=config.weight_decay,
-            new_variables=new_variables(self.model),
-            new_factor=config.head_learning_rate / peak,
-            global_clipnorm=config.clip_norm or None,
+        rate, new_rate = float(config.learning_rate), config.head_learning_rate
+        self._peak = rate or new_rate
+        with self.devices.strategy.scope():
+            self.model.get_layer(ENCODER).trainable = rate > 0
+            optimizer: Any = AdamW(
+                self._peak,
+                weight_decay=config.weight_decay,
+                new_variables=new_variables(self.model),
+                new_factor=new_rate / self._peak,
+                global_clipnorm=config.clip_norm or None,
+            )
+            if config.precision == "float16":
+                optimizer = keras.mixed_precision.LossScaleOptimizer(optimizer)
+            optimizer.build(self.model.trainable_variables)
+        self._optimizer = optimizer
+        self._step = train_step(self.model, optimizer, self.devices.strategy)
+        self._logits = logits_function(self.model)
+        self._stopping = keras.callbacks.EarlyStopping(
+            config.monitor,
+            patience=10**6 if config.epochs == AUTO else config.patience,
+            mode=MONITORS[config.monitor],
+            restore_best_weights=True,
         )
-        self.model.compile(optimizer, MaskedCrossentropy(), metrics=[MaskedLoss(), MaskedAccuracy()])
-        # otherwise the step is traced twice, once to create these variables
-        self.model.optimizer.build(self.model.trainable_variables)
+        self._stopping.set_model(self.model)
+        self._stopping.on_train_begin()
+
+    def _begin(self, source: str, tokenizer: Any, resume: int | None) -> None:
+        """Creates the state on disk, or restores it."""
+        folder, number = self.config.folder, resume
+        if self.devices.chief:
+            number = number or claim_state(folder)
+        self.number = int(self.devices.agree(number or 0))
+        """The number of the training state, and of the version that is exported from it."""
+        self.state = folder / TRAINING / str(self.number)
+        self.progress = Progress(data=_checksum(self.rows))
+        if self.devices.chief:
+            self._lock = lock_state(self.state)
+            self._report = EpochReport(
+                self._logits,
+                self.row_encoder,
+                self.corpus.splits["validation"],
+                sum(self.rows.lengths),
+                self.state / HISTORY,
+                self.say,
+            )
+        self._checkpoints = Checkpoints(self.state, self.say, model=self.model, optimizer=self._optimizer)
+        if resume:
+            self._restore()
+        elif self.devices.chief:
+            begin_state(self.state, self.config, self.corpus.labels, source, tokenizer)
+
+    def _restore(self) -> None:
+        if self.devices.chief:
+            self._checkpoints.clean()
+        progress = self._checkpoints.restore()
+        if progress.data != self.progress.data:
+            raise UserError(
+                f"{setting('corpus', self.config.corpus)}: the training sentences are not those of the interrupted training: "
+                "restore the corpus, or train again without --resume",
+                self.state,
+            )
+        if progress.best:
+            self._checkpoints.read(progress.best)
+            self._stopping.best_weights = self.model.get_weights()
+            self._save_best()
+            self._checkpoints.restore()
+        for name, value in progress.stopping.items():
+            setattr(self._stopping, name, value)
+        self.progress = progress
+        self.say(f"resumed in epoch {progress.epoch + 1}, after step {progress.step} of {self.steps}")
+
+    def _batches(self) -> Iterator[Any]:
+        share, at = self.devices.share, (self.progress.epoch, self.progress.step)
+
+        def data(_: Any = None) -> tf.data.Dataset:
+            own = Share(share.replicas, share.own, self.config.accumulate_steps)
+            return training_batches(self.rows.rows, self.batch_rows, self.row_encoder.pad_id, self.config.seed, at, own)
+
+        return iter(data() if share.replicas == 1 else self.devices.strategy.distribute_datasets_from_function(data))
+
+    # training
+
+    def _goes_on(self) -> bool:
+        epochs = self.schedule.epochs(self.progress.values)
+        return not self.progress.stopped and (epochs is None or self.progress.epoch < epochs)
+
+    def _epoch(self, batches: Iterator[Any]) -> None:
+        progress = self.progress
+        start = time.perf_counter() - progress.seconds
+        with progress_bar(progress.epoch, self.steps, progress.step, not self.devices.chief) as bar:
+            while progress.step < self.steps:
+                step = progress.epoch * self.steps + progress.step
+                self._optimizer.learning_rate = self._peak * self.schedule.share(step)
+                result = self._step(batches, self._signals.received is not None)
+                self._check(result)
+                progress.add(result)
+                progress.seconds = time.perf_counter() - start
+                bar.update()
+                if progress.step % 10 == 0:
+                    bar.set_postfix_str(f"loss {progress.loss / max(1.0, progress.number):.3f}", refresh=False)
+                if result.stops:
+                    self._interrupt()
+                if 0 < self.config.checkpoint_minutes * 60 < time.monotonic() - self._saved:
+                    self._checkpoint()
+        self._end_epoch()
+
+    def _check(self, result: StepResult) -> None:
+        if math.isfinite(result.loss) and math.isfinite(result.norm):
+            return
+        progress = self.progress
+        plan = plan_training([len(row) for row in self.rows.rows], self.batch_rows, pass_seed(self.config.seed, progress.epoch))
+        rows = [self.rows.rows[i] for i in plan[progress.step]]
+        numbers = sorted({int(n) for row in rows for n in row.sentences if n >= 0})
+        what = f"the loss is {result.loss:g}" if not math.isfinite(result.loss) else f"the gradients have norm {result.norm:g}"
+        first = " ".join(self.corpus.splits["train"][numbers[0]].words)
+        self._checkpoint()
+        raise UserError(
+            f"epoch {progress.epoch + 1}, step {progress.step + 1}: {what}, so training stopped before this step changed the "
+            f"weights; its training sentences are {', '.join(str(n + 1) for n in numbers)}, the first of them {first[:80]!r}: "
+            "lower --learning-rate or --head-learning-rate, or train in --precision float32"
+        )
+
+    def _end_epoch(self) -> None:
+        """Scores the epoch, decides whether to go on, and writes weights and checkpoint."""
+        progress, monitor = self.progress, self.config.monitor
+        logs: dict[str, float] = {monitor: 0.0}
+        if self.devices.chief:
+            logs = self._report.end_epoch(progress.loss / max(1.0, progress.number), progress.seconds)
+        value = self.devices.agree(logs[monitor])
+        progress.values.append(value if MONITORS[monitor] == "max" else -value)
+        self.model.stop_training = False
+        self._stopping.on_epoch_end(progress.epoch, {monitor: value})
+        progress.stopped = bool(self.model.stop_training)
+        best = self._stopping.best_epoch == progress.epoch
+        names = ("wait", "best", "best_epoch", "stopped_epoch")
+        progress.stopping = {name: _plain(getattr(self._stopping, name)) for name in names}
+        progress.end_epoch()
+        if best:
+            progress.best = progress.name
+            self._save_best()
+        self._checkpoint()
+
+    def _save_best(self) -> None:
+        if not self.devices.chief:
+            return
+        try:
+            write_whole(self.state / WEIGHTS, lambda draft: self.model.save_weights(draft, save_format="h5"))
+        except OSError as error:
+            self.say(f"the best weights cannot be written ({one_line(error)}); the training goes on")
+
+    def _checkpoint(self) -> None:
+        if self.devices.chief:
+            self._checkpoints.save(self.progress)
+        self._saved = time.monotonic()
+
+    def _interrupt(self) -> None:
+        self._checkpoint()
+        self.say(
+            f"stopped in epoch {self.progress.epoch + 1}, after step {self.progress.step} of {self.steps}: the same command "
+            "with --resume goes on from here"
+        )
+        self._signals.stop()
 
 
-def summary_lines(config: Config, corpus: Corpus, parameters: dict[str, int]) -> list[str]:
-    """The lines before a training: encoder, corpus with its counts, variant, notes, the command for the study's setting."""
+def resolved(config: Config, width: int) -> Config:
+    """The settings with numbers in place of `auto`, for an encoder with this hidden size."""
+    rate = default_rate(width) if config.learning_rate == AUTO else config.learning_rate
+    precision = choose_precision(width) if config.precision == AUTO else config.precision
+    return replace(config, learning_rate=rate, precision=precision)
+
+
+def _checksum(rows: EncodedRows) -> str:
+    digest = hashlib.sha256()
+    for row in rows.rows:
+        digest.update(np.stack([row.ids, row.labels]).tobytes())
+    return digest.hexdigest()
+
+
+def _plain(value: Any) -> float | int:
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def summary_lines(config: Config, corpus: Corpus, parameters: dict[str, int], devices: str) -> list[str]:
+    """The lines before a training: encoder, corpus, variant, devices, notes, the command for the study's setting."""
     embedded = " (embedded: small, untrained)" if config.encoder == "demo" else ""
     counts = "; ".join(
         f"{split} {_number(c['sentences'], 'sentence')}, {_number(c['words'], 'word')}"
         + ("" if corpus.labels.plain else f", {sum(c['entities'].values()):,} entities")
         for split, c in corpus.counts().items()
     )
+    epochs = "epochs until the scores stop improving" if config.epochs == AUTO else _number(int(config.epochs), "epoch")
     lines = [
         f"encoder  {config.encoder}{embedded}, {parameters['encoder']:,} parameters",
         f"corpus   {config.corpus} ({config.task}): {counts}",
         f"variant  {config.variant}, {parameters['new']:,} new parameters; learning rate {config.learning_rate:g}, new layers "
-        f"{config.head_learning_rate:g}; {_number(config.epochs, 'epoch')}, {_number(config.batch_size, 'sentence')} a step; "
-        f"seed {config.seed}",
+        f"{config.head_learning_rate:g}; {epochs}, {_number(config.batch_size, 'sentence')} a step; seed {config.seed}",
+        f"device   {devices}; {config.precision}",
         *corpus.notes,
     ]
     if config.encoder != PRESETS["paper"]["encoder"]:

@@ -3,10 +3,10 @@ import signal
 
 import numpy as np
 import pytest
+from tfner.training.callbacks import COLUMNS, Interrupt, epoch_line, header, loss_and_accuracy
 
 from tfner.labels import IGNORED_LABEL
 from tfner.modeling.rows import Row
-from tfner.training.callbacks import COLUMNS, Interrupt, epoch_line, header, loss_and_accuracy
 
 
 def test_a_row_of_the_table_is_aligned_with_its_header():

@@ -1,23 +1,18 @@
-"""Keras callbacks of a training: scores after each epoch, the best weights on disk, Ctrl-C.
+"""What a training reports: the progress within an epoch, and the scores after it.
 
-`EpochReport` adds the validation scores to the logs of an epoch, prints them and writes them to `history.csv`. Keras's
-EarlyStopping picks the best epoch from these logs.
+`EpochReport` scores the validation split, prints a row for each epoch and writes it to `history.csv`.
 """
 
 from __future__ import annotations
 
 import csv
-import signal
+import io
 import sys
-import threading
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import tensorflow as tf
-import tf_keras as keras
 from tqdm import tqdm
 
 from tfner.corpus import Sentence
@@ -49,11 +44,15 @@ def epoch_line(row: dict[str, float]) -> str:
     return " ".join(cell.rjust(width) for cell, width in zip(cells, _WIDTHS, strict=True))
 
 
-class EpochReport(keras.callbacks.Callback):
-    """Scores the validation sentences after each epoch.
+def progress_bar(epoch: int, steps: int, done: int, hidden: bool = False) -> tqdm:
+    """A progress bar for the steps of an epoch, shown in terminals only."""
+    disable = True if hidden else None
+    name = f"epoch {epoch + 1}"
+    return tqdm(total=steps, initial=done, desc=name, unit="step", leave=False, file=sys.stderr, disable=disable)
 
-    Adds to the logs `val_loss` (mean crossentropy of labelled pieces, nats), `val_masked_accuracy` (of the same pieces) and
-    `precision`, `recall`, `f1` and `accuracy` (of words); prints a row and appends it to `path`.
+
+class EpochReport:
+    """Scores the validation sentences after each epoch, prints a row and writes all rows to `path`.
 
     Args:
         logits: the `logits_function` of the model.
@@ -62,6 +61,9 @@ class EpochReport(keras.callbacks.Callback):
         words: the number of words in the training split, for words per second.
         path: the `history.csv` to write.
         say: called with each line for the terminal.
+
+    Attributes:
+        rows: a row for each epoch so far.
     """
 
     def __init__(
@@ -73,52 +75,45 @@ class EpochReport(keras.callbacks.Callback):
         path: Path,
         say: Callable[[str], None] = print,
     ):
-        super().__init__()
         self.logits, self.row_encoder, self.sentences, self.words = logits, row_encoder, sentences, words
         self.path, self.say = path, say
         self.encoded = row_encoder.encode(sentences)
         self.rows: list[dict[str, float]] = []
-        self._bar: Any = None
 
-    def on_train_begin(self, logs=None):
-        self.say(header())
-        with self.path.open("w", newline="", encoding="utf-8") as file:
-            csv.writer(file).writerow(COLUMNS)
+    def begin(self, rows: list[dict[str, float]]) -> None:
+        """Prints the header and, in a training that is resumed, the rows of its epochs so far."""
+        self.rows = rows
+        for line in (header(), *map(epoch_line, rows)):
+            self.say(line)
+        self._write()
 
-    def on_epoch_begin(self, epoch, logs=None):
-        name, steps = f"epoch {epoch + 1}", self.params["steps"]
-        self._bar = tqdm(total=steps, desc=name, unit="step", leave=False, file=sys.stderr, disable=None)  # terminals only
-        self._start = time.perf_counter()
+    def end_epoch(self, loss: float, seconds: float) -> dict[str, float]:
+        """Scores an epoch with this training loss; returns its row with `val_masked_accuracy` added.
 
-    def on_train_batch_end(self, batch, logs=None):
-        self._bar.update()
-        if batch % 10 == 0:
-            self._bar.set_postfix_str(f"loss {logs['masked_loss']:.3f}", refresh=False)
-
-    def close(self) -> None:
-        """Removes the progress bar from the terminal."""
-        if self._bar is not None:
-            self._bar.close()
-
-    def on_epoch_end(self, epoch, logs=None):
-        seconds = time.perf_counter() - self._start
-        self.close()
+        The row has `val_loss` (mean crossentropy of labelled pieces, nats) and `precision`, `recall`, `f1` and `accuracy` (of
+        words); `val_masked_accuracy` is the accuracy of labelled pieces.
+        """
         values = apply_to_rows(self.logits, self.encoded.rows, self.row_encoder.pad_id)
         val_loss, val_masked_accuracy = loss_and_accuracy(self.encoded.rows, values)
         predicted = [tagged.tags for tagged in decode(self.row_encoder, self.encoded, values)]
         scores = score([s.tags for s in self.sentences], predicted, self.row_encoder.labels)
-        overall, loss = scores.overall, float(logs["masked_loss"])
-        cells = epoch + 1, loss, val_loss, overall.precision, overall.recall, overall.f1, scores.accuracy
+        overall = scores.overall
+        cells = len(self.rows) + 1, loss, val_loss, overall.precision, overall.recall, overall.f1, scores.accuracy
         row = dict(zip(COLUMNS, (*cells, seconds, self.words / seconds), strict=True))
         self.rows.append(row)
-        with self.path.open("a", newline="", encoding="utf-8") as file:
-            csv.writer(file).writerow([f"{row[c]:.6g}" for c in COLUMNS])
+        self._write()
         self.say(epoch_line(row))
-        logs.update({c: row[c] for c in ("val_loss", "precision", "recall", "f1", "accuracy")})
-        logs["val_masked_accuracy"] = val_masked_accuracy
         only = all_one_class(predicted)
         if only is not None:
             self.say(one_class_warning(only))
+        return {**row, "val_masked_accuracy": val_masked_accuracy}
+
+    def _write(self) -> None:
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\r\n")
+        writer.writerow(COLUMNS)
+        writer.writerows([f"{row[c]:.6g}" for c in COLUMNS] for row in self.rows)
+        write_whole(self.path, lambda draft: draft.write_bytes(text.getvalue().encode()))
 
 
 def loss_and_accuracy(rows: Sequence[Row], values: Sequence[np.ndarray]) -> tuple[float, float]:
@@ -132,61 +127,6 @@ def loss_and_accuracy(rows: Sequence[Row], values: Sequence[np.ndarray]) -> tupl
         losses.append(total - logits[np.arange(len(labels)), labels])
         right.append(logits.argmax(-1) == labels)
     return float(np.concatenate(losses).mean()), float(np.concatenate(right).mean())
-
-
-class SaveBest(keras.callbacks.Callback):
-    """Saves the weights of the best epoch so far.
-
-    They are written beside `path` and renamed, so the file is complete whenever the process ends.
-
-    Args:
-        stopping: decides which epoch is the best; it must come before this callback.
-        path: the file of the weights.
-    """
-
-    def __init__(self, stopping: keras.callbacks.EarlyStopping, path: Path):
-        super().__init__()
-        self.stopping, self.path = stopping, path
-
-    def on_epoch_end(self, epoch, logs=None):
-        if self.stopping.best_epoch == epoch:
-            write_whole(self.path, lambda draft: self.model.save_weights(draft, save_format="h5"))
-
-
-class Interrupt(keras.callbacks.Callback):
-    """Delays Ctrl-C, while it is entered, to the end of the current step or scoring, so that files are complete.
-
-    `KeyboardInterrupt` is raised then; a second Ctrl-C raises it immediately. Only the main thread receives signals.
-    """
-
-    asked = False
-
-    def __enter__(self):
-        self._before = signal.getsignal(signal.SIGINT)
-        self._set(lambda number, frame: self._ask())
-        return self
-
-    def __exit__(self, *error):
-        self._set(self._before)
-
-    def on_epoch_begin(self, epoch, logs=None):
-        self._check()
-
-    def on_train_batch_end(self, batch, logs=None):
-        self._check()
-
-    def _ask(self):
-        self.asked = True
-        self._set(self._before)
-
-    def _check(self):
-        if self.asked:
-            raise KeyboardInterrupt
-
-    @staticmethod
-    def _set(handler):
-        if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGINT, handler)
 
 
 def one_class_warning(label: str) -> str:

@@ -1,0 +1,74 @@
+"""Trains every recipe of a plan that has no result yet, and appends the results to a file.
+
+    python benchmarks/sweep/run.py --encoder FOLDER --corpus FOLDER
+
+`plan.jsonl` holds a recipe a line, written before it runs: its name, and the settings that differ from `make_config`'s. Each
+recipe runs in a process of its own. `runs.jsonl` gets the settings, the epochs with their validation scores, and the seconds of
+training. The test split is never looked at.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).parent
+PLAN, RUNS = HERE / "plan.jsonl", HERE / "runs.jsonl"
+
+
+def read(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text("utf-8").splitlines()] if path.exists() else []
+
+
+def run(recipe: dict[str, Any], encoder: str, corpus: str) -> dict[str, Any]:
+    """Trains one recipe; its result is a line of `RUNS`."""
+    from tfner.config import make_config
+    from tfner.training.request import check_request
+    from tfner.training.run import TrainingRun
+
+    with tempfile.TemporaryDirectory() as folder:
+        settings = {"encoder": encoder, "corpus": corpus, "output": f"{folder}/model", **recipe["settings"]}
+        config = make_config(patience=99, **settings)
+        training = TrainingRun(config, check_request(config), lambda line: print(line, file=sys.stderr, flush=True))
+        start = time.perf_counter()
+        training.fit()
+        seconds = time.perf_counter() - start
+    columns = ("epoch", "loss", "val_loss", "precision", "recall", "f1", "seconds")
+    epochs = [{c: round(row[c], 5) for c in columns} for row in training.history]
+    return {**recipe, "best": max(row["f1"] for row in epochs), "training_seconds": round(seconds, 1), "epochs": epochs}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser.add_argument("--encoder", required=True, help="a model folder or hub name")
+    parser.add_argument("--corpus", required=True, help="a folder of CoNLL files")
+    parser.add_argument("--one", help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.one:
+        print(json.dumps(run(json.loads(arguments.one), arguments.encoder, arguments.corpus)))
+        return
+    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=HERE, capture_output=True, text=True).stdout.strip()
+    while True:  # the plan may grow while it is carried out
+        done = {result["name"] for result in read(RUNS)}
+        recipe = next((r for r in read(PLAN) if r["name"] not in done), None)
+        if recipe is None:
+            return
+        command = [sys.executable, __file__, "--encoder", arguments.encoder, "--corpus", arguments.corpus]
+        one = subprocess.run([*command, "--one", json.dumps(recipe)], stdout=subprocess.PIPE, text=True)
+        if one.returncode:
+            result = {**recipe, "best": None, "failed": one.returncode}
+        else:
+            result = json.loads(one.stdout.splitlines()[-1])
+        with RUNS.open("a", encoding="utf-8") as file:
+            file.write(json.dumps({**result, "commit": commit}) + "\n")
+        print(f"{result['name']:<40} {result['best']} {result.get('training_seconds')}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,171 @@
+"""Checkpoints: everything that an interrupted training needs to go on as if it had not been interrupted.
+
+Each is a folder `NAME/training/N/checkpoints/EPOCH-STEP` with the variables of model and optimizer, the progress and checksums.
+It is written beside and renamed, so it is complete or absent. Shuffling and dropout masks follow from seed, epoch and step, so
+they need no state of their own.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+
+from tfner.errors import UserError, one_line
+from tfner.folder import CHECKPOINTS, publish, write_json
+from tfner.training.step import StepResult
+
+KEPT = 2
+"""Checkpoints kept besides those of the best epoch."""
+
+PROGRESS, CHECKSUMS, VARIABLES = "progress.json", "checksums.json", "variables"
+
+
+@dataclass
+class Progress:
+    """How far a training has come.
+
+    Attributes:
+        epoch: complete epochs.
+        step: steps of the current epoch.
+        loss, right, number: the sums of the current epoch over labelled pieces (see `StepResult`).
+        seconds: the time spent in the current epoch.
+        history: the rows of the complete epochs.
+        values: what early stopping watches after each epoch; more is better.
+        stopping: the state of early stopping.
+        stopped: whether early stopping has ended the training.
+        best: the name of the checkpoint with the best weights, or None before the first epoch is complete.
+        data: the checksum of the training rows.
+    """
+
+    epoch: int = 0
+    step: int = 0
+    loss: float = 0.0
+    right: float = 0.0
+    number: float = 0.0
+    seconds: float = 0.0
+    history: list[dict[str, float]] = field(default_factory=list)
+    values: list[float] = field(default_factory=list)
+    stopping: dict[str, Any] = field(default_factory=dict)
+    stopped: bool = False
+    best: str | None = None
+    data: str = ""
+
+    @property
+    def name(self) -> str:
+        """The name of a checkpoint at this point. Names sort by time."""
+        return f"{self.epoch:04d}-{self.step:07d}"
+
+    def add(self, result: StepResult) -> None:
+        """Counts a step."""
+        self.step += 1
+        self.loss += result.loss
+        self.right += result.right
+        self.number += result.number
+
+    def end_epoch(self) -> None:
+        """Moves on to the next epoch, whose sums are zero."""
+        self.epoch, self.step = self.epoch + 1, 0
+        self.loss = self.right = self.number = self.seconds = 0.0
+
+
+class Checkpoints:
+    """The checkpoints of one training.
+
+    Args:
+        state: the folder of the training state.
+        variables: what is saved and restored besides the progress, such as model and optimizer.
+        say: called with each line for the terminal.
+    """
+
+    def __init__(self, state: Path, say: Callable[[str], None], **variables: Any):
+        self.folder, self.say = state / CHECKPOINTS, say
+        self._variables = tf.train.Checkpoint(**variables)
+        self._best: str | None = None
+
+    def save(self, progress: Progress) -> bool:
+        """Writes a checkpoint, and removes those that are not needed any more. False if it cannot be written.
+
+        The training goes on then: the checkpoints before it stay as they are.
+        """
+        target = self.folder / progress.name
+        try:
+            publish(target, lambda draft: self._write(draft, progress), replace=True)
+        except (OSError, tf.errors.OpError) as error:  # TensorFlow reports a full disk with an error of its own
+            self.say(f"no checkpoint at {progress.name}: {one_line(error)}; the training goes on, earlier ones are kept")
+            return False
+        kept = {*self.names()[:KEPT], progress.best, self._best}
+        self._best = progress.best  # the one before may need its own
+        for name in set(self.names()) - kept:
+            self._remove(name)
+        return True
+
+    def clean(self) -> None:
+        """Removes what a killed process left half written or half removed."""
+        for path in self.folder.glob(".*"):
+            shutil.rmtree(path)
+
+    def names(self) -> list[str]:
+        """The names of the checkpoints, the newest first. They are not verified."""
+        if not self.folder.is_dir():
+            return []
+        return sorted((p.name for p in self.folder.iterdir() if not p.name.startswith(".")), reverse=True)
+
+    def restore(self) -> Progress:
+        """Restores the newest checkpoint that is intact, and returns its progress. Damaged ones are named and left out.
+
+        Raises:
+            UserError: if none is intact.
+        """
+        for name in self.names():
+            try:
+                progress = read_progress(self.folder / name)
+                for needed in {name, progress.best or name}:
+                    verify(self.folder / needed)
+            except (OSError, ValueError, TypeError) as error:
+                self.say(f"checkpoint {self.folder / name} is damaged ({one_line(error)}): trying the one before it")
+                continue
+            self.read(name)
+            self._best = progress.best
+            return progress
+        raise UserError("expected a checkpoint that is intact, found none: train again without --resume", self.folder)
+
+    def read(self, name: str) -> None:
+        """Restores the variables of a checkpoint."""
+        self._variables.read(str(self.folder / name / VARIABLES)).assert_existing_objects_matched()
+
+    def _write(self, draft: Path, progress: Progress) -> None:
+        self._variables.write(str(draft / VARIABLES))
+        write_json(draft / PROGRESS, asdict(progress))
+        write_json(draft / CHECKSUMS, {path.name: checksum(path) for path in sorted(draft.iterdir())})
+
+    def _remove(self, name: str) -> None:
+        """Removes a checkpoint. It is renamed first, so that it is never left half removed under its name."""
+        shutil.rmtree((self.folder / name).rename(self.folder / f".{name}"))
+
+
+def read_progress(folder: Path) -> Progress:
+    """The progress of a checkpoint. Raises OSError, ValueError or TypeError where it is damaged."""
+    return Progress(**json.loads((folder / PROGRESS).read_text("utf-8")))
+
+
+def verify(folder: Path) -> None:
+    """Compares the files of a checkpoint with their checksums. Raises OSError or ValueError where they differ."""
+    for name, expected in json.loads((folder / CHECKSUMS).read_text("utf-8")).items():
+        if checksum(folder / name) != expected:
+            raise ValueError(f"{name} does not have its checksum")
+
+
+def checksum(path: Path) -> str:
+    """The SHA-256 of a file."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()

@@ -1,0 +1,91 @@
+"""The learning rate of every step, as a share of its peak, and the number of epochs.
+
+Takes the steps of an epoch and the scores of the epochs; needs no TensorFlow.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Protocol
+
+AUTO_WARMUP_EPOCHS = 3
+"""With `--epochs auto`, the rate rises for as many steps as it would in a training of this many epochs."""
+AUTO_PATIENCE = 1
+"""Epochs without improvement before the rate falls with `--epochs auto`."""
+AUTO_MOST_EPOCHS = 60
+"""The cooldown begins after this epoch at the latest."""
+
+
+def default_rate(width: int) -> float:
+    """The peak learning rate for a pretrained encoder whose hidden states have this width."""
+    return 5e-5 * (768 / width) ** 2
+
+
+class Schedule(Protocol):
+    """How long a training lasts, and its learning rate."""
+
+    def share(self, step: int) -> float:
+        """The rate in a step, counted from 0 over all epochs, as a share of the peak: from 0 to 1."""
+        ...
+
+    def epochs(self, values: Sequence[float]) -> int | None:
+        """The number of epochs, from one value for each epoch so far, of which more is better; None if it is not known yet."""
+        ...
+
+
+class FixedSchedule:
+    """Rises linearly from 0 in `warmup` of the steps, then falls linearly to 0 at the last (Devlin et al. 2019)."""
+
+    def __init__(self, epochs: int, steps: int, warmup: float):
+        self._epochs, self.total = epochs, epochs * steps
+        self.rise = round(self.total * warmup)
+
+    def share(self, step: int) -> float:
+        rise = (step + 1) / max(1, self.rise)
+        fall = (self.total - step) / max(1, self.total - self.rise)
+        return min(1.0, max(0.0, min(rise, fall)))
+
+    def epochs(self, values: Sequence[float]) -> int:
+        return self._epochs
+
+
+class AdaptiveSchedule:
+    """Keeps the rate until the validation score stops improving, then lets it fall to 0 (Stollenwerk, arXiv 2202.02617).
+
+    The rate falls linearly over half as many epochs as it took to get there, rounded up.
+    """
+
+    def __init__(self, steps: int, warmup: float):
+        self.steps = steps
+        self.rise = round(AUTO_WARMUP_EPOCHS * steps * warmup)
+        self._values: Sequence[float] = ()
+
+    def share(self, step: int) -> float:
+        rise = (step + 1) / max(1, self.rise)
+        constant = self.constant_epochs(self._values)
+        if constant is None or step < constant * self.steps:
+            return min(1.0, rise)
+        last = constant + cooldown_epochs(constant)
+        return max(0.0, (last * self.steps - step) / ((last - constant) * self.steps))
+
+    def epochs(self, values: Sequence[float]) -> int | None:
+        self._values = values
+        constant = self.constant_epochs(values)
+        return None if constant is None else constant + cooldown_epochs(constant)
+
+    @staticmethod
+    def constant_epochs(values: Sequence[float]) -> int | None:
+        """The number of epochs before the cooldown, or None if the score may still improve."""
+        best, since = -math.inf, 0
+        for number, value in enumerate(values, start=1):
+            since = 0 if value > best else since + 1
+            best = max(best, value)
+            if since >= AUTO_PATIENCE or number >= AUTO_MOST_EPOCHS:
+                return number
+        return None
+
+
+def cooldown_epochs(constant: int) -> int:
+    """The epochs in which the rate falls, after `constant` epochs in which it does not."""
+    return math.ceil(constant / 2)
