@@ -2,9 +2,9 @@
 
     python benchmarks/sweep/run.py --encoder FOLDER --corpus FOLDER
 
-`plan.jsonl` holds a recipe a line, written before it runs: its name, and the settings that differ from `make_config`'s. Each
-recipe runs in a process of its own. `runs.jsonl` gets the settings, the epochs with their validation scores, and the seconds of
-training. The test split is never looked at.
+`plan.jsonl` holds a recipe a line, written before it runs: its name, the settings that differ from `make_config`'s, and tricks of
+`tricks.py`, which tfner does not have. Each recipe runs in a process of its own. `runs.jsonl` gets the epochs with their
+validation scores and the seconds of training. The test split is never looked at.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ import tempfile
 import time
 from pathlib import Path
 from typing import Any
+
+import tricks
 
 HERE = Path(__file__).parent
 PLAN, RUNS = HERE / "plan.jsonl", HERE / "runs.jsonl"
@@ -32,10 +34,12 @@ def run(recipe: dict[str, Any], encoder: str, corpus: str) -> dict[str, Any]:
     from tfner.training.request import check_request
     from tfner.training.run import TrainingRun
 
+    tricks.prepare(**recipe.get("tricks", {}))
     with tempfile.TemporaryDirectory() as folder:
         settings = {"encoder": encoder, "corpus": corpus, "output": f"{folder}/model", **recipe["settings"]}
         config = make_config(patience=99, **settings)
         training = TrainingRun(config, check_request(config), lambda line: print(line, file=sys.stderr, flush=True))
+        tricks.attach(training, **recipe.get("tricks", {}))
         start = time.perf_counter()
         training.fit()
         seconds = time.perf_counter() - start
