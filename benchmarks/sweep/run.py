@@ -2,8 +2,8 @@
 
     python benchmarks/sweep/run.py --encoder FOLDER --corpus FOLDER
 
-`plan.jsonl` holds a recipe a line, written before it runs: its name, the settings that differ from `make_config`'s, and tricks of
-`tricks.py`, which tfner does not have. Each recipe runs in a process of its own. `runs.jsonl` gets the epochs with their
+`plan.jsonl` holds a recipe a line, written before it runs: its name, the settings that differ from `make_config`'s, and tricks
+of `tricks.py`, which tfner does not have. Each recipe runs in a process of its own. `runs.jsonl` gets the epochs with their
 validation scores and the seconds of training. The test split is never looked at.
 """
 
