@@ -24,7 +24,7 @@ usage: tfner VERB ...
 {verbs}
 
 tfner VERB --help lists the arguments of a verb.
-Exit status: 0 on success, 1 for an internal error, 2 for invalid input, 130 on Ctrl-C."""
+Exit status: 0 on success, 1 for an internal error, 2 for invalid input, 130 on Ctrl-C, 143 on SIGTERM in a training."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -1,7 +1,7 @@
 """What all commands share: parsing arguments, exit statuses, a quiet start, tables. Corpora and models are not known here.
 
 Exit status: 0 on success, 1 for an internal error (with its traceback), 2 for invalid input (one line says what), 130 on
-Ctrl-C.
+Ctrl-C, 143 where a training received SIGTERM.
 """
 
 from __future__ import annotations

@@ -61,6 +61,7 @@ class EpochReport:
         words: the number of words in the training split, for words per second.
         path: the `history.csv` to write.
         say: called with each line for the terminal.
+        tensorboard: a folder for TensorBoard, which gets every column of the rows, or None.
 
     Attributes:
         rows: a row for each epoch so far.
@@ -74,11 +75,13 @@ class EpochReport:
         words: int,
         path: Path,
         say: Callable[[str], None] = print,
+        tensorboard: str | None = None,
     ):
         self.logits, self.row_encoder, self.sentences, self.words = logits, row_encoder, sentences, words
         self.path, self.say = path, say
         self.encoded = row_encoder.encode(sentences)
         self.rows: list[dict[str, float]] = []
+        self._summaries = tf.summary.create_file_writer(tensorboard) if tensorboard else None
 
     def begin(self, rows: list[dict[str, float]]) -> None:
         """Prints the header and, in a training that is resumed, the rows of its epochs so far."""
@@ -102,6 +105,11 @@ class EpochReport:
         row = dict(zip(COLUMNS, (*cells, seconds, self.words / seconds), strict=True))
         self.rows.append(row)
         self._write()
+        if self._summaries:
+            with self._summaries.as_default(step=len(self.rows)):
+                for column in COLUMNS[1:]:
+                    tf.summary.scalar(column, row[column])
+            self._summaries.flush()
         self.say(epoch_line(row))
         only = all_one_class(predicted)
         if only is not None:

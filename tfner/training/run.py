@@ -199,6 +199,7 @@ class TrainingRun:
                 sum(self.rows.lengths),
                 self.state / HISTORY,
                 self.say,
+                self.config.tensorboard,
             )
         self._checkpoints = Checkpoints(self.state, self.say, model=self.model, optimizer=self._optimizer)
         if resume:
