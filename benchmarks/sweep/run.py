@@ -1,6 +1,6 @@
 """Trains every recipe of a plan that has no result yet, and appends the results to a file.
 
-    python benchmarks/sweep/run.py --encoder FOLDER --corpus FOLDER
+    TFNER_TEST_ASSETS=FOLDER python benchmarks/sweep/run.py
 
 `plan.jsonl` holds a recipe a line, written before it runs: its name, the settings that differ from `make_config`'s, and tricks
 of `tricks.py`, which tfner does not have. Each recipe runs in a process of its own. `runs.jsonl` gets the epochs with their
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -28,17 +29,21 @@ def read(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text("utf-8").splitlines()] if path.exists() else []
 
 
-def run(recipe: dict[str, Any], encoder: str, corpus: str) -> dict[str, Any]:
+def run(recipe: dict[str, Any], assets: Path) -> dict[str, Any]:
     """Trains one recipe; its result is a line of `RUNS`."""
     from tfner.config import make_config
     from tfner.training.request import check_request
     from tfner.training.run import TrainingRun
 
+    settings = {"encoder": "models/minilm-l6-h384-uncased", "corpus": "data/conll2003", **recipe["settings"]}
+    for name in ("encoder", "corpus"):
+        if (assets / settings[name]).exists():
+            settings[name] = str(assets / settings[name])
     tricks.prepare(**recipe.get("tricks", {}))
     with tempfile.TemporaryDirectory() as folder:
-        settings = {"encoder": encoder, "corpus": corpus, "output": f"{folder}/model", **recipe["settings"]}
-        config = make_config(patience=99, **settings)
-        training = TrainingRun(config, check_request(config), lambda line: print(line, file=sys.stderr, flush=True))
+        config = make_config(**{"output": f"{folder}/model", "patience": 99, **settings})
+        corpus = tricks.part(check_request(config), **recipe.get("tricks", {}))
+        training = TrainingRun(config, corpus, lambda line: print(line, file=sys.stderr, flush=True))
         tricks.attach(training, **recipe.get("tricks", {}))
         start = time.perf_counter()
         training.fit()
@@ -50,12 +55,10 @@ def run(recipe: dict[str, Any], encoder: str, corpus: str) -> dict[str, Any]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
-    parser.add_argument("--encoder", required=True, help="a model folder or hub name")
-    parser.add_argument("--corpus", required=True, help="a folder of CoNLL files")
     parser.add_argument("--one", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.one:
-        print(json.dumps(run(json.loads(arguments.one), arguments.encoder, arguments.corpus)))
+        print(json.dumps(run(json.loads(arguments.one), Path(os.environ["TFNER_TEST_ASSETS"]))))
         return
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=HERE, capture_output=True, text=True).stdout.strip()
     while True:  # the plan may grow while it is carried out
@@ -63,8 +66,8 @@ def main() -> None:
         recipe = next((r for r in read(PLAN) if r["name"] not in done), None)
         if recipe is None:
             return
-        command = [sys.executable, __file__, "--encoder", arguments.encoder, "--corpus", arguments.corpus]
-        one = subprocess.run([*command, "--one", json.dumps(recipe)], stdout=subprocess.PIPE, text=True)
+        command = [sys.executable, __file__, "--one", json.dumps(recipe)]
+        one = subprocess.run(command, stdout=subprocess.PIPE, text=True)
         if one.returncode:
             result = {**recipe, "best": None, "failed": one.returncode}
         else:

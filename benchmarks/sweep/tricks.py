@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import re
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -36,6 +37,12 @@ def depth(name: str, layers: int) -> int:
     """How many layers above the embeddings a variable is: 0 for an embedding, `layers` for the last layer."""
     found = re.search(r"layer_\._(\d+)", name)
     return int(found[1]) + 1 if found else 0
+
+
+def part(corpus: Any, share: float = 1.0, **_: Any) -> Any:
+    """The corpus with the first `share` of its training sentences."""
+    train = corpus.splits["train"]
+    return replace(corpus, splits={**corpus.splits, "train": train[: round(len(train) * share)]})
 
 
 def prepare(layer_decay: float = 1.0, drop: int = 0, reinit: int = 0, freeze: int = 0, **_: Any) -> None:
