@@ -13,7 +13,7 @@ from pathlib import Path
 from tfner.config import AUTO, Config
 from tfner.corpus import Corpus
 from tfner.data.load import corpus_of
-from tfner.errors import UserError, setting
+from tfner.errors import UserError, one_line, setting
 from tfner.folder import TRAINING, check_output, interrupted_states, read_settings
 
 
@@ -68,7 +68,10 @@ def check_resume(config: Config) -> int | None:
 
 def differences(state: Path, config: Config) -> list[str]:
     """The settings that differ between a training state and `config`, as text. `auto` equals any number."""
-    before, now = asdict(read_settings(state)[0]), asdict(config)
+    try:
+        before, now = asdict(read_settings(state)[0]), asdict(config)
+    except (OSError, ValueError) as error:  # a UserError, of another version of tfner, is a ValueError
+        return [f"they cannot be read: {one_line(error)}"]
     return [
         f"{name} {before[name]} there, {now[name]} here"
         for name in now

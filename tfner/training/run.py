@@ -101,6 +101,8 @@ class TrainingRun:
             try:
                 while self._goes_on():
                     self._epoch(batches)
+                if self._signals.received:  # while the last epoch was scored
+                    self._interrupt()
             except tf.errors.OpError as error:
                 if not self.devices.several_processes:
                     raise
@@ -221,7 +223,7 @@ class TrainingRun:
             self._checkpoints.read(progress.best)
             self._stopping.best_weights = self.model.get_weights()
             self._save_best()
-            self._checkpoints.restore()
+            self._checkpoints.read(progress.name)
         for name, value in progress.stopping.items():
             setattr(self._stopping, name, value)
         self.progress = progress
