@@ -17,7 +17,7 @@ from tfner import train
 from tfner.demo.corpus import demo_corpus
 from tfner.evaluation.scores import read_scores
 from tfner.folder import EXTRA
-from tfner.training.callbacks import COLUMNS
+from tfner.training.report import COLUMNS
 
 
 def test_a_training_writes_a_complete_version(model):

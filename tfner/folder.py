@@ -80,6 +80,15 @@ def lock_state(state: Path) -> FileLock:
     return lock
 
 
+def is_locked(state: Path) -> bool:
+    """Whether another process holds the lock of a training state."""
+    try:
+        lock_state(state).release()
+    except UserError:
+        return True
+    return False
+
+
 def interrupted_states(folder: Path) -> list[int]:
     """The numbers of the training states that have a checkpoint and no exported version, the newest first."""
     return [

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tfner.config import PRESETS, Config, add_flags, make_config
 from tfner.evaluation.scores import Scores
-from tfner.folder import TRAINING, publish
+from tfner.folder import TRAINING, is_locked, publish
 from tfner.terminal import Parser, command, print_json, quiet_imports, quote
 from tfner.training.request import check_request, check_resume, find_interrupted
 
@@ -44,18 +44,22 @@ def train(config: Config, say: Callable[[str], None] = print, resume: bool = Fal
         from tfner.training.run import TrainingRun
 
     run = TrainingRun(config, corpus, say, number)
-    if offer:
-        run.say(f"an interrupted training with these settings is in {config.folder / TRAINING / str(offer)}: --resume goes on")
+    state = config.folder / TRAINING / str(offer)
+    if offer and not is_locked(state):
+        run.say(f"an interrupted training with these settings is in {state}: --resume goes on")
     elif resume and number is None:
         run.say(f"no interrupted training in {config.folder}: a new one begins")
-    run.fit()
     folder = config.folder / str(run.number)
-    if run.devices.chief:
-        run.score()
-        publish(folder, saved_model.writer(run.trained(), say))
-        example = "My name is Ahmed and I work at Unice in Nice."
-        say(f'\nexported to {folder}; next: python -m tfner.predict {quote(config.folder)} "{example}"')
-    run.close()
+    try:
+        run.fit()
+        if run.devices.chief:
+            run.score()
+            publish(folder, saved_model.writer(run.trained(), say))
+            example = "My name is Ahmed and I work at Unice in Nice."
+            say(f'\nexported to {folder}; next: python -m tfner.predict {quote(config.folder)} "{example}"')
+        run.close()
+    finally:
+        run.unlock()
     return Trained(folder, run.history, run.scores)
 
 

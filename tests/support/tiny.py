@@ -97,7 +97,7 @@ def exported_model(folder: Path, kind: str = "bert", name: str = "finetune", see
     from tfner.modeling.pretrained import load_tokenizer
     from tfner.modeling.variants import build_model
     from tfner.training import state as states
-    from tfner.training.callbacks import COLUMNS
+    from tfner.training.report import COLUMNS
 
     source = str(model_folder(folder / f"{kind}-encoder", kind, seed))
     config, labels = make_config(variant=name, encoder=source, output=str(folder / name)), LabelSet.from_types(CONLL_TYPES)

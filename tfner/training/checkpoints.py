@@ -87,6 +87,8 @@ class Checkpoints:
     def __init__(self, state: Path, say: Callable[[str], None], **variables: Any):
         self.folder, self.say = state / CHECKPOINTS, say
         self._variables = tf.train.Checkpoint(**variables)
+        self._intact: str | None = None
+        """The checkpoint that was written or restored last."""
         self._best: str | None = None
 
     def save(self, progress: Progress) -> bool:
@@ -95,27 +97,33 @@ class Checkpoints:
         The training goes on then: the checkpoints before it stay as they are.
         """
         target = self.folder / progress.name
+        if progress.name == self._intact:
+            return True
+        if progress.best not in (None, progress.name) and not (self.folder / str(progress.best)).is_dir():
+            self.say(f"no checkpoint at {progress.name}: the best weights have none; earlier ones are kept until there is one")
+            return False
         try:
             publish(target, lambda draft: self._write(draft, progress), replace=True)
         except (OSError, tf.errors.OpError) as error:  # TensorFlow reports a full disk with an error of its own
             self.say(f"no checkpoint at {progress.name}: {one_line(error)}; the training goes on, earlier ones are kept")
             return False
-        kept = {*self.names()[:KEPT], progress.best, self._best}
-        self._best = progress.best  # the one before may need its own
+        names = [name for name in self.names() if name <= progress.name]  # later ones were damaged when this was restored
+        kept = {*names[:KEPT], progress.best, self._best}
+        self._intact, self._best = progress.name, progress.best  # the one before may need its own best one
         for name in set(self.names()) - kept:
             self._remove(name)
         return True
 
     def clean(self) -> None:
         """Removes what a killed process left half written or half removed."""
-        for path in self.folder.glob(".*"):
+        for path in self.folder.glob(".[0-9]*"):
             shutil.rmtree(path)
 
     def names(self) -> list[str]:
         """The names of the checkpoints, the newest first. They are not verified."""
         if not self.folder.is_dir():
             return []
-        return sorted((p.name for p in self.folder.iterdir() if not p.name.startswith(".")), reverse=True)
+        return sorted((path.name for path in self.folder.glob("[0-9]*")), reverse=True)
 
     def restore(self) -> Progress:
         """Restores the newest checkpoint that is intact, and returns its progress. Damaged ones are named and left out.
@@ -126,13 +134,13 @@ class Checkpoints:
         for name in self.names():
             try:
                 progress = read_progress(self.folder / name)
-                for needed in {name, progress.best or name}:
+                for needed in {name: None, progress.best or name: None}:
                     verify(self.folder / needed)
             except (OSError, ValueError, TypeError) as error:
                 self.say(f"checkpoint {self.folder / name} is damaged ({one_line(error)}): trying the one before it")
                 continue
             self.read(name)
-            self._best = progress.best
+            self._intact, self._best = name, progress.best
             return progress
         raise UserError("expected a checkpoint that is intact, found none: train again without --resume", self.folder)
 
@@ -156,10 +164,10 @@ def read_progress(folder: Path) -> Progress:
 
 
 def verify(folder: Path) -> None:
-    """Compares the files of a checkpoint with their checksums. Raises OSError or ValueError where they differ."""
-    for name, expected in json.loads((folder / CHECKSUMS).read_text("utf-8")).items():
+    """Compares the files of a checkpoint with their checksums. Raises OSError, ValueError or TypeError where they differ."""
+    for name, expected in dict(json.loads((folder / CHECKSUMS).read_text("utf-8"))).items():
         if checksum(folder / name) != expected:
-            raise ValueError(f"{name} does not have its checksum")
+            raise ValueError(f"{folder.name}/{name} does not have its checksum")
 
 
 def checksum(path: Path) -> str:

@@ -16,6 +16,7 @@ import tensorflow as tf
 from tqdm import tqdm
 
 from tfner.corpus import Sentence
+from tfner.errors import one_line
 from tfner.evaluation.scores import all_one_class, score
 from tfner.folder import write_whole
 from tfner.labels import IGNORED_LABEL
@@ -121,7 +122,10 @@ class EpochReport:
         writer = csv.writer(text, lineterminator="\r\n")
         writer.writerow(COLUMNS)
         writer.writerows([f"{row[c]:.6g}" for c in COLUMNS] for row in self.rows)
-        write_whole(self.path, lambda draft: draft.write_bytes(text.getvalue().encode()))
+        try:
+            write_whole(self.path, lambda draft: draft.write_bytes(text.getvalue().encode()))
+        except OSError as error:  # the rows are in the checkpoints too, and in the next file that can be written
+            self.say(f"{self.path.name} cannot be written ({one_line(error)}); the training goes on")
 
 
 def loss_and_accuracy(rows: Sequence[Row], values: Sequence[np.ndarray]) -> tuple[float, float]:

@@ -6,7 +6,7 @@ built.
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -40,6 +40,8 @@ def check_request(config: Config) -> Corpus:
 
 MAY_DIFFER = ("output", "tensorboard", "checkpoint_minutes", "strategy", "accumulate_steps")
 """Settings that a training may be resumed with other values of: they do not change what is learned."""
+CHOSEN = ("learning_rate", "precision")
+"""Settings whose value in a training state is the one that was chosen where `auto` was given."""
 
 
 def find_interrupted(config: Config) -> int | None:
@@ -67,7 +69,7 @@ def check_resume(config: Config) -> int | None:
 
 
 def differences(state: Path, config: Config) -> list[str]:
-    """The settings that differ between a training state and `config`, as text. `auto` equals any number."""
+    """The settings that differ between a training state and `config`, as text. `auto` equals what was chosen for it."""
     try:
         before, now = asdict(read_settings(state)[0]), asdict(config)
     except (OSError, ValueError) as error:  # a UserError, of another version of tfner, is a ValueError
@@ -75,5 +77,11 @@ def differences(state: Path, config: Config) -> list[str]:
     return [
         f"{name} {before[name]} there, {now[name]} here"
         for name in now
-        if name not in MAY_DIFFER and now[name] not in (before[name], AUTO)
+        if name not in MAY_DIFFER and now[name] != before[name] and not (name in CHOSEN and now[name] == AUTO)
     ]
+
+
+def as_before(config: Config, state: Path) -> Config:
+    """The settings with what was chosen in a training state in place of `auto`."""
+    before = read_settings(state)[0]
+    return replace(config, **{name: getattr(before, name) for name in CHOSEN if getattr(config, name) == AUTO})

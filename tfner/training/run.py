@@ -32,6 +32,7 @@ from tfner.training.checkpoints import Checkpoints, Progress
 from tfner.training.devices import choose_precision, find_devices
 from tfner.training.optimizers import AdamW
 from tfner.training.report import EpochReport, progress_bar
+from tfner.training.request import as_before
 from tfner.training.schedule import AdaptiveSchedule, FixedSchedule, Schedule, default_rate
 from tfner.training.signals import StopSignals
 from tfner.training.state import TrainedModel, begin_state, load_state
@@ -61,6 +62,8 @@ class TrainingRun:
             tf.config.experimental.enable_op_determinism()
         source = encoder_source(config.encoder)
         tokenizer, encoder_config = load_tokenizer(source), load_encoder_config(source)
+        if resume:
+            config = as_before(config, config.folder / TRAINING / str(resume))
         self.config = config = resolved(config, encoder_config.hidden_size)
         self.row_encoder = make_row_encoder(tokenizer, corpus.labels, config, piece_limit(encoder_config, tokenizer))
         with self.devices.strategy.scope():
@@ -138,8 +141,13 @@ class TrainingRun:
         """Removes the checkpoints of a training whose model is exported, and lets the other processes end."""
         if self.devices.chief:
             shutil.rmtree(self.state / CHECKPOINTS, ignore_errors=True)
-            self._lock.release()
+        self.unlock()
         self.devices.agree(0)
+
+    def unlock(self) -> None:
+        """Lets another run continue this training, in this process too."""
+        if self.devices.chief:
+            self._lock.release()
 
     # preparation
 
@@ -205,13 +213,19 @@ class TrainingRun:
             )
         self._checkpoints = Checkpoints(self.state, self.say, model=self.model, optimizer=self._optimizer)
         if resume:
-            self._restore()
+            try:
+                self._restore()
+            except UserError:
+                self.unlock()
+                raise
         elif self.devices.chief:
             begin_state(self.state, self.config, self.corpus.labels, source, tokenizer)
 
     def _restore(self) -> None:
         if self.devices.chief:
             self._checkpoints.clean()
+            for draft in self.config.folder.glob(f".{self.number}-*"):  # of an export that was killed
+                shutil.rmtree(draft)
         progress = self._checkpoints.restore()
         if progress.data != self.progress.data:
             raise UserError(
@@ -227,7 +241,7 @@ class TrainingRun:
         for name, value in progress.stopping.items():
             setattr(self._stopping, name, value)
         self.progress = progress
-        self.say(f"resumed in epoch {progress.epoch + 1}, after step {progress.step} of {self.steps}")
+        self.say(f"resumed {self._place()}")
 
     def _batches(self) -> Iterator[Any]:
         share, at = self.devices.share, (self.progress.epoch, self.progress.step)
@@ -308,18 +322,21 @@ class TrainingRun:
         except OSError as error:
             self.say(f"the best weights cannot be written ({one_line(error)}); the training goes on")
 
-    def _checkpoint(self) -> None:
-        if self.devices.chief:
-            self._checkpoints.save(self.progress)
+    def _checkpoint(self) -> bool:
+        """Writes a checkpoint. False if it cannot be written."""
+        saved = self._checkpoints.save(self.progress) if self.devices.chief else True
         self._saved = time.monotonic()
+        return saved
 
     def _interrupt(self) -> None:
-        self._checkpoint()
-        self.say(
-            f"stopped in epoch {self.progress.epoch + 1}, after step {self.progress.step} of {self.steps}: the same command "
-            "with --resume goes on from here"
-        )
+        start = "here" if self._checkpoint() else "the last checkpoint"
+        self.say(f"stopped {self._place()}: the same command with --resume goes on from {start}")
         self._signals.stop()
+
+    def _place(self) -> str:
+        progress = self.progress
+        within = f"in epoch {progress.epoch + 1}, after step {progress.step} of {self.steps}"
+        return within if progress.step else f"after epoch {progress.epoch}"
 
 
 def resolved(config: Config, width: int) -> Config:

@@ -64,10 +64,11 @@ class AdaptiveSchedule:
     def share(self, step: int) -> float:
         rise = (step + 1) / max(1, self.rise)
         constant = self.constant_epochs(self._values)
-        if constant is None or step < constant * self.steps:
+        if constant is None:
             return min(1.0, rise)
-        last = constant + cooldown_epochs(constant)
-        return max(0.0, (last * self.steps - step) / ((last - constant) * self.steps))
+        cooldown = cooldown_epochs(constant)
+        fall = ((constant + cooldown) * self.steps - step) / (cooldown * self.steps)
+        return min(1.0, max(0.0, min(rise, fall)))
 
     def epochs(self, values: Sequence[float]) -> int | None:
         self._values = values
