@@ -9,7 +9,7 @@ from support import tiny
 
 from tfner.config import VARIANTS, Config
 from tfner.modeling import layers
-from tfner.modeling.layers import Dropout, Stack, attention, gelu, layer_norm
+from tfner.modeling.layers import Dropout, Stack, attention, dropout, dropout_masks, gelu, layer_norm
 from tfner.modeling.variants import ENCODER, build_model, for_inference, logits_function
 
 LABELS = 5
@@ -235,3 +235,137 @@ def test_dropout_drops_only_in_training_and_the_same_values_for_the_same_seed():
         keras.utils.set_random_seed(seed)
         drawn.append(tf.function(lambda: layer(ones, training=True))().numpy().tolist())
     assert drawn[0] == drawn[1] != drawn[2]
+
+
+# Dropout masks that are functions of a seed
+
+ROWS, LENGTH, HIDDEN, HEADS = 7, 5, 3, 3
+"""Sizes whose products are odd, so that the masks of most rows start within a block of random numbers."""
+
+
+def dropped_places(seed, first, rows, rate=0.4):
+    """The masks of two places with hidden states, (2, rows, length, hidden), and of two with attention probabilities,
+    (2, rows, heads, length, length), of a part of a batch."""
+    nothing, each = tf.zeros((rows, HEADS, LENGTH, 2)), tf.eye(LENGTH, batch_shape=(rows, HEADS))
+    query = tf.pad(nothing, [[0, 0]] * 3 + [[0, LENGTH - 2]])
+    with dropout_masks(tf.constant(seed, tf.uint64), first, tf.constant(rows)):
+        found = []
+        for _ in range(2):
+            hidden = dropout(tf.ones((rows * LENGTH, HIDDEN)), rate)
+            found.append((tf.reshape(hidden, (rows, LENGTH, HIDDEN)), attention(query, query, each, tf.constant(0.0), rate)))
+    return [np.stack([one.numpy() != 0 for one in place]) for place in zip(*found, strict=True)]
+
+
+@pytest.mark.parametrize("sizes", [[3, 4], [1] * ROWS, [0, 6, 0, 1], [ROWS]])
+@pytest.mark.parametrize("kind", [int, tf.constant])
+def test_a_row_has_the_same_masks_in_a_part_as_in_the_whole_batch(sizes, kind):
+    starts = np.cumsum([0, *sizes[:-1]])
+    parts = [dropped_places(5, kind(int(start)), size) for start, size in zip(starts, sizes, strict=True)]
+    for whole, several in zip(dropped_places(5, 0, ROWS), zip(*parts, strict=True), strict=True):
+        np.testing.assert_array_equal(np.concatenate(several, 1), whole)
+
+
+def test_masks_are_the_same_for_the_same_seed_and_differ_for_others_and_in_other_places():
+    once, again, other = (dropped_places(seed, 0, 40) for seed in (2**63 + 5, 2**63 + 5, 6))
+    for one, same, different in zip(once, again, other, strict=True):
+        np.testing.assert_array_equal(one, same)
+        noise = 5 * np.sqrt(0.24 / one[0].size)
+        assert np.mean(one) == pytest.approx(0.6, abs=noise)
+        for left, right in ((one, different), (one[0], one[1]), (one[:, 1:], one[:, :-1])):
+            assert np.mean(left & right) == pytest.approx(0.36, abs=noise)
+
+
+def test_masks_within_a_graph_follow_the_seed_and_the_first_row_that_they_are_given():
+    @tf.function
+    def masked(seed, first, x):
+        with dropout_masks(seed, first, tf.shape(x)[0] // LENGTH):
+            return dropout(x, 0.4)
+
+    whole = masked(tf.constant(3, tf.uint64), tf.constant(0), tf.ones((ROWS * LENGTH, HIDDEN)))
+    part = masked(tf.constant(3, tf.uint64), tf.constant(2), tf.ones((5 * LENGTH, HIDDEN)))
+    other = masked(tf.constant(4, tf.uint64), tf.constant(0), tf.ones((ROWS * LENGTH, HIDDEN)))
+    np.testing.assert_array_equal(part, whole[2 * LENGTH :])
+    assert (other.numpy() != whole.numpy()).any()
+    assert masked.experimental_get_tracing_count() <= 2  # the shapes differ, the seeds do not
+
+
+def test_without_a_seed_masks_differ_from_call_to_call_and_seeds_of_another_block_end_with_it():
+    ones = tf.ones((40, 11))
+    function = tf.function(lambda: dropout(ones, 0.4))
+    with dropout_masks(tf.constant(1, tf.uint64), 0, tf.constant(40)):
+        seeded = dropout(ones, 0.4)
+        with dropout_masks(tf.constant(2, tf.uint64), 0, tf.constant(40)):
+            dropout(ones, 0.4)
+        second = dropout(ones, 0.4)
+    with dropout_masks(tf.constant(1, tf.uint64), 0, tf.constant(40)):
+        np.testing.assert_array_equal([dropout(ones, 0.4), dropout(ones, 0.4)], [seeded, second])
+    drawn = [seeded, second, function(), function(), dropout(ones, 0.4), dropout(ones, 0.4)]
+    assert len({x.numpy().tobytes() for x in drawn}) == len(drawn)
+
+
+# XLA
+
+
+def under_xla(function):
+    return tf.function(function, jit_compile=True)
+
+
+def rounded(x):
+    """A tensor with values of float16 and the type float32, so that inputs are the same in both precisions."""
+    return tf.cast(tf.cast(x, tf.float16), tf.float32)
+
+
+@pytest.mark.parametrize("dtype", [tf.float32, tf.float16])
+@pytest.mark.parametrize("part", ["attention", "gelu", "layer_norm", "dropout"])
+def test_parts_have_the_same_values_and_gradients_under_xla(part, dtype):
+    states = [rounded(normal(2, 3, 5, 4, seed=i)) for i in range(3)]
+    mask = tf.constant(np.where(np.arange(5) < 4, 0.0, -10000.0), tf.float32)[None, None, None]
+    function, inputs, types = {
+        "attention": (lambda *x: attention(*x, mask, 0.3), states, [dtype] * 3),
+        "gelu": (lambda x: gelu(x), [3 * states[0]], [dtype]),
+        "layer_norm": (
+            lambda *x: layer_norm(*x, 1e-6),
+            [normal(7, 6, scale=3.0), normal(6, seed=1), normal(6, seed=2)],
+            [tf.float32] * 3,
+        ),
+        "dropout": (lambda x: dropout(x, 0.3), [states[0]], [dtype]),
+    }[part]
+
+    def both(kinds, first, *inputs):
+        def own(*inputs):
+            return tf.cast(function(*(tf.cast(x, kind) for x, kind in zip(inputs, kinds, strict=True))), tf.float32)
+
+        with dropout_masks(tf.constant(8, tf.uint64), first, tf.constant(2)):
+            return value_and_gradients(own, list(inputs))
+
+    one = tf.constant(1)
+    compiled = under_xla(lambda *x: both(types, *x))(one, *inputs)
+    exact = dtype == tf.float32
+    assert_same(compiled, both(types, one, *inputs), 1e-5 if exact else 3e-3)
+    assert_same(compiled, both([tf.float32] * len(inputs), one, *inputs), 1e-5 if exact else 1e-2)
+
+
+@pytest.mark.slow
+def test_a_model_has_the_same_logits_and_gradients_under_xla_and_in_float16_nearly_those(encoder_folder):
+    folder = str(encoder_folder("bert", num_hidden_layers=1))
+    exact, half = (build_model("finetune", folder, LABELS, Config(precision=p)) for p in ("float32", "float16"))
+    half.set_weights(exact.get_weights())
+    ids, mask = tiny.random_inputs([7, 12, 3], len(tiny.PIECES))
+
+    def passes(model):
+        def one(ids, mask, first):
+            with dropout_masks(tf.constant(8, tf.uint64), first, tf.constant(3)):
+                return logits_and_gradients(model, {"input_ids": ids, "attention_mask": mask}, True)
+
+        inputs = tf.constant(ids), tf.constant(mask), tf.constant(3)
+        return one(*inputs), under_xla(one)(*inputs)
+
+    (logits, gradients), compiled = passes(exact)
+    assert_same(compiled[0], logits)
+    assert_same([compiled[1][name] for name in gradients], list(gradients.values()))
+    largest = max(np.abs(g).max() for g in gradients.values())
+    for half_logits, half_gradients in passes(half):
+        assert half_logits.dtype == tf.float32
+        assert 0 < np.abs(half_logits - logits).max() < 0.02 * np.abs(logits).max()
+        for name, gradient in gradients.items():
+            np.testing.assert_allclose(half_gradients[name], gradient, atol=0.02 * largest, err_msg=name)

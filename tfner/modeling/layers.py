@@ -219,8 +219,7 @@ def _mask(shape: tf.Tensor, rate: float) -> Callable[[tf.Tensor], tf.Tensor]:
 
 def _random_bits(number: tf.Tensor) -> tf.Tensor:
     """`number` random values of type uint16, from Philox (Salmon et al. 2011): a block of 8 values for each count."""
-    block: tf.Tensor | int = 0
-    skip: tf.Tensor | int = 0
+    block, skip = tf.constant(0, tf.int64), None
     if _masks.source is None:
         key = tf.cast(tf.random.uniform((), maxval=tf.int32.max, dtype=tf.int32), tf.uint64)
     else:
@@ -230,11 +229,16 @@ def _random_bits(number: tf.Tensor) -> tf.Tensor:
         if not (isinstance(first_row, int) and first_row == 0):
             first = tf.cast(first_row, tf.int64) * tf.cast(number // tf.maximum(rows, 1), tf.int64)
             block, skip = first // 8, tf.cast(first % 8, tf.int32)
-    counter = tf.stack([tf.cast(block, tf.uint64), tf.constant(0, tf.uint64)])
+    # the values to skip are drawn in any case, because XLA wants a shape that does not depend on them
     pairs = tf.raw_ops.StatelessRandomUniformFullIntV2(
-        shape=[(number + skip + 1) // 2], key=key[None], counter=counter, alg=1, dtype=tf.int32
+        shape=[(number + (1 if skip is None else 8)) // 2],
+        key=key[None],
+        counter=tf.stack([tf.cast(block, tf.uint64), tf.constant(0, tf.uint64)]),
+        alg=1,
+        dtype=tf.int32,
     )
-    return tf.reshape(tf.bitcast(pairs, tf.uint16), [-1])[skip : skip + number]
+    bits = tf.reshape(tf.bitcast(pairs, tf.uint16), [-1])
+    return tf.slice(bits, [0 if skip is None else skip], [number])
 
 
 @tf.custom_gradient
