@@ -1,4 +1,4 @@
-"""Loss and metrics of training. They share one rule: a position counts if and only if its label is not `IGNORED_LABEL`.
+"""Loss and accuracy of training. They share one rule: a position counts if and only if its label is not `IGNORED_LABEL`.
 
 Takes labels of shape (batch, length) and logits of shape (batch, length, labels); sums over the counted positions and counts
 them. The attention mask is not used: padding is ignored because its label is -100.
@@ -61,50 +61,26 @@ class MaskedCrossentropy(keras.losses.Loss):
         return {"name": self.name}
 
 
-class MaskedMean(keras.metrics.Metric):
-    """A mean over the counted positions of all batches. Sum and number are kept apart; subclasses compute them per batch."""
+class MaskedAccuracy(keras.metrics.Metric):
+    """The share of counted positions whose label has the largest logit, over all batches since the last reset."""
 
-    def __init__(self, name: str):
+    def __init__(self, name: str = "masked_accuracy"):
         super().__init__(name=name, dtype=tf.float32)
-        self.total = self.add_weight("total", initializer="zeros")
+        self.right = self.add_weight("right", initializer="zeros")
         self.number = self.add_weight("number", initializer="zeros")
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         """Adds a batch: labels (batch, length) and logits (batch, length, labels)."""
-        total, number = self.sum_and_number(tf.cast(y_true, tf.int32), y_pred)
-        self.total.assign_add(total)
-        self.number.assign_add(number)
-
-    def sum_and_number(self, labels: tf.Tensor, logits: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """The sum of a batch over its counted positions, and their number: two float32 scalars."""
-        raise NotImplementedError
+        labels = tf.cast(y_true, tf.int32)
+        self.right.assign_add(counted_right(labels, y_pred))
+        self.number.assign_add(tf.reduce_sum(tf.cast(_counted(labels)[0], tf.float32)))
 
     def result(self) -> tf.Tensor:
-        """The mean over all batches so far, 0 where no position counted."""
-        return tf.math.divide_no_nan(self.total, self.number)
+        """The share over all batches so far, 0 where no position counted."""
+        return tf.math.divide_no_nan(self.right, self.number)
 
     def get_config(self) -> dict[str, Any]:
         return {"name": self.name}
-
-
-class MaskedAccuracy(MaskedMean):
-    """The share of counted positions whose label has the largest logit."""
-
-    def __init__(self, name: str = "masked_accuracy"):
-        super().__init__(name)
-
-    def sum_and_number(self, labels: tf.Tensor, logits: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        return counted_right(labels, logits), tf.reduce_sum(tf.cast(_counted(labels)[0], tf.float32))
-
-
-class MaskedLoss(MaskedMean):
-    """The mean crossentropy over all counted positions of an epoch. Keras's own `loss` is a mean over unequal batches."""
-
-    def __init__(self, name: str = "masked_loss"):
-        super().__init__(name)
-
-    def sum_and_number(self, labels: tf.Tensor, logits: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        return summed_crossentropy(labels, logits)
 
 
 def accuracies_of_one_class(rows: Sequence[Row], label: int, length: int) -> dict[str, float]:
