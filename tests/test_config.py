@@ -3,7 +3,9 @@ from dataclasses import fields
 
 import pytest
 from support.errors import refused
+from support.trainings import refused_line
 
+from tfner import train
 from tfner.config import GROUPS, PRESETS, Config, add_flags, default_text, make_config
 
 
@@ -45,8 +47,29 @@ def test_every_flag_that_scripts_rely_on_exists():
 
 
 def test_json_round_trip():
-    config = make_config("paper", head_units=(30, 5), tag_column=-1)
-    assert Config.from_json(config.to_json()) == config
+    for given in ({"head_units": (30, 5), "tag_column": -1}, {"epochs": "auto", "learning_rate": "auto", "precision": "auto"}):
+        config = make_config("paper", **given)
+        assert Config.from_json(config.to_json()) == config
+
+
+def test_auto_or_a_number_is_read_on_the_command_line():
+    assert parse("--epochs", "auto", "--learning-rate", "auto") == {"epochs": "auto", "learning_rate": "auto"}
+    assert parse("--epochs", "7", "--learning-rate", "1e-3") == {"epochs": 7, "learning_rate": 1e-3}
+    assert make_config(**parse("--epochs", "auto")).epochs == "auto"
+
+
+@pytest.mark.parametrize("argv", [["--epochs", "x"], ["--epochs", "1.5"], ["--learning-rate", "fast"], ["--patience", "auto"]])
+def test_what_is_neither_a_number_nor_auto_is_one_line_and_exit_status_2(capsys, argv):
+    line = refused_line(capsys, train, *argv)
+    assert f"argument {argv[0]}: invalid" in line and repr(argv[1]) in line
+    assert ("or auto" in line) == (argv[0] != "--patience")
+
+
+def test_auto_stands_in_the_help_where_it_can_be_given(capsys):
+    with pytest.raises(SystemExit):
+        parse("--help")
+    shown = " ".join(capsys.readouterr().out.split())
+    assert all(text in shown for text in ("--epochs N|auto passes", "--learning-rate X|auto peak", "--patience N epochs"))
 
 
 @pytest.mark.parametrize(
@@ -54,6 +77,9 @@ def test_json_round_trip():
     [
         ("setting_below_least", {"batch_size": 0}),
         ("setting_below_least", {"epochs": -1}),
+        ("setting_not_among_choices", {"strategy": "mirror"}),
+        ("setting_below_least", {"checkpoint_minutes": -1.0}),
+        ("setting_below_least", {"accumulate_steps": 0}),
         ("setting_not_among_choices", {"variant": "heads"}),
         ("setting_not_among_choices", {"task": "parse"}),
         ("setting_not_among_choices", {"precision": "float8"}),

@@ -1,3 +1,6 @@
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -20,6 +23,51 @@ def test_numbers_sort_as_numbers(tmp_path):
     for name in ("2", "10", "9", "x"):
         (tmp_path / name).mkdir()
     assert folders.versions(tmp_path) == [2, 9, 10]
+
+
+def test_trainings_that_start_at_once_get_numbers_of_their_own(tmp_path):
+    (tmp_path / "3").mkdir()
+    with ThreadPoolExecutor(8) as pool:
+        numbers = list(pool.map(folders.claim_state, [tmp_path] * 40))
+    assert sorted(numbers) == list(range(4, 44))
+    assert folders.versions(tmp_path / folders.TRAINING) == list(range(4, 44))
+
+
+def test_a_locked_state_is_refused_until_the_lock_is_released(tmp_path):
+    lock = folders.lock_state(tmp_path)
+    assert folders.is_locked(tmp_path)
+    with refused("state_is_running", path=tmp_path):
+        folders.lock_state(tmp_path)
+    lock.release()
+    assert not folders.is_locked(tmp_path)
+    folders.lock_state(tmp_path).release()
+
+
+def test_the_lock_of_a_process_ends_when_it_is_killed(tmp_path):
+    program = (
+        "import sys, time\nfrom pathlib import Path\nfrom tfner.folder import lock_state\n"
+        "lock = lock_state(Path(sys.argv[1]))\nprint('locked', flush=True)\ntime.sleep(600)"
+    )
+    process = subprocess.Popen([sys.executable, "-c", program, tmp_path], stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout.readline() == "locked\n"
+        assert folders.is_locked(tmp_path)
+    finally:
+        process.kill()
+        process.wait()
+    assert not folders.is_locked(tmp_path)
+
+
+def test_interrupted_states_have_a_checkpoint_and_no_version(tmp_path):
+    for number in (1, 2, 3, 10):
+        (tmp_path / folders.TRAINING / str(number) / folders.CHECKPOINTS).mkdir(parents=True)
+    for number in (2, 3, 10):
+        (tmp_path / folders.TRAINING / str(number) / folders.CHECKPOINTS / "0001-0000000").mkdir()
+    (tmp_path / folders.TRAINING / "1" / folders.CHECKPOINTS / ".0001-0000000-7-ab").mkdir()
+    (tmp_path / "2").mkdir()
+    (tmp_path / "2" / folders.SAVED_MODEL).write_bytes(b"x")
+    assert folders.interrupted_states(tmp_path) == [10, 3]
+    assert folders.interrupted_states(tmp_path / "new") == []
 
 
 def test_a_version_appears_complete_or_not_at_all(tmp_path):
@@ -142,6 +190,13 @@ def test_a_file_is_replaced_only_when_the_new_one_is_complete(tmp_path):
     folders.write_whole(path, lambda draft: draft.write_text("new"))
     assert path.read_text() == "new"
     assert [p.name for p in tmp_path.iterdir()] == ["weights"]
+
+
+def test_room_on_the_disk_is_checked_before_a_file_is_written(tmp_path):
+    folders.check_room(tmp_path / "file", 10_000)
+    assert (tmp_path / "file").stat().st_size == 10_000
+    with pytest.raises(OSError):
+        folders.check_room(tmp_path / "file", 1 << 62)
 
 
 def test_two_writers_of_one_folder_do_not_share_a_draft(tmp_path):

@@ -203,6 +203,18 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> None:
         draft.unlink(missing_ok=True)
 
 
+def check_room(path: Path, size: int) -> None:
+    """Creates a file of `size` bytes, to be overwritten. Raises OSError where the disk has no room for it.
+
+    HDF5 ends the process where it cannot write, so room is checked before it does.
+    """
+    with path.open("wb") as file:
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(file.fileno(), 0, size)
+        else:
+            file.write(bytes(size))
+
+
 def write_json(path: Path, value: Any) -> None:
     """Writes a value as JSON."""
     path.write_text(json.dumps(value, ensure_ascii=False, indent=2), "utf-8")

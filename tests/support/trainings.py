@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -51,13 +53,30 @@ def train_model(folder: Path, variant: str, corpus: Path, **settings: Any) -> No
     (folder / LINES).write_text("\n".join(lines), "utf-8")
 
 
-def training_run(corpus: Path, output: Path, **settings: Any):
-    """A prepared training without an export."""
+def training_run(
+    corpus: Path, output: Path, resume: int | None = None, say: Callable[[str], None] = lambda line: None, **settings: Any
+):
+    """A prepared training without an export, or the continuation of an interrupted one."""
     from tfner.training.request import check_request
     from tfner.training.run import TrainingRun
 
     config = make_config(corpus=str(corpus), output=str(output), **settings)
-    return TrainingRun(config, check_request(config), say=lambda line: None)
+    return TrainingRun(config, check_request(config), say, resume)
+
+
+def stop_in_step(run, step: int, number: int) -> None:
+    """Lets a prepared training receive a signal in one of its next steps, counted from 1 over all epochs."""
+    make_step, made = run._step, 0
+
+    def counted(*arguments):
+        nonlocal made
+        made += 1
+        result = make_step(*arguments)
+        if made == step:
+            os.kill(os.getpid(), number)
+        return result
+
+    run._step = counted
 
 
 def run(*argv: object, stdin: str | None = None) -> subprocess.CompletedProcess[str]:

@@ -142,7 +142,7 @@ class Checkpoints:
             self.read(name)
             self._intact, self._best = name, progress.best
             return progress
-        raise UserError("expected a checkpoint that is intact, found none: train again without --resume", self.folder)
+        raise UserError("expected a checkpoint that is intact, found none: train again without resuming", self.folder)
 
     def read(self, name: str) -> None:
         """Restores the variables of a checkpoint."""

@@ -61,8 +61,8 @@ def check_resume(config: Config) -> int | None:
     if number is None and others:
         state = config.folder / TRAINING / str(others[0])
         raise UserError(
-            f"{setting('resume')}: the interrupted training has other settings ({'; '.join(differences(state, config))}): use "
-            "its settings, or train anew without resuming",
+            f"{setting('resume', True)}: the settings differ from those of the interrupted training "
+            f"({'; '.join(differences(state, config))}): use its settings, or train anew without resuming",
             state,
         )
     return number
@@ -73,9 +73,9 @@ def differences(state: Path, config: Config) -> list[str]:
     try:
         before, now = asdict(read_settings(state)[0]), asdict(config)
     except (OSError, ValueError) as error:  # a UserError, of another version of tfner, is a ValueError
-        return [f"they cannot be read: {one_line(error)}"]
+        return [f"its own cannot be read: {one_line(error)}"]
     return [
-        f"{name} {before[name]} there, {now[name]} here"
+        f"{setting(name, 'none' if now[name] is None else now[name])} instead of {before[name]}"
         for name in now
         if name not in MAY_DIFFER and now[name] != before[name] and not (name in CHOSEN and now[name] == AUTO)
     ]

@@ -12,6 +12,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,7 @@ from tfner.config import AUTO, MONITORS, PRESETS, Config
 from tfner.corpus import Corpus
 from tfner.errors import UserError, one_line, setting
 from tfner.evaluation.scores import INTERVAL_SAMPLES, Scores, format_scores, score, write_scores
-from tfner.folder import CHECKPOINTS, HISTORY, SCORES, TRAINING, WEIGHTS, claim_state, lock_state, write_whole
+from tfner.folder import CHECKPOINTS, HISTORY, SCORES, TRAINING, WEIGHTS, check_room, claim_state, lock_state, write_whole
 from tfner.modeling.batches import Share, pass_seed, plan_training, training_batches
 from tfner.modeling.pretrained import encoder_source, load_encoder_config, load_tokenizer, piece_limit
 from tfner.modeling.rows import EncodedRows, make_row_encoder
@@ -37,6 +38,10 @@ from tfner.training.schedule import AdaptiveSchedule, FixedSchedule, Schedule, d
 from tfner.training.signals import StopSignals
 from tfner.training.state import TrainedModel, begin_state, load_state
 from tfner.training.step import StepResult, train_step
+
+
+WEIGHT_OVERHEAD = 8192
+"""Bytes that a file of weights has at most besides those of each variable."""
 
 
 class TrainingRun:
@@ -230,7 +235,7 @@ class TrainingRun:
         if progress.data != self.progress.data:
             raise UserError(
                 f"{setting('corpus', self.config.corpus)}: the training sentences are not those of the interrupted training: "
-                "restore the corpus, or train again without --resume",
+                "restore the corpus, or train again without resuming",
                 self.state,
             )
         if progress.best:
@@ -318,9 +323,13 @@ class TrainingRun:
         if not self.devices.chief:
             return
         try:
-            write_whole(self.state / WEIGHTS, lambda draft: self.model.save_weights(draft, save_format="h5"))
+            write_whole(self.state / WEIGHTS, self._write_weights)
         except OSError as error:
             self.say(f"the best weights cannot be written ({one_line(error)}); the training goes on")
+
+    def _write_weights(self, draft: Path) -> None:
+        check_room(draft, sum(w.nbytes + WEIGHT_OVERHEAD for w in self.model.get_weights()))
+        self.model.save_weights(draft, save_format="h5")
 
     def _checkpoint(self) -> bool:
         """Writes a checkpoint. False if it cannot be written."""
