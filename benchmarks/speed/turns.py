@@ -37,11 +37,11 @@ def answer(result: dict[str, Any]) -> str:
 class Contender:
     """The process of a contender, `python FILE ARGUMENTS`. It is started and set up when this returns."""
 
-    def __init__(self, name: str, *arguments: str):
+    def __init__(self, name: str, *arguments: str, python: str = sys.executable):
         self.name, self.log = name, tempfile.TemporaryFile("w+")  # noqa: SIM115  open as long as the process runs
-        environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "TOKENIZERS_PARALLELISM": "true"}
+        environment = {**os.environ, "PYTHONPATH": str(HERE), "TF_CPP_MIN_LOG_LEVEL": "3", "TOKENIZERS_PARALLELISM": "true"}
         self.process = subprocess.Popen(
-            [sys.executable, *arguments],
+            [python, *arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self.log,
