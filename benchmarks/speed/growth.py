@@ -21,30 +21,31 @@ from itertools import cycle, islice
 from pathlib import Path
 
 import numpy as np
-import tf_keras as keras
+import tensorflow as tf
 from turns import answer, ready
 
 from tfner.config import Config
 from tfner.data.load import load_corpus
 from tfner.modeling.batches import training_batches
-from tfner.modeling.losses import MaskedAccuracy, MaskedCrossentropy, MaskedLoss
 from tfner.modeling.pretrained import load_tokenizer
 from tfner.modeling.rows import Row, RowEncoder
 from tfner.modeling.variants import build_model, new_variables
-from tfner.training.optimizers import AdamW, WarmupLinearDecay
+from tfner.training.optimizers import AdamW
+from tfner.training.step import train_step
 
 
 class Growth:
-    """The measurements. They share one model, which is compiled once, and the rows of the corpus."""
+    """The measurements. They share one training step, which is traced once, and the rows of the corpus."""
 
     def __init__(self, encoder: str, corpus: str, model: str):
         loaded = load_corpus(corpus)
         self.sentences, self.model = loaded.splits["train"], model
         self.row_encoder = RowEncoder(load_tokenizer(encoder), loaded.labels)
         self.rows = self.row_encoder.encode(self.sentences).rows
-        self.trained = build_model("finetune", encoder, len(loaded.labels), Config())
-        optimizer = AdamW(WarmupLinearDecay(5e-5, 100, 10**6), new_variables=new_variables(self.trained), new_factor=20.0)
-        self.trained.compile(optimizer, MaskedCrossentropy(), metrics=[MaskedLoss(), MaskedAccuracy()])
+        trained = build_model("finetune", encoder, len(loaded.labels), Config())
+        optimizer = AdamW(5e-5, new_variables=new_variables(trained), new_factor=20.0)
+        optimizer.build(trained.trainable_variables)
+        self.step = train_step(trained, optimizer, tf.distribute.get_strategy())
         self._train(self.rows[:320], 32)  # traces the step
 
     def size(self, share: float) -> dict[str, float]:
@@ -84,19 +85,11 @@ class Growth:
             return {"seconds": time.perf_counter() - start, "command_mib": peak / 1024}
 
     def _train(self, rows, size: int) -> float:
-        steps = -(-len(rows) // size)
-        batches = training_batches(rows, size, self.row_encoder.pad_id, 0)
-        seconds: list[float] = []
-
-        class Clock(keras.callbacks.Callback):
-            def on_epoch_begin(self, epoch, logs=None):
-                self.start = time.perf_counter()
-
-            def on_epoch_end(self, epoch, logs=None):
-                seconds.append(time.perf_counter() - self.start)
-
-        self.trained.fit(batches, epochs=1, steps_per_epoch=steps, verbose=0, callbacks=[Clock()])
-        return seconds[0]
+        batches = iter(training_batches(rows, size, self.row_encoder.pad_id, 0))
+        start = time.perf_counter()
+        for _ in range(-(-len(rows) // size)):
+            self.step(batches, False)
+        return time.perf_counter() - start
 
     @staticmethod
     def _row(ids: np.ndarray) -> Row:

@@ -45,26 +45,25 @@ def tfner(encoder: str, corpus: str, epochs: int, seed: int, variant: str, preci
     """tfner's own `train`. A turn starts with an epoch and ends before the next one."""
     from tfner.config import make_config
     from tfner.train import train
-    from tfner.training import run
+    from tfner.training.run import TrainingRun
 
-    class Turns(run.EpochReport):
-        def on_epoch_begin(self, epoch, logs=None):
-            answer(self.last) if epoch else ready()
-            super().on_epoch_begin(epoch, logs)
+    own_epoch = TrainingRun._epoch
 
-        def on_epoch_end(self, epoch, logs=None):
-            super().on_epoch_end(epoch, logs)
-            self.last = {"seconds": self.rows[-1]["seconds"], "validation": self.rows[-1]["f1"]}
+    def measured(row):
+        return {"seconds": row["seconds"], "validation": row["f1"]}
 
-    run.EpochReport = Turns
+    def epoch(self, batches):
+        answer(measured(self.history[-1])) if self.history else ready()
+        own_epoch(self, batches)
+
+    TrainingRun._epoch = epoch
     with tempfile.TemporaryDirectory() as folder:
         config = make_config(
             variant=variant, encoder=encoder, corpus=corpus, epochs=epochs, seed=seed, precision=precision,
             patience=epochs, output=f"{folder}/model",
         )  # fmt: skip
         trained = train(config, say=lambda line: None)
-    last = trained.history[-1]
-    answer({"seconds": last["seconds"], "validation": last["f1"], "test": trained.scores["test"].overall.f1})
+    answer({**measured(trained.history[-1]), "test": trained.scores["test"].overall.f1})
 
 
 def trainer(encoder: str, corpus: str, epochs: int, seed: int, settings: str) -> None:
