@@ -8,12 +8,14 @@ import shutil
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
-from support.trainings import EPOCHS, LINES, SIZES, brief, refused_line, run, training_run
+from support.trainings import EPOCHS, LINES, SIZES, brief, refused_line, run, stop_in_step, training_run
 
 from tfner import folder as folders
 from tfner import train
+from tfner.config import make_config
 from tfner.demo.corpus import demo_corpus
 from tfner.evaluation.scores import read_scores
 from tfner.folder import EXTRA
@@ -74,23 +76,113 @@ def test_training_again_adds_a_version_and_the_same_seed_gives_the_same_scores(a
     assert {s: v.to_json() for s, v in read_scores(models["head"] / "1" / EXTRA / folders.SCORES).items()} == found["scores"]
 
 
-@pytest.mark.slow
-def test_ctrl_c_keeps_the_best_weights_and_still_exports(corpus, small_encoder, tmp_path):
-    flags = ["--corpus", corpus, "--encoder", small_encoder, "--epochs", 500, "--patience", 500, "--output", tmp_path / "m"]
+def start(*flags) -> subprocess.Popen[str]:
     argv = [sys.executable, "-u", "-m", "tfner.train", *flags]
-    process = subprocess.Popen(list(map(str, argv)), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    return subprocess.Popen(list(map(str, argv)), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def stop_in_epoch(process: subprocess.Popen[str], epoch: int, number: int) -> tuple[list[str], str]:
+    """Sends a signal when a training has printed the row of the epoch before; returns the lines and standard error."""
+    lines = []
     for line in process.stdout:
-        if line.split()[:1] == ["2"]:
-            process.send_signal(signal.SIGINT)
-            break
-    rest = process.stdout.read()
-    assert process.wait() == 0
-    assert "\ninterrupted: " in "\n" + rest
-    assert "test split" in rest
-    history = folders.read_history(tmp_path / "m" / "1" / EXTRA / folders.HISTORY)
-    assert 2 <= len(history) < 100
-    scores = read_scores(tmp_path / "m" / "1" / EXTRA / folders.SCORES)
-    assert scores["validation"].overall.f1 == pytest.approx(max(float(row["f1"]) for row in history), abs=1e-5)
+        lines.append(line.rstrip())
+        if line.split()[:1] == [str(epoch - 1)]:
+            process.send_signal(number)
+    return lines, process.communicate()[1]
+
+
+@pytest.mark.slow
+def test_ctrl_c_and_sigterm_write_a_checkpoint_say_how_to_go_on_and_have_their_exit_status(corpus, small_encoder, tmp_path):
+    flags = ["--corpus", corpus, "--encoder", small_encoder, "--epochs", 500, "--patience", 500, "--output", tmp_path / "m"]
+    process = start(*flags)
+    lines, errors = stop_in_epoch(process, 3, signal.SIGINT)
+    assert process.wait() == 130
+    assert errors == "interrupted\n"
+    assert [line for line in lines if "--resume" in line] == lines[-1:]
+    assert lines[-1].startswith("stopped ") and "split" not in lines[-1]
+
+    process = start(*flags, "--resume")
+    lines, errors = stop_in_epoch(process, 4, signal.SIGTERM)
+    assert process.wait() == 143
+    assert errors == ""
+    [resumed] = [line for line in lines if line.startswith("resumed")]
+    rows = [int(line.split()[0]) for line in lines[lines.index(resumed) + 2 :] if line.split()[0].isdigit()]
+    assert rows[:2] == [1, 2] and rows == list(range(1, len(rows) + 1)) and 3 <= len(rows) < 500
+    assert lines[-1].startswith("stopped ") and "--resume" in lines[-1]
+    assert folders.interrupted_states(tmp_path / "m") == folders.versions(tmp_path / "m" / folders.TRAINING) == [1]
+    assert folders.versions(tmp_path / "m") == []
+
+
+class Enough(Exception):
+    """Ends a training from the callback that gets its lines."""
+
+
+@pytest.fixture(scope="module")
+def stopped(corpus, small_encoder, tmp_path_factory):
+    """A training that was stopped in its first epoch: its settings."""
+    settings = brief(small_encoder) | {"epochs": 1, "corpus": str(corpus)}
+    config = make_config(output=str(tmp_path_factory.mktemp("stopped") / "m"), **settings)
+    run = training_run(output=config.folder, **settings)
+    stop_in_step(run, 1, signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        run.fit()
+    run.unlock()
+    return config
+
+
+@pytest.fixture
+def interrupted(stopped, tmp_path):
+    """The settings of a copy of `stopped`."""
+    return replace(stopped, output=str(shutil.copytree(stopped.folder, tmp_path / "m")))
+
+
+def lines_until(text: str, config, resume: bool = False) -> list[str]:
+    """What a training says until a line contains a text, at which it ends."""
+    lines = []
+
+    def say(line):
+        lines.append(line)
+        if text in line:
+            raise Enough
+
+    with pytest.raises(Enough):
+        train.train(config, say, resume)
+    return lines
+
+
+def test_an_interrupted_training_with_the_same_settings_is_offered_in_one_line(interrupted):
+    state = interrupted.folder / folders.TRAINING / "1"
+    lines = lines_until("accuracy", interrupted)
+    [offer] = [line for line in lines if "--resume" in line]
+    assert str(state) in offer
+    assert folders.versions(state.parent) == [1, 2]
+    assert not [line for line in lines_until("accuracy", replace(interrupted, seed=5)) if "--resume" in line]
+
+
+def test_a_training_that_is_running_is_not_offered(interrupted):
+    lock = folders.lock_state(interrupted.folder / folders.TRAINING / "1")
+    assert not [line for line in lines_until("accuracy", interrupted) if "--resume" in line]
+    lock.release()
+
+
+@pytest.mark.slow
+def test_a_resumed_training_exports_its_own_version_and_the_next_one_starts_anew(interrupted):
+    lines = []
+    result = train.train(interrupted, lines.append, resume=True)
+    assert [line for line in lines if line.startswith("resumed in epoch 1, after step")]
+    assert result.folder == interrupted.folder / "1" and folders.resolve(interrupted.folder) == result.folder
+    assert [row["epoch"] for row in result.history] == [1]
+    assert not (interrupted.folder / folders.TRAINING / "1" / folders.CHECKPOINTS).exists()
+    lines = lines_until("accuracy", interrupted, resume=True)
+    assert [line for line in lines if "no interrupted training" in line and "a new one begins" in line]
+    assert folders.versions(interrupted.folder / folders.TRAINING) == [1, 2]
+
+
+def test_resuming_with_other_settings_is_one_line_with_what_differs(capsys, interrupted, corpus, small_encoder):
+    flags = ["--encoder", small_encoder, "--corpus", corpus, "--output", interrupted.folder, "--epochs", 1]
+    rates = ["--learning-rate", "2e-3", "--head-learning-rate", "5e-3"]
+    line = refused_line(capsys, train, "--resume", *flags, *rates)
+    assert "--head-learning-rate 0.005 instead of 0.004" in line and "--learning-rate 0.002" not in line
 
 
 def test_a_label_unseen_in_training_is_refused_and_can_be_kept(capsys, corpus, small_encoder, tmp_path):
