@@ -3,7 +3,7 @@
     python quality_tfner.py ENCODER CORPUS SETTINGS SEED
 
 An epoch's turn returns the seconds of its steps, of scoring and of saving, validation F1, and whether it is the last. The turn
-after the last returns test F1, with the weights of the best epoch.
+after the last returns F1 on validation and test with the weights of the best epoch, and all settings with their defaults.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ import json
 import sys
 import tempfile
 import time
+from dataclasses import asdict
+from importlib.metadata import version
 
 from turns import answer, ready
 
@@ -54,7 +56,10 @@ def main(encoder: str, corpus: str, settings: str, seed: str) -> None:
         run.fit()
         answer(run.result)
         scores = run.score()
-    answer({split: scores[split].overall.f1 for split in ("validation", "test")})
+    resolved = {name: value for name, value in asdict(run.config).items() if name not in ("encoder", "corpus", "output")}
+    versions = {name: version(name) for name in ("tensorflow", "transformers")}
+    found = {split: scores[split].overall.f1 for split in ("validation", "test")}
+    answer({**found, "resolved": resolved, "versions": versions})
 
 
 if __name__ == "__main__":

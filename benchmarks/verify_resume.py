@@ -98,9 +98,10 @@ def verify(arguments: argparse.Namespace, folder: Path) -> bool:
                 jobs.append(pool.submit(own.run, command, random.Random(f"{arguments.seed} {number}")))
             trials = [job.result() for job in jobs]
             undisturbed.result()
-            expected = outcome(reference, texts)
-            for trial in trials:
-                faults = trial.finish(reference.checkpoints, expected, outcome(trial.watched, texts))
+            ended = [reference, *(trial.watched for trial in trials)]
+            expected, *outcomes = pool.map(outcome, ended, [texts] * len(ended))
+            for trial, got in zip(trials, outcomes, strict=True):
+                faults = trial.finish(reference.checkpoints, expected, got)
                 found, kinds = found + trial.kills, kinds[arguments.each :] + trial.missed
                 print(f"training {trial.number}: {len(trial.kills)} kills; at its end {faults}", flush=True)
     print(f"the undisturbed training wrote {len(reference.checkpoints)} checkpoints\n")
