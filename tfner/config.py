@@ -118,6 +118,9 @@ class Config:
     accumulate_steps: int = _setting(
         "devices", 1, "parts that each step is computed in, one after the other, which takes less memory", least=1
     )
+    xla: bool = _setting(
+        "devices", False, "compile steps with XLA, with batches padded to few sizes; for GPUs, slower on most processors"
+    )
 
     label_pieces: str = _setting("rows", "first", "label the first piece of a word, or all of them", LABEL_PIECES)
     context: str = _setting("rows", "sentence", "what a row holds: a sentence, or as much of a document as fits", CONTEXTS)

@@ -86,9 +86,28 @@ def plan_inference(lengths: Sequence[int], pieces: int = PIECES_PER_BATCH) -> li
     return found
 
 
-def pad(rows: Sequence[Row], pad_id: int) -> tuple[dict[str, np.ndarray], np.ndarray]:
-    """Rows as int32 arrays of shape (rows, longest row). Ids are padded with `pad_id`, the mask with 0, labels with -100."""
-    shape = (len(rows), max(map(len, rows)))
+GRID_ROWS = 4
+"""On a grid, parts of batches have a multiple of this many rows."""
+
+
+def grid_length(length: int, most: int) -> int:
+    """The smallest of 16, 24, 32, 48, 64, 96 ... (powers of two and one and a half times them) not below `length`, at most
+    `most`. Of lengths spread evenly, a sixth is padding."""
+    step = 16
+    while step < length:
+        if step + step // 2 >= length:
+            return min(step + step // 2, most)
+        step *= 2
+    return min(step, most)
+
+
+def pad(rows: Sequence[Row], pad_id: int, grid: int | None = None) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """Rows as int32 arrays of shape (rows, longest row). Ids are padded with `pad_id`, the mask with 0, labels with -100.
+
+    `grid`: the longest row that the encoder takes, for arrays whose length is a `grid_length`.
+    """
+    longest = max(map(len, rows))
+    shape = (len(rows), longest if grid is None else grid_length(longest, grid))
     ids, mask = np.full(shape, pad_id, np.int32), np.zeros(shape, np.int32)
     labels = np.full(shape, IGNORED_LABEL, np.int32)
     for i, row in enumerate(rows):
@@ -116,12 +135,16 @@ def training_batches(
     seed: int,
     first: tuple[int, int] = (0, 0),
     share: Share = Share(),
+    grid: int | None = None,
 ) -> tf.data.Dataset:
     """An endless dataset of the batches of `plan_training`, the first from step `first[1]` of epoch `first[0]`.
 
     Each element is what one replica computes in a step: the replicas of this process take turns. It is a dictionary of
     `parts`, one tuple (input_ids, attention_mask, labels, first row) each, padded to the length of the whole batch; `number`,
     the labelled pieces of the whole batch; and `seed`, uint64, for its dropout masks.
+
+    `grid`: the longest row that the encoder takes, for parts of few different shapes: their length is a `grid_length`, and rows
+    of padding are added up to a multiple of `GRID_ROWS`.
     """
     lengths = [len(row) for row in rows]
 
@@ -131,7 +154,7 @@ def training_batches(
             for number, batch in enumerate(plan_training(lengths, batch_size, pass_seed(seed, epoch))):
                 if number >= step:
                     mask_seed = np.random.SeedSequence((seed, epoch, number)).generate_state(1, np.uint64)[0]
-                    yield from _elements([rows[i] for i in batch], pad_id, mask_seed, share)
+                    yield from _elements([rows[i] for i in batch], pad_id, mask_seed, share, grid)
             epoch, step = epoch + 1, 0
 
     array, scalar = tf.TensorSpec((None, None), tf.int32), tf.TensorSpec((), tf.int32)
@@ -149,15 +172,23 @@ def pass_seed(seed: int, epoch: int) -> int:
     return seed * 1000 + epoch
 
 
-def _elements(rows: Sequence[Row], pad_id: int, mask_seed: np.uint64, share: Share) -> Iterator[dict[str, Any]]:
-    inputs, labels = pad(rows, pad_id)
+def _elements(
+    rows: Sequence[Row], pad_id: int, mask_seed: np.uint64, share: Share, grid: int | None
+) -> Iterator[dict[str, Any]]:
+    inputs, labels = pad(rows, pad_id, grid)
     number = np.float32((labels != IGNORED_LABEL).sum())
-    arrays = *inputs.values(), labels
+    arrays = list(zip((*inputs.values(), labels), (pad_id, 0, IGNORED_LABEL), strict=True))
     starts = np.linspace(0, len(rows), share.replicas * share.parts + 1).astype(np.int32)
     for replica in share.own:
         own = range(replica * share.parts, (replica + 1) * share.parts)
-        parts = tuple((*(a[starts[i] : starts[i + 1]] for a in arrays), starts[i]) for i in own)
+        cut = [[_more_rows(a[starts[i] : starts[i + 1]], value, grid) for a, value in arrays] for i in own]
+        parts = tuple((*part, starts[i]) for part, i in zip(cut, own, strict=True))
         yield {"parts": parts, "number": number, "seed": mask_seed}
+
+
+def _more_rows(array: np.ndarray, value: int, grid: int | None) -> np.ndarray:
+    missing = -len(array) % GRID_ROWS if grid else 0
+    return np.pad(array, ((0, missing), (0, 0)), constant_values=value) if missing else array
 
 
 def apply_to_rows(

@@ -6,21 +6,27 @@ be joined at the start.
 
 from __future__ import annotations
 
-import json
+import contextlib
 import os
+import signal
 import statistics
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import tensorflow as tf
 
+from tfner.config import AUTO
 from tfner.errors import UserError, one_line, setting
 from tfner.modeling.batches import Share
+from tfner.training.cluster import Cluster, find_cluster
 
 BFLOAT16_FLAGS = ("avx512_bf16", "amx_bf16", "bf16")
 """What /proc/cpuinfo says of processors that multiply bfloat16: Intel and AMD, Intel with AMX, Arm."""
+NOT_OF_OTHERS = (tf.errors.ResourceExhaustedError, tf.errors.InvalidArgumentError, tf.errors.OutOfRangeError)
+"""Errors that are about this process, where several train together."""
 LEAST_SPEED_UP = 1.1
 """Products in bfloat16 have to be this many times as fast as in float32 to be chosen."""
 
@@ -34,17 +40,19 @@ class Devices:
         share: the replicas of this process, without parts.
         chief: whether this process scores, writes and exports.
         names: a description for the terminal.
+        cluster: the processes that train together, or None where this is the only one.
     """
 
     strategy: tf.distribute.Strategy
     share: Share
     chief: bool
     names: str
+    cluster: Cluster | None = None
 
     @property
     def several_processes(self) -> bool:
         """Whether other processes train with this one."""
-        return len(self.share.own) < self.share.replicas
+        return self.cluster is not None
 
     def agree(self, value: float) -> float:
         """The chief's value, in every process. Waits until all processes have asked for it."""
@@ -52,24 +60,52 @@ class Devices:
             return value
         own = tf.constant(value if self.chief else 0.0, tf.float64)
         first = iter([own])
-        values = self.strategy.experimental_distribute_values_from_function(lambda _: next(first, tf.zeros_like(own)))
-        return float(self.strategy.reduce(tf.distribute.ReduceOp.SUM, values, axis=None))
+        with self.naming_lost_processes():
+            values = self.strategy.experimental_distribute_values_from_function(lambda _: next(first, tf.zeros_like(own)))
+            return float(self.strategy.reduce(tf.distribute.ReduceOp.SUM, values, axis=None))
+
+    def any_of(self, flag: bool) -> bool:
+        """Whether a flag is set in any process. Waits until all processes have asked for it."""
+        if not self.several_processes:
+            return flag
+        own = tf.constant(float(flag))
+        with self.naming_lost_processes():
+            values = self.strategy.experimental_distribute_values_from_function(lambda _: own)
+            return float(self.strategy.reduce(tf.distribute.ReduceOp.SUM, values, axis=None)) > 0
+
+    @contextlib.contextmanager
+    def naming_lost_processes(self) -> Iterator[None]:
+        """Turns TensorFlow's errors about a process that has ended into a UserError that names it."""
+        try:
+            yield
+        except tf.errors.OpError as error:
+            if self.cluster is None or isinstance(error, NOT_OF_OTHERS):
+                raise
+            raise UserError(
+                f"{self.cluster.lost(error)} has ended or cannot be reached, so this process ends as well: see what the other "
+                "one printed last, then start all of them again with --resume"
+            ) from error
 
 
-def find_devices(strategy: str) -> Devices:
+def find_devices(strategy: str, say: Callable[[str], None] = print) -> Devices:
     """The devices for a setting of `--strategy`, and a try of one operation on every GPU.
+
+    Args:
+        strategy: a value of `--strategy`.
+        say: called with a line for the terminal where this process has to wait for others.
 
     Raises:
         UserError: if a GPU cannot be used, or the other processes cannot be found.
     """
+    cluster = find_cluster() if strategy in (AUTO, "multiworker") else None
     gpus = tf.config.list_physical_devices("GPU")
     for gpu in gpus:
         tf.config.experimental.set_memory_growth(gpu, True)
-    processes = _processes()
-    if strategy == "auto":
-        strategy = "multiworker" if processes > 1 else "mirrored" if len(gpus) > 1 else "none"
+    if strategy == AUTO:
+        several = cluster is not None and len(cluster.tasks) > 1
+        strategy = "multiworker" if several else "mirrored" if len(gpus) > 1 else "none"
     if strategy == "multiworker":
-        return _multiworker(processes)
+        return _join(cluster, gpus, say)
     logical = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
     used = logical if strategy == "mirrored" else logical[:1]
     for device in used:
@@ -129,40 +165,50 @@ def bfloat16_speed_up(width: int, clock: Callable[[], float] = time.perf_counter
     return statistics.median(seconds[tf.float32]) / statistics.median(seconds[tf.bfloat16])
 
 
-def _processes() -> int:
-    """The number of processes that train together, from TF_CONFIG or from the Slurm step that runs this one."""
-    cluster = json.loads(os.environ.get("TF_CONFIG") or "{}").get("cluster", {})
-    if cluster:
-        return sum(len(cluster.get(kind, ())) for kind in ("chief", "worker"))
-    return int(os.environ.get("SLURM_STEP_NUM_TASKS", 1))
-
-
-def _multiworker(processes: int) -> Devices:
-    if processes < 2:
+def _join(cluster: Cluster | None, gpus: list, say: Callable[[str], None]) -> Devices:
+    """The devices of all processes. Waits until all of them are running."""
+    processes = 0 if cluster is None else len(cluster.tasks)
+    if cluster is None or processes < 2:
         raise UserError(
             f"{setting('strategy', 'multiworker')}: expected TF_CONFIG with a cluster of several workers, or a Slurm step of "
             "several tasks, found neither: start every process with one of them, or use another strategy"
         )
+    say(f"waiting for all of {processes} processes; this is {cluster.name(cluster.job, cluster.task)}")
+    resolver = tf.distribute.cluster_resolver.SimpleClusterResolver(
+        tf.train.ClusterSpec(dict(cluster.jobs)),
+        task_type=cluster.job,
+        task_id=cluster.task,
+        num_accelerators={"GPU": len(gpus)},
+        rpc_layer="grpc",
+    )
     try:
-        resolver = (
-            tf.distribute.cluster_resolver.TFConfigClusterResolver()
-            if os.environ.get("TF_CONFIG")
-            else tf.distribute.cluster_resolver.SlurmClusterResolver()
-        )
-        strategy = tf.distribute.MultiWorkerMirroredStrategy(resolver)
-    except (ValueError, KeyError, RuntimeError, tf.errors.OpError) as error:
+        with _ended_by_ctrl_c():
+            strategy = tf.distribute.MultiWorkerMirroredStrategy(resolver)
+    except (ValueError, RuntimeError, tf.errors.OpError) as error:
         raise UserError(
             f"{setting('strategy', 'multiworker')}: the processes cannot be joined ({one_line(error)}): check the addresses in "
-            "TF_CONFIG, and that all processes are running"
+            f"{cluster.source}, and that all processes are running"
         ) from error
-    kind, number = resolver.task_type, resolver.task_id
-    workers = {name: len(tasks) for name, tasks in resolver.cluster_spec().as_dict().items()}
-    chief = kind == "chief" or ("chief" not in workers and number == 0)
-    replicas, rank = strategy.num_replicas_in_sync, number + (kind == "worker" and workers.get("chief", 0))
+    for device in strategy.extended.worker_devices:
+        _try(device)
+    replicas, rank = strategy.num_replicas_in_sync, cluster.rank
     each = replicas // processes
-    gpus = tf.config.list_physical_devices("GPU")
     share = Share(replicas, range(rank * each, (rank + 1) * each))
-    return Devices(strategy, share, chief, f"{processes} processes, {replicas} replicas, here {describe_devices(gpus)}")
+    names = f"{processes} processes, {replicas} replicas, here {describe_devices(gpus)}"
+    return Devices(strategy, share, rank == 0, names, cluster)
+
+
+@contextlib.contextmanager
+def _ended_by_ctrl_c() -> Iterator[None]:
+    """Lets Ctrl-C end the process while TensorFlow waits, which keeps Python from noticing it."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _try(device: str) -> None:

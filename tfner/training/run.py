@@ -7,11 +7,12 @@ that it can be resumed. `tfner.exports` exports the result.
 from __future__ import annotations
 
 import hashlib
+import json
 import math
 import shutil
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ import numpy as np
 import tensorflow as tf
 import tf_keras as keras
 
-from tfner.config import AUTO, MONITORS, PRESETS, Config
+from tfner.config import AUTO, MONITORS, PRECISIONS, PRESETS, Config
 from tfner.corpus import Corpus
 from tfner.errors import UserError, one_line, setting
 from tfner.evaluation.scores import INTERVAL_SAMPLES, Scores, format_scores, score, write_scores
@@ -33,12 +34,11 @@ from tfner.training.checkpoints import Checkpoints, Progress
 from tfner.training.devices import choose_precision, find_devices
 from tfner.training.optimizers import AdamW
 from tfner.training.report import EpochReport, progress_bar
-from tfner.training.request import as_before
+from tfner.training.request import MAY_DIFFER, as_before
 from tfner.training.schedule import AdaptiveSchedule, FixedSchedule, Schedule, default_rate
 from tfner.training.signals import StopSignals
 from tfner.training.state import TrainedModel, begin_state, load_state
 from tfner.training.step import StepResult, train_step
-
 
 WEIGHT_OVERHEAD = 8192
 """Bytes that a file of weights has at most besides those of each variable."""
@@ -59,7 +59,8 @@ class TrainingRun:
     """
 
     def __init__(self, config: Config, corpus: Corpus, say: Callable[[str], None] = print, resume: int | None = None):
-        self.devices = find_devices(config.strategy)
+        self.devices = find_devices(config.strategy, say)
+        resume = int(self.devices.agree(resume or 0)) or None
         self.corpus, self.say = corpus, say if self.devices.chief else lambda line: None
         self.scores: dict[str, Scores] = {}
         keras.utils.set_random_seed(config.seed)
@@ -69,7 +70,7 @@ class TrainingRun:
         tokenizer, encoder_config = load_tokenizer(source), load_encoder_config(source)
         if resume:
             config = as_before(config, config.folder / TRAINING / str(resume))
-        self.config = config = resolved(config, encoder_config.hidden_size)
+        self.config = config = self._agreed(resolved(config, encoder_config.hidden_size))
         self.row_encoder = make_row_encoder(tokenizer, corpus.labels, config, piece_limit(encoder_config, tokenizer))
         with self.devices.strategy.scope():
             self.model = build_model(config.variant, source, len(corpus.labels), config)
@@ -105,19 +106,11 @@ class TrainingRun:
             self._report.begin(self.history)
         batches = self._batches()
         self._saved = time.monotonic()
-        with StopSignals() as self._signals:
-            try:
-                while self._goes_on():
-                    self._epoch(batches)
-                if self._signals.received:  # while the last epoch was scored
-                    self._interrupt()
-            except tf.errors.OpError as error:
-                if not self.devices.several_processes:
-                    raise
-                raise UserError(
-                    f"epoch {self.progress.epoch + 1}, step {self.progress.step}: another process has ended or cannot be "
-                    f"reached ({one_line(error)}): start all of them again with --resume"
-                ) from error
+        with StopSignals() as self._signals, self.devices.naming_lost_processes():
+            while self._goes_on():
+                self._epoch(batches)
+            if self.devices.any_of(self._signals.received is not None):  # while the last epoch was scored
+                self._interrupt()
         if self._stopping.best_weights is not None:
             self.model.set_weights(self._stopping.best_weights)
 
@@ -147,7 +140,12 @@ class TrainingRun:
         if self.devices.chief:
             shutil.rmtree(self.state / CHECKPOINTS, ignore_errors=True)
         self.unlock()
-        self.devices.agree(0)
+        try:
+            self.devices.agree(0)
+        except UserError as error:
+            if not self.devices.chief:
+                raise
+            self.say(f"the model is exported; {error}")
 
     def unlock(self) -> None:
         """Lets another run continue this training, in this process too."""
@@ -155,6 +153,20 @@ class TrainingRun:
             self._lock.release()
 
     # preparation
+
+    def _agreed(self, config: Config) -> Config:
+        """The settings with the precision of the chief, whose processor may differ."""
+        names = list(PRECISIONS)
+        return replace(config, precision=names[int(self.devices.agree(names.index(config.precision)))])
+
+    def _check_same(self, name: str, value: str) -> None:
+        """Raises UserError where a text is not that of the chief."""
+        own = int(hashlib.sha256(value.encode()).hexdigest()[:12], 16)  # a float64 holds it
+        if self.devices.agree(own) != own:
+            raise UserError(
+                f"{name} of this process and of the first process differ: start all of them with the same command, the same "
+                "corpus, and an output folder that all of them share"
+            )
 
     def _encode(self) -> EncodedRows:
         train = self.corpus.splits["train"]
@@ -185,7 +197,7 @@ class TrainingRun:
                 optimizer = keras.mixed_precision.LossScaleOptimizer(optimizer)
             optimizer.build(self.model.trainable_variables)
         self._optimizer = optimizer
-        self._step = train_step(self.model, optimizer, self.devices.strategy)
+        self._step = train_step(self.model, optimizer, self.devices.strategy, config.xla)
         self._logits = logits_function(self.model)
         self._stopping = keras.callbacks.EarlyStopping(
             config.monitor,
@@ -198,6 +210,9 @@ class TrainingRun:
 
     def _begin(self, source: str, tokenizer: Any, resume: int | None) -> None:
         """Creates the state on disk, or restores it."""
+        same = {name: value for name, value in asdict(self.config).items() if name not in MAY_DIFFER}
+        self._check_same("the settings", json.dumps(same))
+        self._check_same("the training sentences", _checksum(self.rows))
         folder, number = self.config.folder, resume
         if self.devices.chief:
             number = number or claim_state(folder)
@@ -232,6 +247,7 @@ class TrainingRun:
             for draft in self.config.folder.glob(f".{self.number}-*"):  # of an export that was killed
                 shutil.rmtree(draft)
         progress = self._checkpoints.restore()
+        self._check_same("the newest checkpoint", progress.name)
         if progress.data != self.progress.data:
             raise UserError(
                 f"{setting('corpus', self.config.corpus)}: the training sentences are not those of the interrupted training: "
@@ -253,7 +269,8 @@ class TrainingRun:
 
         def data(_: Any = None) -> tf.data.Dataset:
             own = Share(share.replicas, share.own, self.config.accumulate_steps)
-            return training_batches(self.rows.rows, self.batch_rows, self.row_encoder.pad_id, self.config.seed, at, own)
+            grid = self.row_encoder.max_pieces if self.config.xla else None
+            return training_batches(self.rows.rows, self.batch_rows, self.row_encoder.pad_id, self.config.seed, at, own, grid)
 
         return iter(data() if share.replicas == 1 else self.devices.strategy.distribute_datasets_from_function(data))
 

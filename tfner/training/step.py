@@ -32,7 +32,7 @@ class StepResult(NamedTuple):
 
 
 def train_step(
-    model: keras.Model, optimizer: Any, strategy: tf.distribute.Strategy
+    model: keras.Model, optimizer: Any, strategy: tf.distribute.Strategy, xla: bool = False
 ) -> Callable[[Iterator[Any], bool], StepResult]:
     """A function that takes an iterator over training batches, and whether this process is to stop, and makes one step.
 
@@ -43,21 +43,27 @@ def train_step(
         model: the model, created in the scope of the strategy.
         optimizer: an `AdamW`, or a `LossScaleOptimizer` around one.
         strategy: how the replicas work together; TensorFlow's default strategy for one device.
+        xla: whether loss and gradients are compiled with XLA, anew for every shape. The update is not: its kernels are fused,
+            and replicas exchange gradients before it.
     """
     variables = model.trainable_variables
     scales = isinstance(optimizer, keras.mixed_precision.LossScaleOptimizer)
     single = strategy.num_replicas_in_sync == 1
 
-    def gradients_of(part: tuple[tf.Tensor, ...], element: dict[str, Any]) -> tuple[list[Gradient], tf.Tensor]:
-        ids, mask, labels, first = part
-        whole = single and len(element["parts"]) == 1
-        with dropout_masks(element["seed"], 0 if whole else first, tf.shape(ids)[0]), tf.GradientTape() as tape:
+    def gradients(part: tuple[tf.Tensor, ...], number: tf.Tensor, seed: tf.Tensor) -> tuple[list[Gradient], tf.Tensor]:
+        ids, mask, labels, *first = part
+        with dropout_masks(seed, first[0] if first else 0, tf.shape(ids)[0]), tf.GradientTape() as tape:
             logits = model({"input_ids": ids, "attention_mask": mask}, training=True)
-            total, number = summed_crossentropy(labels, logits)
-            loss = tf.math.divide_no_nan(total, element["number"])
+            total, own = summed_crossentropy(labels, logits)
+            loss = tf.math.divide_no_nan(total, number)
             loss = optimizer.get_scaled_loss(loss) if scales else loss
-        gradients = tape.gradient(loss, variables)
-        return gradients, tf.stack([total, counted_right(labels, logits), number])
+        return tape.gradient(loss, variables), tf.stack([total, counted_right(labels, logits), own])
+
+    compiled = tf.function(gradients, jit_compile=True) if xla else gradients
+
+    def gradients_of(part: tuple[tf.Tensor, ...], element: dict[str, Any]) -> tuple[list[Gradient], tf.Tensor]:
+        whole = single and len(element["parts"]) == 1
+        return compiled(part[:3] if whole else part, element["number"], element["seed"])
 
     def replica_step(element: dict[str, Any], stop: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         gradients, sums = gradients_of(element["parts"][0], element)
