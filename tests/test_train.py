@@ -166,14 +166,24 @@ def test_a_training_that_is_running_is_not_offered(interrupted):
 
 
 @pytest.mark.slow
-def test_a_resumed_training_exports_its_own_version_and_the_next_one_starts_anew(interrupted):
+def test_a_resumed_training_exports_its_own_version_and_is_not_repeated(interrupted):
     lines = []
     result = train.train(interrupted, lines.append, resume=True)
     assert [line for line in lines if line.startswith("resumed in epoch 1, after step")]
     assert result.folder == interrupted.folder / "1" and folders.resolve(interrupted.folder) == result.folder
     assert [row["epoch"] for row in result.history] == [1]
-    assert not (interrupted.folder / folders.TRAINING / "1" / folders.CHECKPOINTS).exists()
-    lines = lines_until("accuracy", interrupted, resume=True)
+    checkpoints = interrupted.folder / folders.TRAINING / "1" / folders.CHECKPOINTS
+    assert not checkpoints.exists()
+
+    checkpoints.mkdir()  # as after a kill between the export and their removal
+    again = train.train(interrupted, lines.append, resume=True)
+    assert "this training is finished" in lines[-1]
+    assert not checkpoints.exists() and folders.versions(interrupted.folder / folders.TRAINING) == [1]
+    assert again.folder == result.folder
+    assert {k: s.overall for k, s in again.scores.items()} == {k: s.overall for k, s in result.scores.items()}
+    assert again.history == [pytest.approx(row, rel=1e-5) for row in result.history]
+
+    lines = lines_until("accuracy", replace(interrupted, seed=5), resume=True)
     assert [line for line in lines if "no interrupted training" in line and "a new one begins" in line]
     assert folders.versions(interrupted.folder / folders.TRAINING) == [1, 2]
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from tfner.config import PRESETS, Config, add_flags, make_config
-from tfner.evaluation.scores import Scores
-from tfner.folder import TRAINING, is_locked, publish
+from tfner.evaluation.scores import Scores, read_scores
+from tfner.folder import CHECKPOINTS, HISTORY, SCORES, TRAINING, is_locked, publish, read_history
 from tfner.terminal import Parser, command, print_json, quiet_imports, quote
-from tfner.training.request import check_request, check_resume, find_interrupted
+from tfner.training.request import check_request, check_resume, find_finished, find_interrupted
 
 
 @dataclass(frozen=True)
@@ -31,13 +32,16 @@ def train(config: Config, say: Callable[[str], None] = print, resume: bool = Fal
     Args:
         config: the settings.
         say: called with each line for the terminal.
-        resume: continue the interrupted training in the output folder; begin a new one where there is none.
+        resume: continue the interrupted training in the output folder. Where the newest training there is finished and has the
+            same settings, return its result; where there is none, begin one.
 
     Raises:
         UserError: for a request that cannot be carried out; nothing is written then. Also for a training that cannot go on.
     """
     corpus = check_request(config)
     number = check_resume(config) if resume else None
+    if resume and number is None and (finished := find_finished(config)):
+        return _finished(config.folder, finished, say)
     offer = None if resume else find_interrupted(config)
     with quiet_imports():
         from tfner.exports import saved_model
@@ -61,6 +65,15 @@ def train(config: Config, say: Callable[[str], None] = print, resume: bool = Fal
     finally:
         run.unlock()
     return Trained(folder, run.history, run.scores)
+
+
+def _finished(model: Path, number: int, say: Callable[[str], None]) -> Trained:
+    """The result of a training that is finished. Checkpoints are removed, in case it was killed before it did so itself."""
+    folder, state = model / str(number), model / TRAINING / str(number)
+    say(f"this training is finished: {folder}; without --resume a new one begins")
+    shutil.rmtree(state / CHECKPOINTS, ignore_errors=True)
+    history = [{name: float(value) for name, value in row.items()} for row in read_history(state / HISTORY)]
+    return Trained(folder, history, read_scores(state / SCORES))
 
 
 @command

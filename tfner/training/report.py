@@ -1,4 +1,4 @@
-"""What a training reports: the progress within an epoch, and the scores after it.
+"""What a training reports: its settings, the progress within an epoch, and the scores after it.
 
 `EpochReport` scores the validation split, prints a row for each epoch and writes it to `history.csv`.
 """
@@ -15,7 +15,8 @@ import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
-from tfner.corpus import Sentence
+from tfner.config import AUTO, PRESETS, Config
+from tfner.corpus import Corpus, Sentence
 from tfner.errors import one_line
 from tfner.evaluation.scores import all_one_class, score
 from tfner.folder import write_whole
@@ -150,3 +151,32 @@ def one_class_warning(label: str) -> str:
         "too few steps (--epochs, --batch-size). Accuracy can still be high, because most words are outside entities: "
         "compare F1."
     )
+
+
+def summary_lines(config: Config, corpus: Corpus, parameters: dict[str, int], devices: str) -> list[str]:
+    """The lines before a training: encoder, corpus, variant, devices, notes, the command for the study's setting."""
+    embedded = " (embedded: small, untrained)" if config.encoder == "demo" else ""
+    counts = "; ".join(
+        f"{split} {_number(c['sentences'], 'sentence')}, {_number(c['words'], 'word')}"
+        + ("" if corpus.labels.plain else f", {sum(c['entities'].values()):,} entities")
+        for split, c in corpus.counts().items()
+    )
+    epochs = "epochs until the scores stop improving" if config.epochs == AUTO else _number(int(config.epochs), "epoch")
+    lines = [
+        f"encoder  {config.encoder}{embedded}, {parameters['encoder']:,} parameters",
+        f"corpus   {config.corpus} ({config.task}): {counts}",
+        f"variant  {config.variant}, {parameters['new']:,} new parameters; learning rate {config.learning_rate:g}, new layers "
+        f"{config.head_learning_rate:g}; {epochs}, {_number(config.batch_size, 'sentence')} a step; seed {config.seed}",
+        f"device   {devices}; {config.precision}",
+        *corpus.notes,
+    ]
+    if config.encoder != PRESETS["paper"]["encoder"]:
+        lines.append(
+            "the study's own setting (bert-base-cased, CoNLL-2003 from the hub): "
+            f"python -m tfner.train --variant {config.variant} --preset paper"
+        )
+    return lines
+
+
+def _number(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"

@@ -14,7 +14,7 @@ from tfner.config import AUTO, Config
 from tfner.corpus import Corpus
 from tfner.data.load import corpus_of
 from tfner.errors import UserError, one_line, setting
-from tfner.folder import TRAINING, check_output, interrupted_states, read_settings
+from tfner.folder import SAVED_MODEL, TRAINING, check_output, interrupted_states, read_settings, versions
 
 
 def check_request(config: Config) -> Corpus:
@@ -66,6 +66,13 @@ def check_resume(config: Config) -> int | None:
             state,
         )
     return number
+
+
+def find_finished(config: Config) -> int | None:
+    """The number of the newest training if it has these settings and its model is exported, or None."""
+    newest = max(versions(config.folder / TRAINING), default=0)
+    exported = (config.folder / str(newest) / SAVED_MODEL).is_file()
+    return newest if exported and not differences(config.folder / TRAINING / str(newest), config) else None
 
 
 def differences(state: Path, config: Config) -> list[str]:

@@ -20,7 +20,7 @@ import numpy as np
 import tensorflow as tf
 import tf_keras as keras
 
-from tfner.config import AUTO, MONITORS, PRECISIONS, PRESETS, Config
+from tfner.config import AUTO, MONITORS, PRECISIONS, Config
 from tfner.corpus import Corpus
 from tfner.errors import UserError, one_line, setting
 from tfner.evaluation.scores import INTERVAL_SAMPLES, Scores, format_scores, score, write_scores
@@ -33,7 +33,7 @@ from tfner.tagging.in_memory import InMemoryTagger
 from tfner.training.checkpoints import Checkpoints, Progress
 from tfner.training.devices import choose_precision, find_devices
 from tfner.training.optimizers import AdamW
-from tfner.training.report import EpochReport, progress_bar
+from tfner.training.report import EpochReport, progress_bar, summary_lines
 from tfner.training.request import MAY_DIFFER, as_before
 from tfner.training.schedule import AdaptiveSchedule, FixedSchedule, Schedule, default_rate
 from tfner.training.signals import StopSignals
@@ -381,32 +381,3 @@ def _checksum(rows: EncodedRows) -> str:
 
 def _plain(value: Any) -> float | int:
     return value.item() if isinstance(value, np.generic) else value
-
-
-def summary_lines(config: Config, corpus: Corpus, parameters: dict[str, int], devices: str) -> list[str]:
-    """The lines before a training: encoder, corpus, variant, devices, notes, the command for the study's setting."""
-    embedded = " (embedded: small, untrained)" if config.encoder == "demo" else ""
-    counts = "; ".join(
-        f"{split} {_number(c['sentences'], 'sentence')}, {_number(c['words'], 'word')}"
-        + ("" if corpus.labels.plain else f", {sum(c['entities'].values()):,} entities")
-        for split, c in corpus.counts().items()
-    )
-    epochs = "epochs until the scores stop improving" if config.epochs == AUTO else _number(int(config.epochs), "epoch")
-    lines = [
-        f"encoder  {config.encoder}{embedded}, {parameters['encoder']:,} parameters",
-        f"corpus   {config.corpus} ({config.task}): {counts}",
-        f"variant  {config.variant}, {parameters['new']:,} new parameters; learning rate {config.learning_rate:g}, new layers "
-        f"{config.head_learning_rate:g}; {epochs}, {_number(config.batch_size, 'sentence')} a step; seed {config.seed}",
-        f"device   {devices}; {config.precision}",
-        *corpus.notes,
-    ]
-    if config.encoder != PRESETS["paper"]["encoder"]:
-        lines.append(
-            "the study's own setting (bert-base-cased, CoNLL-2003 from the hub): "
-            f"python -m tfner.train --variant {config.variant} --preset paper"
-        )
-    return lines
-
-
-def _number(number: int, noun: str) -> str:
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
