@@ -220,3 +220,11 @@ def test_parts_on_a_grid_hold_the_same_rows_in_few_shapes():
 def test_lengths_on_a_grid_are_powers_of_two_and_one_and_a_half_times_them():
     assert {grid_length(length, 200) for length in range(1, 201)} == {16, 24, 32, 48, 64, 96, 128, 192, 200}
     assert all(length <= grid_length(length, 512) < 1.5 * length + 1 for length in range(16, 513))
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(bool(tf.config.list_physical_devices("GPU")), reason="this machine has a GPU")
+def test_the_check_of_a_gpu_says_that_there_is_none():
+    result = subprocess.run([sys.executable, TESTS.parent / "benchmarks" / "gpu.py"], capture_output=True, text=True)
+    assert (result.returncode, result.stdout) == (2, "")
+    assert result.stderr.splitlines()[-1] == "no GPU: TensorFlow finds none on this machine, so nothing was measured"
