@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 from support import tiny, trainings
 
+# as tfner's commands do; without it, a process that a test starts may compute in another order than the test itself
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 if os.environ.get("PYTEST_XDIST_WORKER"):
     # each process has its own threads: as many as cores in every one would wait for each other
     os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
