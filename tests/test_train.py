@@ -11,7 +11,7 @@ import sys
 from dataclasses import replace
 
 import pytest
-from support.trainings import EPOCHS, LINES, SIZES, brief, refused_line, run, stop_in_step, training_run
+from support.trainings import EPOCHS, LINES, SIZES, brief, refused_line, run, stopped_run, training_run
 
 from tfner import folder as folders
 from tfner import train
@@ -122,11 +122,7 @@ def stopped(corpus, small_encoder, tmp_path_factory):
     """A training that was stopped in its first epoch: its settings."""
     settings = brief(small_encoder) | {"epochs": 1, "corpus": str(corpus)}
     config = make_config(output=str(tmp_path_factory.mktemp("stopped") / "m"), **settings)
-    run = training_run(output=config.folder, **settings)
-    stop_in_step(run, 1, signal.SIGINT)
-    with pytest.raises(KeyboardInterrupt):
-        run.fit()
-    run.unlock()
+    stopped_run(training_run(output=config.folder, **settings), 1)
     return config
 
 

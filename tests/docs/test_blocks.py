@@ -13,7 +13,6 @@ import os
 import re
 import shlex
 import shutil
-import socket
 import subprocess
 import sys
 import textwrap
@@ -23,6 +22,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from support.jobs import free_ports
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -121,7 +121,7 @@ class Shared:
     """What the pages share: the trained model, its answers, its server."""
 
     def __init__(self, folder: Path):
-        self.folder, self.port = folder, free_port()
+        self.folder, [self.port] = folder, free_ports(1)
         self.model_output: str | None = None
         self.outputs: dict[str, str] = {}
         self.servers: dict[str, tuple[subprocess.Popen, str]] = {}
@@ -170,11 +170,6 @@ class Shared:
         for process, _ in self.servers.values():
             process.terminate()
             process.wait(30)
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return listener.getsockname()[1]
 
 
 def environment() -> dict[str, str]:

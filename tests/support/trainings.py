@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from tfner.config import make_config
 from tfner.demo.corpus import demo_corpus
@@ -77,6 +80,15 @@ def stop_in_step(run, step: int, number: int) -> None:
         return result
 
     run._step = counted
+
+
+def stopped_run(run, step: int):
+    """Trains until Ctrl-C in a step, counted as in `stop_in_step`; returns the run, which another may resume."""
+    stop_in_step(run, step, signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        run.fit()
+    run.unlock()
+    return run
 
 
 def run(*argv: object, stdin: str | None = None) -> subprocess.CompletedProcess[str]:

@@ -15,7 +15,7 @@ import pytest
 import tensorflow as tf
 import tf_keras as keras
 from support.errors import refused
-from support.trainings import brief, stop_in_step, training_run, write_corpus
+from support.trainings import brief, stop_in_step, stopped_run, training_run, write_corpus
 
 from tfner.folder import CHECKPOINTS, HISTORY, SCORES, WEIGHTS, is_locked, lock_state, read_history
 from tfner.tagging.in_memory import InMemoryTagger
@@ -71,11 +71,7 @@ def undisturbed(corpus, small_encoder, tmp_path_factory):
 def stopped(corpus, small_encoder, tmp_path_factory):
     """The output folder of a training of `longer` that Ctrl-C stopped in its second epoch. Do not write to it."""
     folder = tmp_path_factory.mktemp("stopped") / "m"
-    run = training_run(corpus, folder, **longer(small_encoder))
-    stop_in_step(run, STEPS + 1, signal.SIGINT)
-    with pytest.raises(KeyboardInterrupt):
-        run.fit()
-    run.unlock()
+    stopped_run(training_run(corpus, folder, **longer(small_encoder)), STEPS + 1)
     return folder
 
 

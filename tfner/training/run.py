@@ -212,14 +212,14 @@ class TrainingRun:
         """Creates the state on disk, or restores it."""
         same = {name: value for name, value in asdict(self.config).items() if name not in MAY_DIFFER}
         self._check_same("the settings", json.dumps(same))
-        self._check_same("the training sentences", _checksum(self.rows))
+        self.progress = Progress(data=_checksum(self.rows))
+        self._check_same("the training sentences", self.progress.data)
         folder, number = self.config.folder, resume
         if self.devices.chief:
             number = number or claim_state(folder)
         self.number = int(self.devices.agree(number or 0))
         """The number of the training state, and of the version that is exported from it."""
         self.state = folder / TRAINING / str(self.number)
-        self.progress = Progress(data=_checksum(self.rows))
         if self.devices.chief:
             self._lock = lock_state(self.state)
             self._report = EpochReport(
@@ -345,7 +345,7 @@ class TrainingRun:
             self.say(f"the best weights cannot be written ({one_line(error)}); the training goes on")
 
     def _write_weights(self, draft: Path) -> None:
-        check_room(draft, sum(w.nbytes + WEIGHT_OVERHEAD for w in self.model.get_weights()))
+        check_room(draft, sum(4 * math.prod(w.shape) + WEIGHT_OVERHEAD for w in self.model.weights))
         self.model.save_weights(draft, save_format="h5")
 
     def _checkpoint(self) -> bool:

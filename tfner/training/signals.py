@@ -25,9 +25,8 @@ class StopSignals:
     received: signal.Signals | None = None
 
     def __enter__(self) -> StopSignals:
-        self._main = threading.current_thread() is threading.main_thread()
         self._before: dict[signal.Signals, Any] = {}
-        if self._main:
+        if threading.current_thread() is threading.main_thread():
             self._before = {number: signal.signal(number, self._note) for number in SIGNALS}
         return self
 
