@@ -10,7 +10,7 @@ drafts in the model's folder. For those the process is stopped first, and killed
 A kill passes if the checkpoints on disk are intact after it, every checkpoint written after it equals the undisturbed one of
 the same step, and its training ends with the same best weights, history, scores and answers to 100 sentences. What is compared
 of a checkpoint are the variables of model and optimizer, the sums of loss and labelled pieces since the start of the epoch
-(which differ if the batches come in another order), the state of early stopping and the history.
+(which differ if the batches come in another order), the values that early stopping watches and the history.
 """
 
 from __future__ import annotations

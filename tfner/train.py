@@ -17,7 +17,10 @@ from tfner.training.request import check_request, check_resume, find_finished, f
 
 @dataclass(frozen=True)
 class Trained:
-    """The result of a training: the folder of the exported version, a row for each epoch, and the scores by split."""
+    """The result of a training: the folder of the exported version, a row for each epoch, and the scores by split.
+
+    Where several processes train together, only the first one has scores.
+    """
 
     folder: Path
     history: list[dict[str, float]]
@@ -96,7 +99,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     config = make_config(preset, **{k: tuple(v) if isinstance(v, list) else v for k, v in arguments.items()})
     file = sys.stderr if as_json else sys.stdout
     trained = train(config, lambda line: print(line, file=file, flush=True), resume)
-    if as_json:
+    if as_json and trained.scores:
         scores = {split: s.to_json() for split, s in trained.scores.items()}
         print_json({"folder": str(trained.folder), "history": trained.history, "scores": scores})
 

@@ -29,6 +29,11 @@ class Small:
         self.variable.assign(tf.fill((SIZE,), 100.0 * epoch + step))
         return self.checkpoints.save(Progress(epoch=epoch, step=step, best=best))
 
+    def restore(self):
+        progress = self.checkpoints.newest()
+        self.checkpoints.read(progress.name)
+        return progress
+
     def value(self):
         [value] = set(self.variable.numpy())
         return value
@@ -51,13 +56,13 @@ def full_disk(size):
 
 
 def test_a_checkpoint_brings_back_variables_and_progress_exactly(small, tmp_path):
-    progress = Progress(stopping={"best": 1 / 3, "wait": 1}, values=[0.1, 1 / 3], history=[{"f1": 2 / 3}], data="x")
+    progress = Progress(values=[0.1, 1 / 3], history=[{"f1": 2 / 3}], data="x")
     progress.add(StepResult(0.1, 2.0, 3.0, False, 1.0))
     progress.add(StepResult(0.2, 2.0, 5.0, False, 1.0))
     small.variable.assign(tf.random.stateless_normal((SIZE,), (1, 2)))
     assert small.checkpoints.save(progress)
     later = Small(tmp_path)
-    assert later.checkpoints.restore() == progress
+    assert later.restore() == progress
     assert (progress.step, progress.loss, progress.right, progress.number) == (2, 0.1 + 0.2, 4.0, 8.0)
     np.testing.assert_array_equal(later.variable.numpy(), small.variable.numpy())
 
@@ -85,7 +90,7 @@ def test_the_last_two_and_those_of_the_best_epoch_are_kept(small):
 def test_a_checkpoint_that_cannot_be_completed_does_not_appear(small):
     small.save(0, 1)
     with pytest.raises(TypeError):
-        small.checkpoints.save(Progress(step=2, stopping={"best": object()}))  # not JSON; the variables are written before
+        small.checkpoints.save(Progress(step=2, history=[{"f1": object()}]))  # not JSON; the variables are written before
     assert [path.name for path in small.folder.iterdir()] == ["0000-0000001"]
 
 
@@ -109,7 +114,7 @@ def test_a_process_that_is_killed_while_it_writes_leaves_only_whole_checkpoints(
     small.checkpoints.clean()
     assert not list(small.folder.glob(".*"))
     newest = small.checkpoints.names()[0]
-    assert small.checkpoints.restore().name == newest and small.lines == []
+    assert small.restore().name == newest and small.lines == []
     assert small.value() == int(newest.rpartition("-")[2])
 
 
@@ -147,7 +152,7 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_it_is_used(small, dama
     small.save(0, 1)
     small.save(0, 2)
     damage(small.folder / "0000-0000002")
-    assert small.checkpoints.restore().step == 1
+    assert small.restore().step == 1
     assert small.value() == 1
     [line] = small.lines
     assert str(small.folder / "0000-0000002") in line and "damaged" in line
@@ -158,13 +163,13 @@ def test_a_checkpoint_whose_best_weights_are_damaged_is_not_used(small):
     small.save(1, 2, "0001-0000000")
     small.save(2, 0, "0002-0000000")
     flip(small.folder / "0002-0000000")
-    assert small.checkpoints.restore().name == "0001-0000002"
+    assert small.restore().name == "0001-0000002"
     small.save(2, 0, "0002-0000000")
     small.save(2, 1, "0002-0000000")
     small.save(2, 2, "0002-0000000")
     flip(small.folder / "0002-0000000")
     with refused("checkpoints_none_intact", path=small.folder):
-        small.checkpoints.restore()
+        small.restore()
     assert "0002-0000000" in small.lines[-1]
 
 
@@ -174,7 +179,7 @@ def test_without_an_intact_checkpoint_the_training_is_refused(small):
     for name in small.checkpoints.names():
         lose(small.folder / name)
     with refused("checkpoints_none_intact", path=small.folder):
-        small.checkpoints.restore()
+        small.restore()
     assert len(small.lines) == 2
 
 
@@ -191,10 +196,10 @@ def test_damaged_checkpoints_do_not_count_as_kept(small, tmp_path):
     checksums = json.loads((later.folder / "0000-0000004" / CHECKSUMS).read_text())
     del checksums[PROGRESS]
     (later.folder / "0000-0000004" / CHECKSUMS).write_text(json.dumps(checksums))
-    assert later.checkpoints.restore().step == 4 and len(later.lines) == 2
+    assert later.restore().step == 4 and len(later.lines) == 2
     later.save(0, 5)
     assert later.checkpoints.names() == ["0000-0000005", "0000-0000004"]
-    assert Small(tmp_path).checkpoints.restore().step == 5
+    assert Small(tmp_path).restore().step == 5
 
 
 def test_a_full_disk_is_said_and_earlier_checkpoints_stay(small, tmp_path):
@@ -207,7 +212,7 @@ def test_a_full_disk_is_said_and_earlier_checkpoints_stay(small, tmp_path):
     assert sorted(path.name for path in small.folder.iterdir()) == ["0000-0000001", "0000-0000002"]
     assert small.save(0, 4)
     later = Small(tmp_path)
-    assert later.checkpoints.restore().step == 4 and later.value() == 4
+    assert later.restore().step == 4 and later.value() == 4
 
 
 def test_if_the_best_weights_could_not_be_written_checkpoints_before_them_stay(small, tmp_path):
@@ -217,9 +222,9 @@ def test_if_the_best_weights_could_not_be_written_checkpoints_before_them_stay(s
         assert not small.save(1, 0, "0001-0000000")
     for step in (1, 2, 3):  # they could not be restored without the best weights
         assert not small.save(1, step, "0001-0000000")
-    assert Small(tmp_path).checkpoints.restore().step == 2
+    assert Small(tmp_path).restore().step == 2
     assert small.save(2, 0, "0002-0000000")
-    assert Small(tmp_path).checkpoints.restore().name == "0002-0000000"
+    assert Small(tmp_path).restore().name == "0002-0000000"
 
 
 def test_other_files_in_the_folder_are_left_alone(small):

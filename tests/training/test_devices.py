@@ -25,7 +25,7 @@ from tfner.training.state import load_state
 from tfner.training.step import train_step
 
 SETTINGS = {"epochs": 3, "batch_size": 16, "learning_rate": 2e-3, "head_learning_rate": 4e-3, "dropout": 0.2, "seed": 5}
-LONG = {**SETTINGS, "epochs": 30, "patience": 30, "learning_rate": 2e-4, "monitor": "val_loss"}
+LONG = {**SETTINGS, "epochs": 20, "patience": 20, "learning_rate": 2e-4, "monitor": "val_loss"}
 """Enough epochs to be interrupted twice."""
 
 
@@ -75,18 +75,6 @@ def long_alone(small, small_encoder, tmp_path_factory):
 
 
 @pytest.mark.slow
-def test_two_processes_learn_what_one_learns_and_the_first_exports_it(small, small_encoder, alone, tmp_path):
-    job = Job(tmp_path / "job", flags(small, small_encoder, tmp_path / "m", SETTINGS))
-    assert job.statuses() == [0, 0], job.text(0) + job.text(1)
-    assert_same_training(tmp_path / "m", alone)
-    assert "2 processes, 2 replicas, here CPU" in job.text(0)
-    assert job.text(1).splitlines() == [f"waiting for all of 2 processes; this is worker 1 ({job.addresses[1]})"]
-    assert not list((tmp_path / "m" / "training" / "1").glob("checkpoints/*"))
-    tagged = run("tfner.predict", tmp_path / "m", trainings.TEXT)
-    assert tagged.returncode == 0, tagged.stderr
-
-
-@pytest.mark.slow
 @pytest.mark.parametrize("more", [{}, {"accumulate_steps": 2}])
 def test_two_processors_learn_what_one_learns(small, small_encoder, alone, tmp_path, more):
     settings = {**SETTINGS, **more, "strategy": "mirrored"}
@@ -97,9 +85,7 @@ def test_two_processors_learn_what_one_learns(small, small_encoder, alone, tmp_p
 
 
 @pytest.mark.slow
-def test_processes_that_are_interrupted_and_one_that_is_lost_leave_a_training_that_goes_on(
-    small, small_encoder, long_alone, tmp_path
-):
+def test_two_processes_that_are_interrupted_and_then_lost_learn_what_one_learns(small, small_encoder, long_alone, tmp_path):
     arguments = flags(small, small_encoder, tmp_path / "m", LONG)
     job = Job(tmp_path / "first", arguments)
     job.wait_for_epoch(2)
@@ -109,15 +95,20 @@ def test_processes_that_are_interrupted_and_one_that_is_lost_leave_a_training_th
     assert versions(tmp_path / "m") == []
 
     job = Job(tmp_path / "second", [*arguments, "--resume"])
-    job.wait_for_epoch(6)
+    job.wait_for_epoch(4)
     job.processes[1].kill()
     assert job.statuses() == [2, -signal.SIGKILL], job.text(0)
     assert f"error: worker 1 ({job.addresses[1]}) has ended or cannot be reached" in job.text(0).splitlines()[-1]
     assert interrupted_states(tmp_path / "m") == [1]
 
-    job = Job(tmp_path / "third", [*arguments, "--resume"])
+    job = Job(tmp_path / "third", [*arguments, "--resume", "--json"])
     assert job.statuses() == [0, 0], job.text(0) + job.text(1)
     assert_same_training(tmp_path / "m", long_alone, weights_within=2e-3)
+    assert "2 processes, 2 replicas, here CPU" in job.text(0) and '"scores": {' in job.text(0)
+    assert job.text(1).splitlines() == [f"waiting for all of 2 processes; this is worker 1 ({job.addresses[1]})"]
+    assert not list((tmp_path / "m" / "training" / "1").glob("checkpoints/*"))
+    tagged = run("tfner.predict", tmp_path / "m", trainings.TEXT)
+    assert tagged.returncode == 0, tagged.stderr
 
 
 @pytest.mark.slow

@@ -8,6 +8,7 @@ from tfner.training.schedule import (
     AUTO_PATIENCE,
     AdaptiveSchedule,
     FixedSchedule,
+    best_epoch,
     cooldown_epochs,
     default_rate,
 )
@@ -28,25 +29,45 @@ def shares(schedule, values, epochs):
     ("step", "share"), [(0, 0.25), (1, 0.5), (3, 1.0), (4, 1.0), (5, 5 / 6), (9, 1 / 6), (10, 0.0), (25, 0.0)]
 )
 def test_the_rate_rises_for_four_of_ten_steps_and_falls_to_zero(step, share):
-    assert FixedSchedule(2, 5, 0.4).share(step) == pytest.approx(share)
+    assert FixedSchedule(2, 5, 0.4, 3).share(step) == pytest.approx(share)
 
 
 def test_without_warmup_the_rate_starts_at_its_peak():
-    assert [FixedSchedule(1, 4, 0.0).share(i) for i in range(5)] == [1.0, 0.75, 0.5, 0.25, 0.0]
+    assert [FixedSchedule(1, 4, 0.0, 3).share(i) for i in range(5)] == [1.0, 0.75, 0.5, 0.25, 0.0]
 
 
 def test_with_warmup_alone_the_rate_only_rises():
-    assert [FixedSchedule(2, 2, 1.0).share(i) for i in range(4)] == [0.25, 0.5, 0.75, 1.0]
+    assert [FixedSchedule(2, 2, 1.0, 3).share(i) for i in range(4)] == [0.25, 0.5, 0.75, 1.0]
 
 
 @pytest.mark.parametrize("warmup", [0.0, 0.14, 1.0])
 def test_the_rate_is_never_negative_and_never_above_its_peak(warmup):
-    values = [FixedSchedule(5, STEPS, warmup).share(i) for i in range(80)]
+    values = [FixedSchedule(5, STEPS, warmup, 3).share(i) for i in range(80)]
     assert min(values) == 0.0 and max(values) == 1.0
 
 
-def test_the_number_of_epochs_is_fixed_whatever_the_scores_are():
-    assert [FixedSchedule(3, 2, 0.1).epochs(values) for values in ([], [0.5], [0.5, 0.4, 0.3])] == [3, 3, 3]
+@pytest.mark.parametrize(
+    ("values", "best"),
+    [([], 0), ([0.5], 1), ([-2.0, -1.0], 2), ([0.5, 0.5], 1), ([0.1, 0.3, 0.2, 0.3], 2), ([math.nan], 0), ([math.nan, 0.1], 2)],
+)
+def test_the_best_epoch_is_the_first_with_the_highest_value(values, best):
+    assert best_epoch(values) == best
+
+
+@pytest.mark.parametrize(
+    ("values", "epochs"),
+    [
+        ([], 9),
+        ([0.5, 0.4], 9),
+        ([0.5, 0.4, 0.3], 3),
+        ([0.5, 0.5, 0.5], 3),
+        ([0.5, 0.4, 0.6, 0.5], 9),
+        ([0.5, 0.4, 0.6, 0.5, 0.5], 5),
+        ([math.nan, math.nan], 2),
+    ],
+)
+def test_a_fixed_number_of_epochs_is_cut_short_after_some_without_a_better_value(values, epochs):
+    assert FixedSchedule(9, STEPS, 0.1, 2).epochs(values) == epochs
 
 
 def test_the_number_of_epochs_is_unknown_while_the_scores_improve():

@@ -38,10 +38,8 @@ class Progress:
         seconds: the time spent in the current epoch.
         history: the rows of the complete epochs.
         values: what early stopping watches after each epoch; more is better.
-        stopping: the state of early stopping.
-        stopped: whether early stopping has ended the training.
         best: the name of the checkpoint with the best weights, or None before the first epoch is complete.
-        data: the checksum of the training rows.
+        data: the checksum of the training rows and the validation sentences.
     """
 
     epoch: int = 0
@@ -52,8 +50,6 @@ class Progress:
     seconds: float = 0.0
     history: list[dict[str, float]] = field(default_factory=list)
     values: list[float] = field(default_factory=list)
-    stopping: dict[str, Any] = field(default_factory=dict)
-    stopped: bool = False
     best: str | None = None
     data: str = ""
 
@@ -68,6 +64,11 @@ class Progress:
         self.loss += result.loss
         self.right += result.right
         self.number += result.number
+
+    def means(self) -> str:
+        """Loss and accuracy of the current epoch so far, over labelled pieces."""
+        number = max(1.0, self.number)
+        return f"loss {self.loss / number:.3f}, accuracy {self.right / number:.3f}"
 
     def end_epoch(self) -> None:
         """Moves on to the next epoch, whose sums are zero."""
@@ -88,7 +89,7 @@ class Checkpoints:
         self.folder, self.say = state / CHECKPOINTS, say
         self._variables = tf.train.Checkpoint(**variables)
         self._intact: str | None = None
-        """The checkpoint that was written or restored last."""
+        """The checkpoint that was written or found last."""
         self._best: str | None = None
 
     def save(self, progress: Progress) -> bool:
@@ -107,7 +108,7 @@ class Checkpoints:
         except (OSError, tf.errors.OpError) as error:  # TensorFlow reports a full disk with an error of its own
             self.say(f"no checkpoint at {progress.name}: {one_line(error)}; the training goes on, earlier ones are kept")
             return False
-        names = [name for name in self.names() if name <= progress.name]  # later ones were damaged when this was restored
+        names = [name for name in self.names() if name <= progress.name]  # later ones were damaged when this was found
         kept = {*names[:KEPT], progress.best, self._best}
         self._intact, self._best = progress.name, progress.best  # the one before may need its own best one
         for name in set(self.names()) - kept:
@@ -125,8 +126,8 @@ class Checkpoints:
             return []
         return sorted((path.name for path in self.folder.glob("[0-9]*")), reverse=True)
 
-    def restore(self) -> Progress:
-        """Restores the newest checkpoint that is intact, and returns its progress. Damaged ones are named and left out.
+    def newest(self) -> Progress:
+        """The progress of the newest checkpoint that is intact. Damaged ones are named and left out from now on.
 
         Raises:
             UserError: if none is intact.
@@ -139,7 +140,6 @@ class Checkpoints:
             except (OSError, ValueError, TypeError) as error:
                 self.say(f"checkpoint {self.folder / name} is damaged ({one_line(error)}): trying the one before it")
                 continue
-            self.read(name)
             self._intact, self._best = name, progress.best
             return progress
         raise UserError("expected a checkpoint that is intact, found none: train again without resuming", self.folder)

@@ -7,6 +7,7 @@ be joined at the start.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import signal
 import statistics
@@ -63,6 +64,15 @@ class Devices:
         with self.naming_lost_processes():
             values = self.strategy.experimental_distribute_values_from_function(lambda _: next(first, tf.zeros_like(own)))
             return float(self.strategy.reduce(tf.distribute.ReduceOp.SUM, values, axis=None))
+
+    def check_same(self, name: str, value: str) -> None:
+        """Raises UserError where a text is not that of the chief. Waits until all processes have come here."""
+        own = int(hashlib.sha256(value.encode()).hexdigest()[:12], 16)  # a float64 holds it
+        if self.agree(own) != own:
+            raise UserError(
+                f"{name} of this process and of the first process differ: start all of them with the same command, the same "
+                "corpus, and an output folder that all of them share"
+            )
 
     def any_of(self, flag: bool) -> bool:
         """Whether a flag is set in any process. Waits until all processes have asked for it."""

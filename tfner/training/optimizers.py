@@ -12,9 +12,38 @@ work as with the optimizers of Keras.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import tensorflow as tf
 import tf_keras as keras
+
+from tfner.config import Config
+from tfner.modeling.variants import ENCODER, new_variables
+
+
+def make_optimizer(model: keras.Model, settings: Config) -> tuple[Any, float]:
+    """The optimizer of a training, built, and the peak of its learning rate.
+
+    An encoder whose learning rate is 0 is not trained: its variables become constants of the model.
+
+    Args:
+        model: the model, created in the scope of the strategy that is entered now.
+        settings: `learning_rate` as a number, `head_learning_rate`, `weight_decay`, `clip_norm` and `precision` are used.
+    """
+    rate, new_rate = float(settings.learning_rate), settings.head_learning_rate
+    peak = rate or new_rate
+    model.get_layer(ENCODER).trainable = rate > 0
+    optimizer: Any = AdamW(
+        peak,
+        weight_decay=settings.weight_decay,
+        new_variables=new_variables(model),
+        new_factor=new_rate / peak,
+        global_clipnorm=settings.clip_norm or None,
+    )
+    if settings.precision == "float16":
+        optimizer = keras.mixed_precision.LossScaleOptimizer(optimizer)
+    optimizer.build(model.trainable_variables)
+    return optimizer, peak
 
 
 class AdamW(keras.optimizers.Optimizer):

@@ -13,7 +13,6 @@ import shutil
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,24 +23,21 @@ from tfner.config import AUTO, MONITORS, PRECISIONS, Config
 from tfner.corpus import Corpus
 from tfner.errors import UserError, one_line, setting
 from tfner.evaluation.scores import INTERVAL_SAMPLES, Scores, format_scores, score, write_scores
-from tfner.folder import CHECKPOINTS, HISTORY, SCORES, TRAINING, WEIGHTS, check_room, claim_state, lock_state, write_whole
+from tfner.folder import CHECKPOINTS, HISTORY, SCORES, TRAINING, claim_state, lock_state
 from tfner.modeling.batches import Share, pass_seed, plan_training, training_batches
 from tfner.modeling.pretrained import encoder_source, load_encoder_config, load_tokenizer, piece_limit
 from tfner.modeling.rows import EncodedRows, make_row_encoder
-from tfner.modeling.variants import ENCODER, build_model, logits_function, new_variables, parameter_counts
+from tfner.modeling.variants import build_model, logits_function, parameter_counts
 from tfner.tagging.in_memory import InMemoryTagger
 from tfner.training.checkpoints import Checkpoints, Progress
 from tfner.training.devices import choose_precision, find_devices
-from tfner.training.optimizers import AdamW
+from tfner.training.optimizers import make_optimizer
 from tfner.training.report import EpochReport, progress_bar, summary_lines
 from tfner.training.request import MAY_DIFFER, as_before
-from tfner.training.schedule import AdaptiveSchedule, FixedSchedule, Schedule, default_rate
+from tfner.training.schedule import AdaptiveSchedule, FixedSchedule, Schedule, best_epoch, default_rate
 from tfner.training.signals import StopSignals
-from tfner.training.state import TrainedModel, begin_state, load_state
+from tfner.training.state import TrainedModel, begin_state, load_state, save_weights
 from tfner.training.step import StepResult, train_step
-
-WEIGHT_OVERHEAD = 8192
-"""Bytes that a file of weights has at most besides those of each variable."""
 
 
 class TrainingRun:
@@ -84,9 +80,13 @@ class TrainingRun:
         self.schedule: Schedule = (
             AdaptiveSchedule(self.steps, config.warmup)
             if config.epochs == AUTO
-            else FixedSchedule(int(config.epochs), self.steps, config.warmup)
+            else FixedSchedule(int(config.epochs), self.steps, config.warmup, config.patience)
         )
-        self._compile()
+        with self.devices.strategy.scope():
+            self._optimizer, self._peak = make_optimizer(self.model, config)
+        self._step = train_step(self.model, self._optimizer, self.devices.strategy, config.xla)
+        self._logits = logits_function(self.model)
+        self._best_weights: list[np.ndarray] | None = None
         self._begin(source, tokenizer, resume)
 
     @property
@@ -111,8 +111,8 @@ class TrainingRun:
                 self._epoch(batches)
             if self.devices.any_of(self._signals.received is not None):  # while the last epoch was scored
                 self._interrupt()
-        if self._stopping.best_weights is not None:
-            self.model.set_weights(self._stopping.best_weights)
+        if self._best_weights is not None:
+            self.model.set_weights(self._best_weights)
 
     def score(self) -> dict[str, Scores]:
         """Scores the validation split, and the test split if the corpus has one, and saves the scores in the state."""
@@ -159,15 +159,6 @@ class TrainingRun:
         names = list(PRECISIONS)
         return replace(config, precision=names[int(self.devices.agree(names.index(config.precision)))])
 
-    def _check_same(self, name: str, value: str) -> None:
-        """Raises UserError where a text is not that of the chief."""
-        own = int(hashlib.sha256(value.encode()).hexdigest()[:12], 16)  # a float64 holds it
-        if self.devices.agree(own) != own:
-            raise UserError(
-                f"{name} of this process and of the first process differ: start all of them with the same command, the same "
-                "corpus, and an output folder that all of them share"
-            )
-
     def _encode(self) -> EncodedRows:
         train = self.corpus.splits["train"]
         encoded = self.row_encoder.encode(train)
@@ -180,40 +171,12 @@ class TrainingRun:
             )
         return encoded
 
-    def _compile(self) -> None:
-        config = self.config
-        rate, new_rate = float(config.learning_rate), config.head_learning_rate
-        self._peak = rate or new_rate
-        with self.devices.strategy.scope():
-            self.model.get_layer(ENCODER).trainable = rate > 0
-            optimizer: Any = AdamW(
-                self._peak,
-                weight_decay=config.weight_decay,
-                new_variables=new_variables(self.model),
-                new_factor=new_rate / self._peak,
-                global_clipnorm=config.clip_norm or None,
-            )
-            if config.precision == "float16":
-                optimizer = keras.mixed_precision.LossScaleOptimizer(optimizer)
-            optimizer.build(self.model.trainable_variables)
-        self._optimizer = optimizer
-        self._step = train_step(self.model, optimizer, self.devices.strategy, config.xla)
-        self._logits = logits_function(self.model)
-        self._stopping = keras.callbacks.EarlyStopping(
-            config.monitor,
-            patience=10**6 if config.epochs == AUTO else config.patience,
-            mode=MONITORS[config.monitor],
-            restore_best_weights=True,
-        )
-        self._stopping.set_model(self.model)
-        self._stopping.on_train_begin()
-
     def _begin(self, source: str, tokenizer: Any, resume: int | None) -> None:
         """Creates the state on disk, or restores it."""
         same = {name: value for name, value in asdict(self.config).items() if name not in MAY_DIFFER}
-        self._check_same("the settings", json.dumps(same))
-        self.progress = Progress(data=_checksum(self.rows))
-        self._check_same("the training sentences", self.progress.data)
+        self.devices.check_same("the settings", json.dumps(same))
+        self.progress = Progress(data=_checksum(self.rows, self.corpus))
+        self.devices.check_same("the sentences", self.progress.data)
         folder, number = self.config.folder, resume
         if self.devices.chief:
             number = number or claim_state(folder)
@@ -246,21 +209,19 @@ class TrainingRun:
             self._checkpoints.clean()
             for draft in self.config.folder.glob(f".{self.number}-*"):  # of an export that was killed
                 shutil.rmtree(draft)
-        progress = self._checkpoints.restore()
-        self._check_same("the newest checkpoint", progress.name)
+        progress = self._checkpoints.newest()
+        self.devices.check_same("the newest checkpoint", progress.name)
         if progress.data != self.progress.data:
             raise UserError(
-                f"{setting('corpus', self.config.corpus)}: the training sentences are not those of the interrupted training: "
+                f"{setting('corpus', self.config.corpus)}: its sentences are not those of the interrupted training: "
                 "restore the corpus, or train again without resuming",
                 self.state,
             )
         if progress.best:
             self._checkpoints.read(progress.best)
-            self._stopping.best_weights = self.model.get_weights()
-            self._save_best()
+            self._keep_best()
+        if progress.best != progress.name:
             self._checkpoints.read(progress.name)
-        for name, value in progress.stopping.items():
-            setattr(self._stopping, name, value)
         self.progress = progress
         self.say(f"resumed {self._place()}")
 
@@ -278,7 +239,7 @@ class TrainingRun:
 
     def _goes_on(self) -> bool:
         epochs = self.schedule.epochs(self.progress.values)
-        return not self.progress.stopped and (epochs is None or self.progress.epoch < epochs)
+        return epochs is None or self.progress.epoch < epochs
 
     def _epoch(self, batches: Iterator[Any]) -> None:
         progress = self.progress
@@ -293,7 +254,7 @@ class TrainingRun:
                 progress.seconds = time.perf_counter() - start
                 bar.update()
                 if progress.step % 10 == 0:
-                    bar.set_postfix_str(f"loss {progress.loss / max(1.0, progress.number):.3f}", refresh=False)
+                    bar.set_postfix_str(progress.means(), refresh=False)
                 if result.stops:
                     self._interrupt()
                 if 0 < self.config.checkpoint_minutes * 60 < time.monotonic() - self._saved:
@@ -324,29 +285,21 @@ class TrainingRun:
             logs = self._report.end_epoch(progress.loss / max(1.0, progress.number), progress.seconds)
         value = self.devices.agree(logs[monitor])
         progress.values.append(value if MONITORS[monitor] == "max" else -value)
-        self.model.stop_training = False
-        self._stopping.on_epoch_end(progress.epoch, {monitor: value})
-        progress.stopped = bool(self.model.stop_training)
-        best = self._stopping.best_epoch == progress.epoch
-        names = ("wait", "best", "best_epoch", "stopped_epoch")
-        progress.stopping = {name: _plain(getattr(self._stopping, name)) for name in names}
         progress.end_epoch()
-        if best:
+        if best_epoch(progress.values) == progress.epoch:
             progress.best = progress.name
-            self._save_best()
+            self._keep_best()
         self._checkpoint()
 
-    def _save_best(self) -> None:
+    def _keep_best(self) -> None:
+        """Keeps the current weights as those of the best epoch, in memory and in the state."""
+        self._best_weights = self.model.get_weights()
         if not self.devices.chief:
             return
         try:
-            write_whole(self.state / WEIGHTS, self._write_weights)
+            save_weights(self.state, self.model)
         except OSError as error:
             self.say(f"the best weights cannot be written ({one_line(error)}); the training goes on")
-
-    def _write_weights(self, draft: Path) -> None:
-        check_room(draft, sum(4 * math.prod(w.shape) + WEIGHT_OVERHEAD for w in self.model.weights))
-        self.model.save_weights(draft, save_format="h5")
 
     def _checkpoint(self) -> bool:
         """Writes a checkpoint. False if it cannot be written."""
@@ -372,12 +325,11 @@ def resolved(config: Config, width: int) -> Config:
     return replace(config, learning_rate=rate, precision=precision)
 
 
-def _checksum(rows: EncodedRows) -> str:
+def _checksum(rows: EncodedRows, corpus: Corpus) -> str:
+    """A checksum of the training rows and of the validation sentences."""
     digest = hashlib.sha256()
     for row in rows.rows:
         digest.update(np.stack([row.ids, row.labels]).tobytes())
+    for sentence in corpus.splits["validation"]:
+        digest.update(repr((sentence.words, sentence.tags)).encode())
     return digest.hexdigest()
-
-
-def _plain(value: Any) -> float | int:
-    return value.item() if isinstance(value, np.generic) else value

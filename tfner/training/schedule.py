@@ -34,11 +34,29 @@ class Schedule(Protocol):
         ...
 
 
-class FixedSchedule:
-    """Rises linearly from 0 in `warmup` of the steps, then falls linearly to 0 at the last (Devlin et al. 2019)."""
+def best_epoch(values: Sequence[float]) -> int:
+    """The epoch with the highest value, the first of equal ones, counted from 1; 0 if no epoch has a value."""
+    best, at = -math.inf, 0
+    for number, value in enumerate(values, start=1):
+        if value > best:  # never, where it is NaN
+            best, at = value, number
+    return at
 
-    def __init__(self, epochs: int, steps: int, warmup: float):
-        self._epochs, self.total = epochs, epochs * steps
+
+def stalled(values: Sequence[float], patience: int) -> int | None:
+    """The epoch at which the values had not improved for `patience` epochs, or None if there is none yet."""
+    numbers = range(1, len(values) + 1)
+    return next((n for n in numbers if n - best_epoch(values[:n]) >= patience), None)
+
+
+class FixedSchedule:
+    """Rises linearly from 0 in `warmup` of the steps, then falls linearly to 0 at the last (Devlin et al. 2019).
+
+    The training ends earlier after `patience` epochs without a better value.
+    """
+
+    def __init__(self, epochs: int, steps: int, warmup: float, patience: int):
+        self._epochs, self._patience, self.total = epochs, patience, epochs * steps
         self.rise = round(self.total * warmup)
 
     def share(self, step: int) -> float:
@@ -47,7 +65,7 @@ class FixedSchedule:
         return min(1.0, max(0.0, min(rise, fall)))
 
     def epochs(self, values: Sequence[float]) -> int:
-        return self._epochs
+        return stalled(values, self._patience) or self._epochs
 
 
 class AdaptiveSchedule:
@@ -78,13 +96,8 @@ class AdaptiveSchedule:
     @staticmethod
     def constant_epochs(values: Sequence[float]) -> int | None:
         """The number of epochs before the cooldown, or None if the score may still improve."""
-        best, since = -math.inf, 0
-        for number, value in enumerate(values, start=1):
-            since = 0 if value > best else since + 1
-            best = max(best, value)
-            if since >= AUTO_PATIENCE or number >= AUTO_MOST_EPOCHS:
-                return number
-        return None
+        most = AUTO_MOST_EPOCHS if len(values) >= AUTO_MOST_EPOCHS else None
+        return stalled(values[:AUTO_MOST_EPOCHS], AUTO_PATIENCE) or most
 
 
 def cooldown_epochs(constant: int) -> int:

@@ -1,12 +1,13 @@
 """The training state on disk: everything that is needed to rebuild a trained model.
 
 Writes and reads a folder `NAME/training/N` with settings, labels, config and tokenizer of the encoder, best weights, history
-and scores. The weights, the history and the scores are written by `run`.
+and scores. `run` says when the weights are written, and writes the scores; `report` writes the history.
 """
 
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,11 +18,14 @@ import tf_keras as keras
 from tfner.config import Config
 from tfner.errors import UserError, one_line
 from tfner.evaluation.scores import Scores, read_scores
-from tfner.folder import CONFIG, ENCODER, LABELS, SCORES, WEIGHTS, read_settings
+from tfner.folder import CONFIG, ENCODER, LABELS, SCORES, WEIGHTS, check_room, read_settings, write_whole
 from tfner.labels import LabelSet
 from tfner.modeling.pretrained import load_encoder_config, load_tokenizer, piece_limit
 from tfner.modeling.rows import RowEncoder, make_row_encoder
 from tfner.modeling.variants import build_model
+
+WEIGHT_OVERHEAD = 8192
+"""Bytes that a file of weights has at most besides those of each variable."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +53,16 @@ def begin_state(folder: Path, config: Config, labels: LabelSet, source: str, tok
     (folder / LABELS).write_text(json.dumps(labels.names, ensure_ascii=False), "utf-8")
     load_encoder_config(source).save_pretrained(folder / ENCODER)
     tokenizer.save_pretrained(folder / ENCODER)
+
+
+def save_weights(folder: Path, model: keras.Model) -> None:
+    """Writes the weights, whole or not at all. Raises OSError where they cannot be written."""
+
+    def write(draft: Path) -> None:
+        check_room(draft, sum(4 * math.prod(w.shape) + WEIGHT_OVERHEAD for w in model.weights))
+        model.save_weights(draft, save_format="h5")
+
+    write_whole(folder / WEIGHTS, write)
 
 
 def load_state(folder: Path) -> TrainedModel:
