@@ -101,12 +101,12 @@ class Config:
         "training", 3, "passes over the training sentences; auto: until the scores stop improving", least=1, auto=True
     )
     batch_size: int = _setting(
-        "training", 32, "sentences per step (with --context document: rows that hold about as many)", least=1
+        "training", 16, "sentences per step (with --context document: rows that hold about as many)", least=1
     )
     learning_rate: float | str = _setting(
-        "training", 5e-5, "peak learning rate of the encoder; auto follows from its width", least=0, auto=True
+        "training", AUTO, "peak learning rate of the encoder; auto follows from its width", least=0, auto=True
     )
-    head_learning_rate: float = _setting("training", 1e-3, "peak learning rate of the new layers", least=0)
+    head_learning_rate: float = _setting("training", 3e-3, "peak learning rate of the new layers", least=0)
     weight_decay: float = _setting("training", 0.01, "decay of weights other than biases and LayerNorm", least=0)
     warmup: float = _setting("training", 0.1, "share of the steps in which the learning rates rise", least=0, most=1)
     clip_norm: float = _setting("training", 1.0, "global norm that gradients are scaled down to; 0 for no limit", least=0)
@@ -171,18 +171,19 @@ class Config:
 
 PRESETS: dict[str, dict[str, Any]] = {
     "standard": {},
-    "demo": {"epochs": 6, "learning_rate": 2e-3, "head_learning_rate": 4e-3},
+    "demo": {"epochs": 4, "batch_size": 32, "learning_rate": 2e-3, "head_learning_rate": 8e-3},
     "paper": {
         "encoder": "bert-base-cased",
         "corpus": "conll2003",
         "learning_rate": 2e-5,
+        "head_learning_rate": 1e-3,
         "weight_decay": 0.01,
         "epochs": 3,
         "batch_size": 8,
         "label_pieces": "all",
     },
 }
-"""`standard` suits pretrained encoders, `demo` the embedded one, which is untrained; `paper` is the study's own."""
+"""`standard` suits pretrained encoders, `demo` the embedded one, which is not trained; `paper` is the study's own."""
 
 
 def make_config(preset: str | None = None, **given: Any) -> Config:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 from collections.abc import Callable, Sequence
@@ -97,6 +98,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     arguments = vars(parser.parse_args(argv))
     as_json, preset, resume = (arguments.pop(name) for name in ("json", "preset", "resume"))
     config = make_config(preset, **{k: tuple(v) if isinstance(v, list) else v for k, v in arguments.items()})
+    if config.encoder == "demo":  # its products are too small to be divided among cores
+        os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
     file = sys.stderr if as_json else sys.stdout
     trained = train(config, lambda line: print(line, file=file, flush=True), resume)
     if as_json and trained.scores:

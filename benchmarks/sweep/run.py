@@ -1,9 +1,9 @@
 """Trains every recipe of a plan that has no result yet, and appends the results to a file.
 
-    TFNER_TEST_ASSETS=FOLDER python benchmarks/sweep/run.py
+    TFNER_TEST_ASSETS=FOLDER python benchmarks/sweep/run.py [--table]
 
 `plan.jsonl` holds a recipe a line, written before it runs: its name, the settings that differ from `make_config`'s, and tricks
-of `tricks.py`, which tfner does not have. Each recipe runs in a process of its own. `runs.jsonl` gets the epochs with their
+of `tricks.py`, which tfner does not have. `--table` prints the results alone. Each recipe runs in a process of its own. `runs.jsonl` gets the epochs with their
 validation scores and the seconds of training. The test split is never looked at.
 """
 
@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -53,10 +54,24 @@ def run(recipe: dict[str, Any], assets: Path) -> dict[str, Any]:
     return {**recipe, "best": max(row["f1"] for row in epochs), "training_seconds": round(seconds, 1), "epochs": epochs}
 
 
+def table(results: list[dict[str, Any]]) -> Iterator[str]:
+    """Best validation F1 and that of each epoch."""
+    yield "| recipe | best | after each epoch | commit |"
+    yield "|---|---|---|---|"
+    for result in results:
+        epochs = " ".join(f"{row['f1']:.4f}" for row in result.get("epochs", ()))
+        best = f"{result['best']:.4f}" if result["best"] else f"failed with status {result['failed']}"
+        yield f"| {result['name']} | {best} | {epochs} | {result['commit']} |"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--one", help=argparse.SUPPRESS)
+    parser.add_argument("--table", action="store_true", help="print the results as Markdown, without training")
     arguments = parser.parse_args()
+    if arguments.table:
+        print("\n".join(table(read(RUNS))))
+        return
     if arguments.one:
         print(json.dumps(run(json.loads(arguments.one), Path(os.environ["TFNER_TEST_ASSETS"]))))
         return

@@ -3,6 +3,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+from safetensors.numpy import load_file
 from support.errors import refused
 
 from tfner.corpus import SPLITS
@@ -68,6 +69,16 @@ def test_weights_are_the_same_each_time_and_a_complete_folder_is_used_again(enco
     assert [path.name for path in tmp_path.iterdir()] == ["again"]
 
 
+def test_words_that_occur_beside_the_same_words_start_alike(encoder):
+    vectors = load_file(encoder / "model.safetensors")["embeddings.word_embeddings.weight"][:, module.POSITION_UNITS :]
+    pieces = (encoder / "vocab.txt").read_text("utf-8").split()
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    days = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"]
+    alike = vectors @ vectors[pieces.index("Monday")]
+    assert {pieces[i] for i in np.argsort(-alike)[: len(days)]} == set(days)
+    assert alike[pieces.index("in")] < 0.5
+
+
 def test_heads_start_by_looking_at_the_neighbours_of_a_word(encoder):
     from transformers import TFAutoModel
 
@@ -75,7 +86,7 @@ def test_heads_start_by_looking_at_the_neighbours_of_a_word(encoder):
     attentions = model(np.arange(100, 120)[None], output_attentions=True).attentions
     for attention in attentions:
         for head, places in enumerate(module.LOOK_AT):
-            assert np.diagonal(attention.numpy()[0, head], places).mean() > 0.5
+            assert np.diagonal(attention.numpy()[0, head], places).mean() > 0.4
 
 
 def test_an_incomplete_folder_is_written_again(tmp_path, quick):

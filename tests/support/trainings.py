@@ -43,7 +43,7 @@ def write_corpus(folder: Path, task: str = "ner", sizes: dict[str, int] = SIZES)
 
 def brief(encoder: Path) -> dict[str, Any]:
     """The settings of a training of two epochs that changes the weights of a tiny encoder."""
-    return {"encoder": str(encoder), "epochs": 2, "learning_rate": 2e-3, "head_learning_rate": 4e-3}
+    return {"encoder": str(encoder), "epochs": 2, "batch_size": 32, "learning_rate": 2e-3, "head_learning_rate": 4e-3}
 
 
 def train_model(folder: Path, variant: str, corpus: Path, **settings: Any) -> None:

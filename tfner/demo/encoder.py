@@ -1,7 +1,8 @@
 """The embedded encoder: a small untrained BERT with a vocabulary from the embedded corpus.
 
-Takes a folder, by default in the user's cache, and writes an ordinary transformers model folder there. Its weights come from a
-seed, except that attention heads start by looking at the neighbours of a word. It knows no language before training.
+Takes a folder, by default in the user's cache, and writes an ordinary transformers model folder there. Its weights are random,
+from a seed, with two exceptions: attention heads start by looking at the neighbours of a word, and words start alike that occur
+beside the same words in the embedded corpus. No tag is used, and nothing is trained.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import hashlib
 import os
 import shutil
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +30,7 @@ ENCODER: dict[str, Any] = {
     "hidden_size": 128,
     "num_hidden_layers": 3,
     "num_attention_heads": 4,
-    "intermediate_size": 512,
+    "intermediate_size": 256,
     "max_position_embeddings": 512,
     "initializer_range": 0.02,
 }
@@ -40,6 +42,12 @@ LOOK_AT = (-1, 1, -2, 2)
 SHARPNESS = 1.2
 """How strongly it looks there: the factor of its queries and keys."""
 KERNEL_SCALE = 0.5
+WORD_SCALE = 0.04
+"""The standard deviation of word embeddings."""
+NEIGHBOURS = (-2, -1, 1, 2)
+"""The distances in pieces at which the neighbours of a piece are counted for its embedding."""
+NEIGHBOUR_SMOOTHING = 0.75
+"""The power of the frequency of a neighbour, from Levy, Goldberg & Dagan 2015."""
 _FILES = ("config.json", "vocab.txt", "tokenizer.json", "tokenizer_config.json", "model.safetensors")
 _SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 
@@ -93,7 +101,8 @@ def _remove_incomplete(folder: Path) -> None:
 def _fingerprint() -> str:
     """A short hash of everything that determines the encoder's files."""
     settings = repr((sorted(ENCODER.items()), ENCODER_SEED, POSITION_UNITS, POSITION_SCALE, LOOK_AT, SHARPNESS, KERNEL_SCALE))
-    return hashlib.sha256("\n".join(["1", settings, *_vocabulary()]).encode()).hexdigest()[:12]
+    settings += repr((WORD_SCALE, NEIGHBOURS, NEIGHBOUR_SMOOTHING))
+    return hashlib.sha256("\n".join(["2", settings, *_vocabulary()]).encode()).hexdigest()[:12]
 
 
 def _vocabulary() -> list[str]:
@@ -126,16 +135,45 @@ def _write_encoder(folder: Path) -> None:
     tokenizer = BertTokenizerFast(str(folder / "vocab.txt"), do_lower_case=False, strip_accents=False, model_max_length=limit)
     tokenizer.save_pretrained(folder)
     BertConfig(vocab_size=len(vocabulary), architectures=["BertModel"], **ENCODER).save_pretrained(folder)
-    save_file(_initial_weights(len(vocabulary)), folder / "model.safetensors", metadata={"format": "pt"})
+    encoded = tokenizer([list(s.words) for s in demo_corpus().splits["train"]], is_split_into_words=True)["input_ids"]
+    words = _word_vectors(encoded, len(vocabulary), ENCODER["hidden_size"] - POSITION_UNITS)
+    save_file(_initial_weights(words), folder / "model.safetensors", metadata={"format": "pt"})
 
 
-def _initial_weights(vocabulary_size: int) -> dict[str, np.ndarray]:
+def _word_vectors(sentences: Sequence[Sequence[int]], number: int, size: int) -> np.ndarray:
+    """A vector for each piece such that pieces with the same neighbours have similar ones; shape (number, size), float32.
+
+    Positive pointwise mutual information of pieces and their neighbours at each distance, its singular vectors scaled by the
+    square roots of their values, every row of length 1 (Levy, Goldberg & Dagan 2015). A piece that never occurs gets zeros.
+
+    Args:
+        sentences: the ids of the pieces of each sentence.
+        number: the number of pieces.
+        size: the number of units of a vector.
+    """
+    counts = np.zeros((number, len(NEIGHBOURS), number))
+    for sentence in map(np.asarray, sentences):
+        for i, distance in enumerate(NEIGHBOURS):
+            start, end = max(0, -distance), len(sentence) - max(0, distance)
+            np.add.at(counts, (sentence[start:end], i, sentence[start + distance : end + distance]), 1)
+    counts = counts.reshape(number, -1)
+    neighbours = counts.sum(0) ** NEIGHBOUR_SMOOTHING
+    expected = counts.sum(1, keepdims=True) * neighbours / neighbours.sum()
+    information = np.log(np.divide(counts, expected, out=np.ones_like(counts), where=counts > expected))
+    values, vectors = np.linalg.eigh(information @ information.T)  # singular values, squared, in ascending order
+    vectors = vectors[:, : -size - 1 : -1] * np.maximum(values[: -size - 1 : -1], 0) ** 0.25
+    vectors *= np.where(vectors.sum(0) < 0, -1, 1)  # otherwise the signs depend on the library
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return np.divide(vectors, lengths, out=np.zeros_like(vectors), where=lengths > 1e-6).astype(np.float32)
+
+
+def _initial_weights(words: np.ndarray) -> dict[str, np.ndarray]:
     """The initial weights of a BERT from a seed, float32, by PyTorch's names; kernels have shape (outputs, inputs).
 
     Kernels are normal with standard deviation `KERNEL_SCALE` / sqrt(inputs), LayerNorms are ones, biases are zeros. Word
-    embeddings are zero in the first `POSITION_UNITS` units, where positions are sines and cosines. In every layer, the queries
-    and keys of the heads match at the distances `LOOK_AT`. A few thousand sentences do not teach a random BERT where the
-    neighbours of a word are, so the weights encode it.
+    embeddings are zero in the first `POSITION_UNITS` units, where positions are sines and cosines, and hold the vectors `words`
+    in the others. In every layer, the queries and keys of the heads match at the distances `LOOK_AT`. A few thousand sentences
+    do not teach a random BERT where the neighbours of a word are, nor what rare words have in common, so the weights encode it.
     """
     rng = np.random.default_rng(ENCODER_SEED)
     units, hidden, wide = POSITION_UNITS, ENCODER["hidden_size"], ENCODER["intermediate_size"]
@@ -152,10 +190,12 @@ def _initial_weights(vocabulary_size: int) -> dict[str, np.ndarray]:
     def norm(name: str) -> None:
         weights[f"{name}.weight"], weights[f"{name}.bias"] = np.ones(hidden, np.float32), np.zeros(hidden, np.float32)
 
-    for kind, rows in (("word", vocabulary_size), ("token_type", 2)):
-        table = rng.normal(scale=0.02, size=(rows, hidden)).astype(np.float32)
-        table[:, :units] = 0
-        weights[f"embeddings.{kind}_embeddings.weight"] = table
+    known = words.any(1)
+    table = rng.normal(scale=WORD_SCALE, size=(len(words), hidden)).astype(np.float32)
+    table[known, units:] = WORD_SCALE / words[known].std() * words[known]
+    table[:, :units] = 0
+    weights["embeddings.word_embeddings.weight"] = table
+    weights["embeddings.token_type_embeddings.weight"] = np.zeros((2, hidden), np.float32)
     positions = np.zeros((len(angles), hidden), np.float32)
     positions[:, :units] = POSITION_SCALE * np.hstack([np.sin(angles), np.cos(angles)])
     weights["embeddings.position_embeddings.weight"] = positions

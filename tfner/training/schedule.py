@@ -17,9 +17,17 @@ AUTO_MOST_EPOCHS = 60
 """The cooldown begins after this epoch at the latest."""
 
 
+HIGHEST_RATE = 2e-3
+"""The highest learning rate that follows from an encoder's width."""
+
+
 def default_rate(width: int) -> float:
-    """The peak learning rate for a pretrained encoder whose hidden states have this width."""
-    return 5e-5 * (768 / width) ** 2
+    """The peak learning rate for an encoder whose hidden states have this width.
+
+    It is the usual 5e-5 at a width of 768 (Devlin et al. 2019) and falls with the square of the width. At 384 (MiniLM) this was
+    measured (`benchmarks/sweep`); at other widths it is a conjecture.
+    """
+    return min(HIGHEST_RATE, 5e-5 * (768 / width) ** 2)
 
 
 class Schedule(Protocol):
