@@ -106,7 +106,9 @@ class Config:
     learning_rate: float | str = _setting(
         "training", AUTO, "peak learning rate of the encoder; auto follows from its width", least=0, auto=True
     )
-    head_learning_rate: float = _setting("training", 3e-3, "peak learning rate of the new layers", least=0)
+    head_learning_rate: float | str = _setting(
+        "training", AUTO, "peak learning rate of the new layers; auto follows from the encoder's width", least=0, auto=True
+    )
     weight_decay: float = _setting("training", 0.01, "decay of weights other than biases and LayerNorm", least=0)
     warmup: float = _setting("training", 0.1, "share of the steps in which the learning rates rise", least=0, most=1)
     clip_norm: float = _setting("training", 1.0, "global norm that gradients are scaled down to; 0 for no limit", least=0)

@@ -3,8 +3,8 @@
     TFNER_TEST_ASSETS=FOLDER python benchmarks/sweep/run.py [--table]
 
 `plan.jsonl` holds a recipe a line, written before it runs: its name, the settings that differ from `make_config`'s, and tricks
-of `tricks.py`, which tfner does not have. `--table` prints the results alone. Each recipe runs in a process of its own. `runs.jsonl` gets the epochs with their
-validation scores and the seconds of training. The test split is never looked at.
+of `tricks.py`, which tfner does not have. Each recipe runs in a process of its own. `runs.jsonl` gets the epochs with their
+validation scores and the seconds of training; `--table` prints it. The test split is never looked at.
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ from typing import Any
 import tricks
 
 HERE = Path(__file__).parent
+FORMER = {"batch_size": 32, "learning_rate": 5e-5, "head_learning_rate": 1e-3, "precision": "float32"}
+"""The defaults of tfner when the recipes were planned, which hold where a recipe gives no other value."""
 PLAN, RUNS = HERE / "plan.jsonl", HERE / "runs.jsonl"
 
 
@@ -37,6 +39,8 @@ def run(recipe: dict[str, Any], assets: Path) -> dict[str, Any]:
     from tfner.training.run import TrainingRun
 
     settings = {"encoder": "models/minilm-l6-h384-uncased", "corpus": "data/conll2003", **recipe["settings"]}
+    if settings["encoder"] != "demo":
+        settings = {**FORMER, **settings}
     for name in ("encoder", "corpus"):
         if (assets / settings[name]).exists():
             settings[name] = str(assets / settings[name])
@@ -55,13 +59,19 @@ def run(recipe: dict[str, Any], assets: Path) -> dict[str, Any]:
 
 
 def table(results: list[dict[str, Any]]) -> Iterator[str]:
-    """Best validation F1 and that of each epoch."""
-    yield "| recipe | best | after each epoch | commit |"
-    yield "|---|---|---|---|"
-    for result in results:
-        epochs = " ".join(f"{row['f1']:.4f}" for row in result.get("epochs", ()))
-        best = f"{result['best']:.4f}" if result["best"] else f"failed with status {result['failed']}"
-        yield f"| {result['name']} | {best} | {epochs} | {result['commit']} |"
+    """The results with one encoder and corpus as Markdown, ordered by variant and number of epochs."""
+    yield "| variant | epochs | batch | rate | new layers | precision | besides | validation F1 | after the epochs before |"
+    yield "|---|---|---|---|---|---|---|---|---|"
+    results = [{**result, "settings": {**FORMER, **result["settings"]}} for result in results]
+    for result in sorted(results, key=lambda r: (r["settings"]["variant"], str(r["settings"]["epochs"]), -r["best"])):
+        settings = result["settings"]
+        besides = {n: v for n, v in settings.items() if n not in FORMER and n not in ("variant", "epochs", "encoder", "corpus")}
+        besides |= result.get("tricks", {})
+        rates = (f"{settings[name]:.1e}".replace(".0e-0", "e-") for name in ("learning_rate", "head_learning_rate"))
+        cells = [f"`{settings['variant']}`", settings["epochs"], settings["batch_size"], *rates, settings["precision"]]
+        cells += [", ".join(f"{name.replace('_', ' ')} {value}" for name, value in besides.items())]
+        cells += [f"{result['best']:.4f}", " ".join(f"{row['f1']:.4f}" for row in result["epochs"][:-1])]
+        yield "| " + " | ".join(map(str, cells)) + " |"
 
 
 def main() -> None:
@@ -70,7 +80,7 @@ def main() -> None:
     parser.add_argument("--table", action="store_true", help="print the results as Markdown, without training")
     arguments = parser.parse_args()
     if arguments.table:
-        print("\n".join(table(read(RUNS))))
+        print("\n".join(table([r for r in read(RUNS) if r["best"] and r["settings"].get("encoder") != "demo"])))
         return
     if arguments.one:
         print(json.dumps(run(json.loads(arguments.one), Path(os.environ["TFNER_TEST_ASSETS"]))))

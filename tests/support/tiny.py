@@ -100,7 +100,7 @@ def exported_model(folder: Path, kind: str = "bert", name: str = "finetune", see
     from tfner.training.report import COLUMNS
 
     source = str(model_folder(folder / f"{kind}-encoder", kind, seed))
-    config = make_config(variant=name, encoder=source, learning_rate=1e-3, output=str(folder / name))
+    config = make_config(variant=name, encoder=source, learning_rate=1e-3, head_learning_rate=1e-3, output=str(folder / name))
     labels = LabelSet.from_types(CONLL_TYPES)
     state = folder / name / "training" / "1"
     state.mkdir(parents=True)
@@ -138,7 +138,9 @@ def trained_folder(folder: Path, kind: str, variant: str, **settings) -> Path:
     if kind in LIKE_ROBERTA:
         config = json.loads((encoder / "config.json").read_text("utf-8"))
         (encoder / "config.json").write_text(json.dumps({**config, "model_type": kind}), "utf-8")
-    config = make_config("standard", variant=variant, encoder=str(encoder), learning_rate=1e-3, dropout=0.3, **settings)
+    config = make_config(
+        "standard", variant=variant, encoder=str(encoder), learning_rate=1e-3, head_learning_rate=1e-3, dropout=0.3, **settings
+    )
     model = build_model(variant, str(encoder), len(LABELS), config)
     scatter(model, 11)
     state = folder / "model" / "training" / "1"

@@ -96,9 +96,9 @@ def test_what_does_not_change_the_result_may_differ(config, tmp_path):
 
 
 def test_auto_continues_with_what_was_chosen_for_it(config):
-    chosen = replace(config, learning_rate=1.25e-4, precision="bfloat16")
+    chosen = replace(config, learning_rate=1.25e-4, head_learning_rate=7e-3, precision="bfloat16")
     state = interrupt(chosen)
-    auto = replace(config, learning_rate="auto", precision="auto", checkpoint_minutes=1.0)
+    auto = replace(config, learning_rate="auto", head_learning_rate="auto", precision="auto", checkpoint_minutes=1.0)
     assert check_resume(auto) == 1
     assert as_before(auto, state) == replace(chosen, checkpoint_minutes=1.0)
     assert as_before(replace(auto, precision="float32"), state).precision == "float32"

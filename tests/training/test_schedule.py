@@ -10,7 +10,7 @@ from tfner.training.schedule import (
     FixedSchedule,
     best_epoch,
     cooldown_epochs,
-    default_rate,
+    default_rates,
 )
 
 STEPS = 10
@@ -116,5 +116,9 @@ def test_the_share_of_a_step_before_the_cooldown_is_what_it_was():
     assert [schedule.share(step) for step in range(3 * STEPS)] == before
 
 
-def test_the_default_rate_falls_with_the_width_of_the_encoder():
-    assert default_rate(1024) < default_rate(768) < default_rate(384)
+@pytest.mark.parametrize(
+    ("width", "rate", "new_rate"),
+    [(768, 5e-5, 5e-3), (384, 2e-4, 1e-2), (1024, 2.8125e-5, 3.75e-3), (128, 1.8e-3, 1e-2), (16, 2e-3, 1e-2)],
+)
+def test_the_default_rates_fall_with_the_width_of_the_encoder(width, rate, new_rate):
+    assert default_rates(width) == pytest.approx((rate, new_rate))

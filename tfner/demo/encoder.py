@@ -151,12 +151,12 @@ def _word_vectors(sentences: Sequence[Sequence[int]], number: int, size: int) ->
         number: the number of pieces.
         size: the number of units of a vector.
     """
-    counts = np.zeros((number, len(NEIGHBOURS), number))
+    beside = [np.zeros((number, number)) for _ in NEIGHBOURS]
     for sentence in map(np.asarray, sentences):
-        for i, distance in enumerate(NEIGHBOURS):
+        for distance, table in zip(NEIGHBOURS, beside, strict=True):
             start, end = max(0, -distance), len(sentence) - max(0, distance)
-            np.add.at(counts, (sentence[start:end], i, sentence[start + distance : end + distance]), 1)
-    counts = counts.reshape(number, -1)
+            np.add.at(table, (sentence[start:end], sentence[start + distance : end + distance]), 1)
+    counts = np.hstack(beside)
     neighbours = counts.sum(0) ** NEIGHBOUR_SMOOTHING
     expected = counts.sum(1, keepdims=True) * neighbours / neighbours.sum()
     information = np.log(np.divide(counts, expected, out=np.ones_like(counts), where=counts > expected))
@@ -164,7 +164,8 @@ def _word_vectors(sentences: Sequence[Sequence[int]], number: int, size: int) ->
     vectors = vectors[:, : -size - 1 : -1] * np.maximum(values[: -size - 1 : -1], 0) ** 0.25
     vectors *= np.where(vectors.sum(0) < 0, -1, 1)  # otherwise the signs depend on the library
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return np.divide(vectors, lengths, out=np.zeros_like(vectors), where=lengths > 1e-6).astype(np.float32)
+    units: np.ndarray = np.divide(vectors, lengths, out=np.zeros_like(vectors), where=lengths > 1e-6)
+    return units.astype(np.float32)
 
 
 def _initial_weights(words: np.ndarray) -> dict[str, np.ndarray]:

@@ -28,9 +28,9 @@ def make_optimizer(model: keras.Model, settings: Config) -> tuple[Any, float]:
 
     Args:
         model: the model, created in the scope of the strategy that is entered now.
-        settings: `learning_rate` as a number, `head_learning_rate`, `weight_decay`, `clip_norm` and `precision` are used.
+        settings: `learning_rate` and `head_learning_rate`, both numbers, `weight_decay`, `clip_norm` and `precision` are used.
     """
-    rate, new_rate = float(settings.learning_rate), settings.head_learning_rate
+    rate, new_rate = float(settings.learning_rate), float(settings.head_learning_rate)
     peak = rate or new_rate
     model.get_layer(ENCODER).trainable = rate > 0
     optimizer: Any = AdamW(

@@ -147,7 +147,7 @@ def one_class_warning(label: str) -> str:
     return (
         f"WARNING: every validation word is predicted as {label!r}: the model has learned only one label. Likely causes: a "
         "learning rate too high for a pretrained encoder (try --learning-rate 2e-5) or no warmup (--warmup 0.1); new layers "
-        "that learn too slowly (--head-learning-rate 3e-3) or have dead units (--head-activation gelu, wider --head-units); "
+        "that learn too slowly (--head-learning-rate 5e-3) or have dead units (--head-activation gelu, wider --head-units); "
         "too few steps (--epochs, --batch-size). Accuracy can still be high, because most words are outside entities: "
         "compare F1."
     )

@@ -34,7 +34,7 @@ from tfner.training.devices import choose_precision, find_devices
 from tfner.training.optimizers import make_optimizer
 from tfner.training.report import EpochReport, progress_bar, summary_lines
 from tfner.training.request import MAY_DIFFER, as_before
-from tfner.training.schedule import AdaptiveSchedule, FixedSchedule, Schedule, best_epoch, default_rate
+from tfner.training.schedule import AdaptiveSchedule, FixedSchedule, Schedule, best_epoch, default_rates
 from tfner.training.signals import StopSignals
 from tfner.training.state import TrainedModel, begin_state, load_state, save_weights
 from tfner.training.step import StepResult, train_step
@@ -320,9 +320,13 @@ class TrainingRun:
 
 def resolved(config: Config, width: int) -> Config:
     """The settings with numbers in place of `auto`, for an encoder with this hidden size."""
-    rate = default_rate(width) if config.learning_rate == AUTO else config.learning_rate
-    precision = choose_precision(width) if config.precision == AUTO else config.precision
-    return replace(config, learning_rate=rate, precision=precision)
+    rate, new_rate = default_rates(width)
+    return replace(
+        config,
+        learning_rate=rate if config.learning_rate == AUTO else config.learning_rate,
+        head_learning_rate=new_rate if config.head_learning_rate == AUTO else config.head_learning_rate,
+        precision=choose_precision(width) if config.precision == AUTO else config.precision,
+    )
 
 
 def _checksum(rows: EncodedRows, corpus: Corpus) -> str:

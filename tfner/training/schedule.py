@@ -17,17 +17,18 @@ AUTO_MOST_EPOCHS = 60
 """The cooldown begins after this epoch at the latest."""
 
 
-HIGHEST_RATE = 2e-3
-"""The highest learning rate that follows from an encoder's width."""
+HIGHEST_RATE, HIGHEST_NEW_RATE = 2e-3, 1e-2
+"""The highest learning rates of an encoder and of new layers that follow from the encoder's width."""
 
 
-def default_rate(width: int) -> float:
-    """The peak learning rate for an encoder whose hidden states have this width.
+def default_rates(width: int) -> tuple[float, float]:
+    """The peak learning rates of an encoder whose hidden states have this width, and of new layers on it.
 
-    It is the usual 5e-5 at a width of 768 (Devlin et al. 2019) and falls with the square of the width. At 384 (MiniLM) this was
-    measured (`benchmarks/sweep`); at other widths it is a conjecture.
+    The first is the usual 5e-5 at a width of 768 (Devlin et al. 2019) and falls with the square of the width. The second falls
+    with the width above 384, because the logits change by a step in proportion to both (Yang et al., arXiv:2203.03466). At 384
+    (MiniLM) both were measured (`benchmarks/sweep`); elsewhere they are a conjecture.
     """
-    return min(HIGHEST_RATE, 5e-5 * (768 / width) ** 2)
+    return min(HIGHEST_RATE, 5e-5 * (768 / width) ** 2), min(HIGHEST_NEW_RATE, HIGHEST_NEW_RATE * 384 / width)
 
 
 class Schedule(Protocol):
