@@ -65,7 +65,7 @@ def table(results: list[dict[str, Any]]) -> Iterator[str]:
     results = [{**result, "settings": {**FORMER, **result["settings"]}} for result in results]
     for result in sorted(results, key=lambda r: (r["settings"]["variant"], str(r["settings"]["epochs"]), -r["best"])):
         settings = result["settings"]
-        besides = {n: v for n, v in settings.items() if n not in FORMER and n not in ("variant", "epochs", "encoder", "corpus")}
+        besides = {n: v for n, v in settings.items() if n not in FORMER and n not in ("variant", "epochs")}
         besides |= result.get("tricks", {})
         rates = (f"{settings[name]:.1e}".replace(".0e-0", "e-") for name in ("learning_rate", "head_learning_rate"))
         cells = [f"`{settings['variant']}`", settings["epochs"], settings["batch_size"], *rates, settings["precision"]]
