@@ -71,6 +71,11 @@ def assert_equals_both_references(gold, predicted, labels):
     for kind, ours in scores.per_type.items():
         assert (ours.number, ours.predicted, ours.correct) == (number[kind], found[kind], correct[kind]), kind
     assert (scores.overall.number, scores.overall.correct) == (number.total(), correct.total())
+    for ours in (*scores.per_type.values(), scores.overall, scores.strict):  # seqeval's shares, and our counts
+        counted = Score.from_counts(ours.number, ours.predicted, ours.correct)
+        assert (ours.precision, ours.recall, ours.f1) == pytest.approx(
+            (counted.precision, counted.recall, counted.f1), abs=1e-12
+        )
     lenient = lenient_report(gold, predicted, output_dict=True, zero_division=0)
     strict = strict_report(gold, predicted, output_dict=True, zero_division=0, scheme=IOB2)
     pairs = [(scores.per_type[kind], lenient[kind]) for kind in lenient if " avg" not in kind]

@@ -1,7 +1,8 @@
 """Scores of predicted tags: entity precision, recall and F1, accuracy, a confusion matrix, an interval, as data and as text.
 
 Takes gold and predicted tags, one sequence for each sentence, and returns `Scores`. Sentences are scored separately, so no
-entity spans two of them. Word pieces, models and plots are left to other modules.
+entity spans two of them. Precision, recall, F1 and accuracy of entities are seqeval's; our own spans count entities for the
+bootstrap. Word pieces, models and plots are left to other modules.
 """
 
 from __future__ import annotations
@@ -60,8 +61,9 @@ class Scores:
     """The scores of a split.
 
     Attributes:
-        overall, per_type: count entities as conlleval does, or words for plain labels.
-        strict: counts only entities that start with `B-`, as in seqeval's strict IOB2 mode; equals `overall` for plain labels.
+        overall, per_type: count entities as conlleval and seqeval's default mode do, or words for plain labels.
+        strict: counts only entities that start with `B-`: seqeval's `mode="strict", scheme=IOB2`; equals `overall` for plain
+            labels.
         accuracy: the share of words with the correct tag.
         words, sentences: their numbers.
         confusion: int64, shape (labels, labels), numbers of words; gold tags in rows, predicted tags in columns, both in the
@@ -130,28 +132,28 @@ def score(
         ValueError: if the numbers of sentences or of words differ.
         UserError: for a tag of an unknown scheme.
     """
+    from seqeval.metrics import accuracy_score  # imports scikit-learn, which takes a second
+
     check_aligned(gold, predicted)
     names = _with_unknown(labels, gold, predicted)
     confusion = _confusion(gold, predicted, names)
-    words, right = int(confusion.sum()), int(np.trace(confusion))
+    words = int(confusion.sum())
     if labels.plain:
         rows, columns, diagonal = confusion.sum(axis=1), confusion.sum(axis=0), confusion.diagonal()
         per_type = {name: Score.from_counts(*counts) for name, *counts in zip(names, rows, columns, diagonal, strict=True)}
-        overall = strict = Score.from_counts(words, words, right)
+        overall = strict = Score.from_counts(words, words, np.trace(confusion))
         counts = [
             (len(g), len(p), sum(a == b for a, b in zip(g, p, strict=True))) for g, p in zip(gold, predicted, strict=True)
         ]
     else:
         by_type, counts = _entity_counts(gold, predicted)
-        types = dict.fromkeys(split_tag(name)[1] for name in names)
-        per_type = {name: Score.from_counts(*(c[name] for c in by_type)) for name in types if name}
-        overall = Score.from_counts(*(c.total() for c in by_type))
-        strict = Score.from_counts(*(c.total() for c in _entity_counts(gold, predicted, strict=True)[0]))
+        types = [name for name in dict.fromkeys(split_tag(name)[1] for name in names) if name]
+        per_type, overall, strict = _seqeval_scores(gold, predicted, types, by_type)
     return Scores(
         overall=overall,
         strict=strict,
         per_type=per_type,
-        accuracy=right / words if words else 0.0,
+        accuracy=float(accuracy_score(list(map(list, gold)), list(map(list, predicted)))) if words else 0.0,
         words=words,
         sentences=len(gold),
         confusion=confusion,
@@ -265,6 +267,34 @@ def _confusion(gold: Sequence[Tags], predicted: Sequence[Tags], names: tuple[str
     rows = np.array([ids[tag] for tags in gold for tag in tags], np.int64)
     columns = np.array([ids[tag] for tags in predicted for tag in tags], np.int64)
     return np.bincount(rows * len(names) + columns, minlength=len(names) ** 2).reshape(len(names), len(names))
+
+
+def _seqeval_scores(
+    gold: Sequence[Tags], predicted: Sequence[Tags], types: Sequence[str], by_type: Sequence[Counter[str]]
+) -> tuple[dict[str, Score], Score, Score]:
+    """The scores of each type, of all types, and strictly of all types, as seqeval computes them."""
+    from seqeval.metrics import sequence_labeling, v1
+    from seqeval.scheme import IOB2
+
+    empty = Score(0.0, 0.0, 0.0, 0, 0, 0)
+    per_type = dict.fromkeys(types, empty)
+    if not any(counter.total() for counter in by_type):  # seqeval fails without entities
+        return per_type, empty, empty
+    sides = [list(tags) for tags in gold], [list(tags) for tags in predicted]
+    options: dict[str, Any] = {"zero_division": 0, "warn_for": ()}
+    each = sequence_labeling.precision_recall_fscore_support(*sides, average=None, **options)
+    for name, *found in zip(sorted(name for name in types if any(c[name] for c in by_type[:2])), *each, strict=True):
+        per_type[name] = _score(found, [counter[name] for counter in by_type])
+    overall = sequence_labeling.precision_recall_fscore_support(*sides, average="micro", **options)
+    strict = v1.precision_recall_fscore_support(*sides, average="micro", scheme=IOB2, **options)
+    strict_counts = _entity_counts(gold, predicted, strict=True)[0]
+    return per_type, _score(overall, [c.total() for c in by_type]), _score(strict, [c.total() for c in strict_counts])
+
+
+def _score(found: Sequence[Any], counts: Sequence[int]) -> Score:
+    """A score of seqeval's precision, recall and F1, and of our own three counts."""
+    precision, recall, f1 = map(float, found[:3])
+    return Score(precision, recall, f1, *counts)
 
 
 def _entity_counts(
