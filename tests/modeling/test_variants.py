@@ -16,7 +16,7 @@ from tfner.config import VARIANTS, Config
 from tfner.errors import UserError
 from tfner.modeling.layers import Dropout, gelu
 from tfner.modeling.pretrained import load_encoder_config, load_tokenizer, piece_limit
-from tfner.modeling.variants import BUILDERS, ENCODER, build_model, new_variables, parameter_counts
+from tfner.modeling.variants import BUILDERS, ENCODER, build_model, classifier_note, new_variables, parameter_counts
 
 LABELS = 9
 LENGTHS = [7, 12, 3]
@@ -291,6 +291,59 @@ def test_weights_in_an_h5_file_are_loaded(encoder_folder, built, tmp_path):
     inputs, model = inputs_for(encoder_folder("bert")), build_model("finetune", str(tmp_path), LABELS, Config())
     model.get_layer("classifier").set_weights(built("bert", "finetune").get_layer("classifier").get_weights())
     np.testing.assert_allclose(model(inputs).numpy(), built("bert", "finetune")(inputs).numpy(), atol=1e-6)
+
+
+# An encoder with a classification layer of its own
+
+
+NAMES = ["O", "B-PER", "I-PER"]
+
+
+@pytest.fixture(scope="module", params=["bert", "distilbert", "roberta"])
+def classified(request, tmp_path_factory):
+    """The folder of a tiny model for token classification, and the model."""
+    from transformers import AutoConfig, TFAutoModelForTokenClassification
+
+    folder = tiny.model_folder(tmp_path_factory.mktemp(request.param), request.param)
+    config = AutoConfig.from_pretrained(folder, id2label=dict(enumerate(NAMES)), label2id={n: i for i, n in enumerate(NAMES)})
+    model = TFAutoModelForTokenClassification.from_config(config)
+    model(model.dummy_inputs)
+    tiny.scatter(model, 3)
+    model.save_pretrained(folder, safe_serialization=True)
+    return folder, model
+
+
+def test_finetune_goes_on_with_a_classification_layer_for_the_same_labels_in_any_order(classified):
+    folder, theirs = classified
+    inputs = inputs_for(folder)
+    expected = theirs(inputs).logits.numpy()
+    model = build_model("finetune", str(folder), 3, Config(), names=NAMES)
+    np.testing.assert_allclose(model(inputs).numpy(), expected, atol=1e-5)
+    other = build_model("finetune", str(folder), 3, Config(), names=NAMES[::-1])
+    np.testing.assert_allclose(other(inputs).numpy(), expected[..., ::-1], atol=1e-5)
+    assert "trained further" in str(classifier_note("finetune", str(folder), NAMES[::-1]))
+
+
+@pytest.mark.parametrize("names", [["O", "B-ORG", "I-ORG"], ["O", "B-PER"], [*NAMES, "B-ORG", "I-ORG"]])
+def test_with_other_labels_the_classification_layer_is_new(classified, names):
+    folder, _ = classified
+    model = build_model("finetune", str(folder), len(names), Config(seed=4), names=names)
+    kernel, bias = model.get_layer("classifier").get_weights()
+    assert kernel.shape == (model.get_layer("classifier").input_shape[-1], len(names)) and not bias.any()
+    assert 0.01 < kernel.std() < 0.03 and np.abs(kernel).max() <= 0.05  # TruncatedNormal with 0.02
+    note = str(classifier_note("finetune", str(folder), names))
+    assert "left out" in note and note.endswith(": O, B-PER, I-PER")
+
+
+def test_the_other_variants_leave_a_classification_layer_out(classified):
+    folder, _ = classified
+    model = build_model("head", str(folder), 3, Config(variant="head"), names=NAMES)
+    assert model.get_layer("classifier").input_shape[-1] == Config.head_units[-1]
+    assert "head has layers of its own" in str(classifier_note("head", str(folder), NAMES))
+
+
+def test_an_encoder_without_a_classification_layer_has_no_note(encoder_folder):
+    assert classifier_note("finetune", str(encoder_folder("bert")), NAMES) is None
 
 
 # Precision

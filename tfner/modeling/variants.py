@@ -8,16 +8,16 @@ They take `input_ids` and `attention_mask`, int32, shape (batch, length), and re
 # tests/modeling/test_variants.py compares the variants with transformers' own models.
 # - Keras: `Layer._name`, set to name the encoder after its construction.
 # - transformers, models: `base_model_prefix` names the attribute that holds the main layer; its `pooler` can be removed (MPNet
-#   calls it in any case, so it is replaced by the identity there).
-# - transformers, loading: `output_loading_info=True` returns `missing_keys` and `mismatched_keys`; `TF_MODEL_MAPPING` lists
-#   the architectures that TensorFlow can run.
-# - transformers, configs: `num_hidden_layers`, `is_encoder_decoder`, `model_type`.
+#   calls it in any case, so it is replaced by the identity there). A model for token classification has a `classifier`.
+# - transformers, loading: `output_loading_info=True` returns `missing_keys` and `mismatched_keys`;
+#   `TF_MODEL_FOR_TOKEN_CLASSIFICATION_MAPPING` lists the architectures.
+# - transformers, configs: `num_hidden_layers`, `is_encoder_decoder`, `model_type`, `architectures`, `id2label`, `num_labels`.
 
 from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -32,13 +32,18 @@ ENCODER = "encoder"
 """The name of the layer that holds the encoder. All other layers of a model are new, without pretrained weights."""
 
 
-def _finetune(hidden: tf.Tensor, labels: int, settings: Config) -> tf.Tensor:
-    """Dropout and one dense layer, as in transformers' `TFAutoModelForTokenClassification`."""
+def _finetune(hidden: tf.Tensor, labels: int, settings: Config, loaded: Any) -> tf.Tensor:
+    """Dropout, and the classification layer of transformers' `TFAutoModelForTokenClassification`, which was loaded."""
+    return loaded.classifier(Dropout(settings.dropout, name="dropout")(hidden))
+
+
+def _replace(hidden: tf.Tensor, labels: int, settings: Config, loaded: Any) -> tf.Tensor:
+    """Dropout and one dense layer."""
     hidden = Dropout(settings.dropout, name="dropout")(hidden)
     return keras.layers.Dense(labels, kernel_initializer=_initializer(settings), name="classifier")(hidden)
 
 
-def _head(hidden: tf.Tensor, labels: int, settings: Config) -> tf.Tensor:
+def _head(hidden: tf.Tensor, labels: int, settings: Config, loaded: Any) -> tf.Tensor:
     """Dropout and an MLP: a dense layer with activation for each of `head_units`, then a linear one for the labels."""
     hidden = Dropout(settings.dropout, name="dropout")(hidden)
     for i, units in enumerate(settings.head_units):
@@ -48,21 +53,23 @@ def _head(hidden: tf.Tensor, labels: int, settings: Config) -> tf.Tensor:
     return keras.layers.Dense(labels, kernel_initializer=initializer, name="classifier")(hidden)
 
 
-BUILDERS: dict[str, Callable[[tf.Tensor, int, Config], tf.Tensor]] = {
+BUILDERS: dict[str, Callable[[tf.Tensor, int, Config, Any], tf.Tensor]] = {
     "finetune": _finetune,
     "head": _head,
-    "replace": _finetune,
+    "replace": _replace,
 }
 """The layers that each variant puts on the last hidden states of the encoder; the keys are those of `config.VARIANTS`.
 
-`replace` is `finetune` on an encoder without its last transformer layer. The study describes it as BERT whose last layer is
-replaced by a classification layer. Its last layer may mean the last transformer layer, or whatever comes last in a model
+`replace` has one dense layer on an encoder without its last transformer layer. The study describes it as BERT whose last layer
+is replaced by a classification layer. Its last layer may mean the last transformer layer, or whatever comes last in a model
 object (a pooler or a pretraining head). The second reading makes it the same as `finetune`, so tfner follows the first: n - 1
 of n transformer layers remain, with their pretrained weights, and the classification layer takes their output.
 """
 
 
-def build_model(variant: str, source: str, labels: int, settings: Config, weights: bool = True) -> keras.Model:
+def build_model(
+    variant: str, source: str, labels: int, settings: Config, weights: bool = True, names: Sequence[str] = ()
+) -> keras.Model:
     """Builds a variant.
 
     Args:
@@ -71,6 +78,8 @@ def build_model(variant: str, source: str, labels: int, settings: Config, weight
         labels: the number of labels.
         settings: `dropout`, `head_units`, `head_activation`, `precision` and `seed` are used.
         weights: False leaves the weights of the encoder random, for a model whose weights are loaded afterwards.
+        names: the labels. If an encoder comes with a classification layer for the same ones, in any order, `finetune` keeps its
+            weights.
 
     Raises:
         UserError: for an unknown variant, an encoder that transformers cannot run on TensorFlow or that has too few layers, and
@@ -80,6 +89,8 @@ def build_model(variant: str, source: str, labels: int, settings: Config, weight
         raise UserError(f"{setting('variant', variant)}: expected one of {', '.join(VARIANTS)}")
     config = copy.deepcopy(load_encoder_config(source))
     _refuse_unsupported(config, source)
+    order = _classifier_order(config, names)
+    config.num_labels = labels
     if variant == "replace":
         if config.num_hidden_layers < 2:
             raise UserError(
@@ -91,15 +102,31 @@ def build_model(variant: str, source: str, labels: int, settings: Config, weight
     policy = keras.mixed_precision.global_policy()
     keras.mixed_precision.set_global_policy(PRECISIONS[settings.precision])
     try:
-        encoder = _load_encoder(config, source, weights)
+        loaded = _load(config, source, weights, classified=variant == "finetune")
+        encoder = _main_layer(loaded, config, source)
+        if variant == "finetune":
+            _prepare_classifier(loaded.classifier, config.hidden_size, settings, order)
         ids = keras.Input((None,), dtype=tf.int32, name="input_ids")
         mask = keras.Input((None,), dtype=tf.int32, name="attention_mask")
         hidden = encoder(input_ids=ids, attention_mask=mask)[0]
-        logits = BUILDERS[variant](hidden, labels, settings)
+        logits = BUILDERS[variant](hidden, labels, settings, loaded)
         logits = keras.layers.Activation("linear", dtype=tf.float32, name="logits")(logits)
         return keras.Model({"input_ids": ids, "attention_mask": mask}, logits, name=variant)
     finally:
         keras.mixed_precision.set_global_policy(policy)
+
+
+def classifier_note(variant: str, source: str, names: Sequence[str]) -> str | None:
+    """What becomes of the classification layer that an encoder comes with, as a line for the terminal; None without one."""
+    own = _own_labels(load_encoder_config(source))
+    if own is None:
+        return None
+    if variant != "finetune":
+        return f"the encoder's own classification layer is left out: {variant} has layers of its own"
+    if sorted(own) == sorted(names):
+        return "the encoder's own classification layer, which has the labels of the corpus, is trained further"
+    shown = ", ".join(own[:8]) + (", ..." if len(own) > 8 else "")
+    return f"the encoder's own classification layer is left out, because its labels differ from the corpus's: {shown}"
 
 
 def logits_function(model: keras.Model) -> tf.types.experimental.PolymorphicFunction:
@@ -142,30 +169,57 @@ def _initializer(settings: Config) -> Any:
 
 
 def _refuse_unsupported(config: Any, source: str) -> None:
-    from transformers import TF_MODEL_MAPPING
+    from transformers import TF_MODEL_FOR_TOKEN_CLASSIFICATION_MAPPING
 
     if config.is_encoder_decoder:
         raise UserError(
             f"expected an encoder such as BERT, found {config.model_type}, which is an encoder-decoder: choose an encoder",
             source,
         )
-    if type(config) not in TF_MODEL_MAPPING:
+    if type(config) not in TF_MODEL_FOR_TOKEN_CLASSIFICATION_MAPPING:
         raise UserError(
-            f"expected an architecture that transformers can run on TensorFlow, found {config.model_type!r}: choose an encoder "
-            "such as BERT, DistilBERT, RoBERTa or ELECTRA",
+            "expected an architecture with which transformers can classify tokens on TensorFlow, found "
+            f"{config.model_type!r}: choose an encoder such as BERT, DistilBERT, RoBERTa or ELECTRA",
             source,
         )
 
 
-def _load_encoder(config: Any, source: str, weights: bool) -> Any:
-    """The main layer of an encoder, named `ENCODER`. It has no pooler, because token classification does not use one."""
-    from safetensors import SafetensorError
-    from transformers import TFAutoModel
+def _own_labels(config: Any) -> list[str] | None:
+    """The labels of the classification layer that an encoder comes with, or None if it has none."""
+    if not any("ForTokenClassification" in name for name in config.architectures or ()):
+        return None
+    return [name for _, name in sorted(config.id2label.items())]
 
+
+def _classifier_order(config: Any, names: Sequence[str]) -> list[int] | None:
+    """For each label its place in the encoder's own classification layer, or None if that has other labels."""
+    own = _own_labels(config)
+    return [own.index(name) for name in names] if own and sorted(own) == sorted(names) else None
+
+
+def _prepare_classifier(layer: Any, width: int, settings: Config, order: list[int] | None) -> None:
+    """Gives a classification layer new weights, or puts its own into the order of the labels."""
+    if not layer.built:
+        layer.build((None, None, width))
+    if order is None:
+        layer.kernel.assign(_initializer(settings)(layer.kernel.shape))
+        layer.bias.assign(tf.zeros_like(layer.bias))
+    else:
+        layer.kernel.assign(tf.gather(layer.kernel, order, axis=1))
+        layer.bias.assign(tf.gather(layer.bias, order))
+
+
+def _load(config: Any, source: str, weights: bool, classified: bool) -> Any:
+    """A model of transformers, with a classification layer for tokens or without."""
+    from safetensors import SafetensorError
+    from transformers import TFAutoModel, TFAutoModelForTokenClassification
+
+    kind = TFAutoModelForTokenClassification if classified else TFAutoModel
     if weights:
 
         def load(name: str, **options: Any) -> Any:
-            return TFAutoModel.from_pretrained(name, config=config, output_loading_info=True, **options)
+            options |= {"output_loading_info": True, "ignore_mismatched_sizes": True}
+            return kind.from_pretrained(name, config=config, **options)
 
         try:
             model, info = from_hub_or_folder(source, "weights", load)
@@ -174,16 +228,23 @@ def _load_encoder(config: Any, source: str, weights: bool) -> Any:
                 f"the weights cannot be read ({one_line(error)}): download or save them again, as safetensors or tf_model.h5",
                 source,
             ) from error
-        missing = sorted(name for name in info["missing_keys"] if "pooler" not in name)  # their order differs between runs
-        if missing or info["mismatched_keys"]:
+        new = ("pooler", "classifier")
+        missing = sorted(name for name in info["missing_keys"] if not any(part in name for part in new))
+        mismatched = sorted(str(key) for key in info["mismatched_keys"] if "classifier" not in str(key))
+        if missing or mismatched:
             raise UserError(
                 f"expected the weights of a {config.model_type} encoder as in config.json, found that {len(missing)} variables "
-                f"are missing and {len(info['mismatched_keys'])} have another shape, such as "
-                f"{(missing or info['mismatched_keys'])[0]}: use weights and config.json of the same model",
+                f"are missing and {len(mismatched)} have another shape, such as {(missing or mismatched)[0]}: use weights and "
+                "config.json of the same model",
                 source,
             )
     else:
-        model = TFAutoModel.from_config(config)
+        model = kind.from_config(config)
+    return model
+
+
+def _main_layer(model: Any, config: Any, source: str) -> Any:
+    """The encoder of a model, named `ENCODER`. It has no pooler, because token classification does not use one."""
     main = getattr(model, model.base_model_prefix, None)
     if main is None:
         raise UserError(

@@ -27,7 +27,7 @@ from tfner.folder import CHECKPOINTS, HISTORY, SCORES, TRAINING, claim_state, lo
 from tfner.modeling.batches import Share, pass_seed, plan_training, training_batches
 from tfner.modeling.pretrained import encoder_source, load_encoder_config, load_tokenizer, piece_limit
 from tfner.modeling.rows import EncodedRows, make_row_encoder
-from tfner.modeling.variants import build_model, logits_function, parameter_counts
+from tfner.modeling.variants import build_model, classifier_note, logits_function, parameter_counts
 from tfner.tagging.in_memory import InMemoryTagger
 from tfner.training.checkpoints import Checkpoints, Progress
 from tfner.training.devices import choose_precision, find_devices
@@ -69,9 +69,11 @@ class TrainingRun:
         self.config = config = self._agreed(resolved(config, encoder_config.hidden_size))
         self.row_encoder = make_row_encoder(tokenizer, corpus.labels, config, piece_limit(encoder_config, tokenizer))
         with self.devices.strategy.scope():
-            self.model = build_model(config.variant, source, len(corpus.labels), config)
+            self.model = build_model(config.variant, source, len(corpus.labels), config, names=corpus.labels.names)
         for line in summary_lines(config, corpus, parameter_counts(self.model), self.devices.names):
             self.say(line)
+        if note := classifier_note(config.variant, source, corpus.labels.names):
+            self.say(note)
         self.rows = self._encode()
         self.batch_rows = max(1, round(config.batch_size * len(self.rows.rows) / len(corpus.splits["train"])))
         """Rows per step: fewer than `batch_size` with document context, where a row holds several sentences."""
