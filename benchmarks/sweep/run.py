@@ -59,11 +59,11 @@ def run(recipe: dict[str, Any], assets: Path) -> dict[str, Any]:
 
 
 def table(results: list[dict[str, Any]]) -> Iterator[str]:
-    """The results with one encoder and corpus as Markdown, ordered by variant and number of epochs."""
+    """The results with MiniLM as Markdown, ordered by variant and number of epochs."""
     yield "| variant | epochs | batch | rate | new layers | precision | besides | validation F1 | after the epochs before |"
     yield "|---|---|---|---|---|---|---|---|---|"
-    results = [{**result, "settings": {**FORMER, **result["settings"]}} for result in results]
-    for result in sorted(results, key=lambda r: (r["settings"]["variant"], str(r["settings"]["epochs"]), -r["best"])):
+    results = [{**r, "settings": {**FORMER, **r["settings"]}} for r in results if r["best"] and "demo" not in r["name"]]
+    for result in sorted(results, key=lambda r: (r["settings"]["variant"], f"{r['settings']['epochs']:>4}", -r["best"])):
         settings = result["settings"]
         besides = {n: v for n, v in settings.items() if n not in FORMER and n not in ("variant", "epochs")}
         besides |= result.get("tricks", {})
@@ -80,7 +80,7 @@ def main() -> None:
     parser.add_argument("--table", action="store_true", help="print the results as Markdown, without training")
     arguments = parser.parse_args()
     if arguments.table:
-        print("\n".join(table([r for r in read(RUNS) if r["best"] and r["settings"].get("encoder") != "demo"])))
+        print("\n".join(table(read(RUNS))))
         return
     if arguments.one:
         print(json.dumps(run(json.loads(arguments.one), Path(os.environ["TFNER_TEST_ASSETS"]))))

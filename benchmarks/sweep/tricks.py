@@ -55,9 +55,9 @@ def prepare(layer_decay: float = 1.0, drop: int = 0, reinit: int = 0, freeze: in
         freeze: the embeddings and this many layers less one at the bottom are not trained.
     """
     from tfner.modeling import variants
-    from tfner.training import run
+    from tfner.training import optimizers, run
 
-    load, build, step, optimizer = variants.load_encoder_config, run.build_model, run.train_step, run.AdamW
+    load, build, step, optimizer = variants.load_encoder_config, run.build_model, run.train_step, optimizers.AdamW
     layers = 0
 
     def shorter(source: str) -> Any:
@@ -96,7 +96,7 @@ def prepare(layer_decay: float = 1.0, drop: int = 0, reinit: int = 0, freeze: in
 
     variants.load_encoder_config, run.build_model, run.train_step = shorter, changed, frozen
     if layer_decay != 1:
-        run.AdamW = ByLayer
+        optimizers.AdamW = ByLayer
 
 
 def attach(training: Any, schedule: str = "", cooldown: float = 0.5, average: float = 0.0, **_: Any) -> None:

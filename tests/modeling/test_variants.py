@@ -342,6 +342,15 @@ def test_the_other_variants_leave_a_classification_layer_out(classified):
     assert "head has layers of its own" in str(classifier_note("head", str(folder), NAMES))
 
 
+def test_a_classification_layer_whose_weights_are_missing_is_refused(classified, tmp_path):
+    folder = copied(classified[0], tmp_path)
+    tiny.model_folder(tmp_path / "base", load_encoder_config(str(folder)).model_type)
+    shutil.copy(tmp_path / "base" / "model.safetensors", folder)
+    with pytest.raises(UserError, match=r"variables are missing.*classifier"):
+        build_model("finetune", str(folder), 3, Config(), names=NAMES)
+    build_model("finetune", str(folder), 2, Config(), names=NAMES[:2])  # the layer is new
+
+
 def test_an_encoder_without_a_classification_layer_has_no_note(encoder_folder):
     assert classifier_note("finetune", str(encoder_folder("bert")), NAMES) is None
 

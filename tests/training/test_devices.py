@@ -75,6 +75,18 @@ def long_alone(small, small_encoder, tmp_path_factory):
 
 
 @pytest.mark.slow
+def test_two_processes_learn_what_one_learns_and_the_first_exports_it(small, small_encoder, alone, tmp_path):
+    job = Job(tmp_path / "job", [*flags(small, small_encoder, tmp_path / "m", SETTINGS), "--json"])
+    assert job.statuses() == [0, 0], job.text(0) + job.text(1)
+    assert_same_training(tmp_path / "m", alone)
+    assert "2 processes, 2 replicas, here CPU" in job.text(0) and '"scores": {' in job.text(0)
+    assert job.text(1).splitlines() == [f"waiting for all of 2 processes; this is worker 1 ({job.addresses[1]})"]
+    assert not list((tmp_path / "m" / "training" / "1").glob("checkpoints/*"))
+    tagged = run("tfner.predict", tmp_path / "m", trainings.TEXT)
+    assert tagged.returncode == 0, tagged.stderr
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("more", [{}, {"accumulate_steps": 2}])
 def test_two_processors_learn_what_one_learns(small, small_encoder, alone, tmp_path, more):
     settings = {**SETTINGS, **more, "strategy": "mirrored"}
@@ -85,7 +97,9 @@ def test_two_processors_learn_what_one_learns(small, small_encoder, alone, tmp_p
 
 
 @pytest.mark.slow
-def test_two_processes_that_are_interrupted_and_then_lost_learn_what_one_learns(small, small_encoder, long_alone, tmp_path):
+def test_processes_that_are_interrupted_and_one_that_is_lost_leave_a_training_that_goes_on(
+    small, small_encoder, long_alone, tmp_path
+):
     arguments = flags(small, small_encoder, tmp_path / "m", LONG)
     job = Job(tmp_path / "first", arguments)
     job.wait_for_epoch(2)
@@ -101,14 +115,9 @@ def test_two_processes_that_are_interrupted_and_then_lost_learn_what_one_learns(
     assert f"error: worker 1 ({job.addresses[1]}) has ended or cannot be reached" in job.text(0).splitlines()[-1]
     assert interrupted_states(tmp_path / "m") == [1]
 
-    job = Job(tmp_path / "third", [*arguments, "--resume", "--json"])
+    job = Job(tmp_path / "third", [*arguments, "--resume"])
     assert job.statuses() == [0, 0], job.text(0) + job.text(1)
     assert_same_training(tmp_path / "m", long_alone, weights_within=2e-3)
-    assert "2 processes, 2 replicas, here CPU" in job.text(0) and '"scores": {' in job.text(0)
-    assert job.text(1).splitlines() == [f"waiting for all of 2 processes; this is worker 1 ({job.addresses[1]})"]
-    assert not list((tmp_path / "m" / "training" / "1").glob("checkpoints/*"))
-    tagged = run("tfner.predict", tmp_path / "m", trainings.TEXT)
-    assert tagged.returncode == 0, tagged.stderr
 
 
 @pytest.mark.slow

@@ -134,6 +134,7 @@ def score(
     """
     from seqeval.metrics import accuracy_score  # imports scikit-learn, which takes a second
 
+    gold, predicted = ([list(tags) for tags in side] for side in (gold, predicted))  # as seqeval takes them
     check_aligned(gold, predicted)
     names = _with_unknown(labels, gold, predicted)
     confusion = _confusion(gold, predicted, names)
@@ -153,7 +154,7 @@ def score(
         overall=overall,
         strict=strict,
         per_type=per_type,
-        accuracy=float(accuracy_score(list(map(list, gold)), list(map(list, predicted)))) if words else 0.0,
+        accuracy=float(accuracy_score(gold, predicted)) if words else 0.0,
         words=words,
         sentences=len(gold),
         confusion=confusion,
@@ -276,17 +277,16 @@ def _seqeval_scores(
     from seqeval.metrics import sequence_labeling, v1
     from seqeval.scheme import IOB2
 
-    empty = Score(0.0, 0.0, 0.0, 0, 0, 0)
+    empty = Score.from_counts(0, 0, 0)
     per_type = dict.fromkeys(types, empty)
     if not any(counter.total() for counter in by_type):  # seqeval fails without entities
         return per_type, empty, empty
-    sides = [list(tags) for tags in gold], [list(tags) for tags in predicted]
     options: dict[str, Any] = {"zero_division": 0, "warn_for": ()}
-    each = sequence_labeling.precision_recall_fscore_support(*sides, average=None, **options)
+    each = sequence_labeling.precision_recall_fscore_support(gold, predicted, average=None, **options)
     for name, *found in zip(sorted(name for name in types if any(c[name] for c in by_type[:2])), *each, strict=True):
         per_type[name] = _score(found, [counter[name] for counter in by_type])
-    overall = sequence_labeling.precision_recall_fscore_support(*sides, average="micro", **options)
-    strict = v1.precision_recall_fscore_support(*sides, average="micro", scheme=IOB2, **options)
+    overall = sequence_labeling.precision_recall_fscore_support(gold, predicted, average="micro", **options)
+    strict = v1.precision_recall_fscore_support(gold, predicted, average="micro", scheme=IOB2, **options)
     strict_counts = _entity_counts(gold, predicted, strict=True)[0]
     return per_type, _score(overall, [c.total() for c in by_type]), _score(strict, [c.total() for c in strict_counts])
 

@@ -33,19 +33,17 @@ ENCODER = "encoder"
 
 
 def _finetune(hidden: tf.Tensor, labels: int, settings: Config, loaded: Any) -> tf.Tensor:
-    """Dropout, and the classification layer of transformers' `TFAutoModelForTokenClassification`, which was loaded."""
-    return loaded.classifier(Dropout(settings.dropout, name="dropout")(hidden))
+    """The classification layer of transformers' `TFAutoModelForTokenClassification`, which was loaded."""
+    return loaded.classifier(hidden)
 
 
 def _replace(hidden: tf.Tensor, labels: int, settings: Config, loaded: Any) -> tf.Tensor:
-    """Dropout and one dense layer."""
-    hidden = Dropout(settings.dropout, name="dropout")(hidden)
+    """One dense layer."""
     return keras.layers.Dense(labels, kernel_initializer=_initializer(settings), name="classifier")(hidden)
 
 
 def _head(hidden: tf.Tensor, labels: int, settings: Config, loaded: Any) -> tf.Tensor:
-    """Dropout and an MLP: a dense layer with activation for each of `head_units`, then a linear one for the labels."""
-    hidden = Dropout(settings.dropout, name="dropout")(hidden)
+    """An MLP: a dense layer with activation for each of `head_units`, then a linear one for the labels."""
     for i, units in enumerate(settings.head_units):
         initializer = keras.initializers.HeUniform(seed=settings.seed + i)
         hidden = keras.layers.Dense(units, settings.head_activation, kernel_initializer=initializer, name=f"head_{i}")(hidden)
@@ -58,7 +56,7 @@ BUILDERS: dict[str, Callable[[tf.Tensor, int, Config, Any], tf.Tensor]] = {
     "head": _head,
     "replace": _replace,
 }
-"""The layers that each variant puts on the last hidden states of the encoder; the keys are those of `config.VARIANTS`.
+"""The layers that each variant puts on the last hidden states, after dropout; the keys are those of `config.VARIANTS`.
 
 `replace` has one dense layer on an encoder without its last transformer layer. The study describes it as BERT whose last layer
 is replaced by a classification layer. Its last layer may mean the last transformer layer, or whatever comes last in a model
@@ -102,13 +100,15 @@ def build_model(
     policy = keras.mixed_precision.global_policy()
     keras.mixed_precision.set_global_policy(PRECISIONS[settings.precision])
     try:
-        loaded = _load(config, source, weights, classified=variant == "finetune")
+        new = ("pooler",) if order else ("pooler", "classifier")
+        loaded = _load(config, source, weights, new, classified=variant == "finetune")
         encoder = _main_layer(loaded, config, source)
         if variant == "finetune":
             _prepare_classifier(loaded.classifier, config.hidden_size, settings, order)
         ids = keras.Input((None,), dtype=tf.int32, name="input_ids")
         mask = keras.Input((None,), dtype=tf.int32, name="attention_mask")
         hidden = encoder(input_ids=ids, attention_mask=mask)[0]
+        hidden = Dropout(settings.dropout, name="dropout")(hidden)
         logits = BUILDERS[variant](hidden, labels, settings, loaded)
         logits = keras.layers.Activation("linear", dtype=tf.float32, name="logits")(logits)
         return keras.Model({"input_ids": ids, "attention_mask": mask}, logits, name=variant)
@@ -209,17 +209,17 @@ def _prepare_classifier(layer: Any, width: int, settings: Config, order: list[in
         layer.bias.assign(tf.gather(layer.bias, order))
 
 
-def _load(config: Any, source: str, weights: bool, classified: bool) -> Any:
-    """A model of transformers, with a classification layer for tokens or without."""
+def _load(config: Any, source: str, weights: bool, new: tuple[str, ...], classified: bool) -> Any:
+    """A model of transformers, with a classification layer for tokens or without. Layers in `new` may lack weights."""
     from safetensors import SafetensorError
     from transformers import TFAutoModel, TFAutoModelForTokenClassification
 
-    kind = TFAutoModelForTokenClassification if classified else TFAutoModel
+    architecture = TFAutoModelForTokenClassification if classified else TFAutoModel
     if weights:
 
         def load(name: str, **options: Any) -> Any:
             options |= {"output_loading_info": True, "ignore_mismatched_sizes": True}
-            return kind.from_pretrained(name, config=config, **options)
+            return architecture.from_pretrained(name, config=config, **options)
 
         try:
             model, info = from_hub_or_folder(source, "weights", load)
@@ -228,9 +228,10 @@ def _load(config: Any, source: str, weights: bool, classified: bool) -> Any:
                 f"the weights cannot be read ({one_line(error)}): download or save them again, as safetensors or tf_model.h5",
                 source,
             ) from error
-        new = ("pooler", "classifier")
-        missing = sorted(name for name in info["missing_keys"] if not any(part in name for part in new))
-        mismatched = sorted(str(key) for key in info["mismatched_keys"] if "classifier" not in str(key))
+        missing, mismatched = (  # their order differs between runs
+            sorted(str(key) for key in info[kind] if not any(part in str(key) for part in new))
+            for kind in ("missing_keys", "mismatched_keys")
+        )
         if missing or mismatched:
             raise UserError(
                 f"expected the weights of a {config.model_type} encoder as in config.json, found that {len(missing)} variables "
@@ -239,7 +240,7 @@ def _load(config: Any, source: str, weights: bool, classified: bool) -> Any:
                 source,
             )
     else:
-        model = kind.from_config(config)
+        model = architecture.from_config(config)
     return model
 
 
