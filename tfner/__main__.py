@@ -12,6 +12,7 @@ from tfner import __version__
 VERBS = {
     "explore": "count a corpus and show its sentences",
     "train": "fine-tune an encoder and export the model",
+    "compare": "train variants with several seeds, and compare them",
     "evaluate": "score a model on a split",
     "predict": "tag texts",
     "serve": "serve models over HTTP, with a page to try them",

@@ -201,6 +201,18 @@ def make_config(preset: str | None = None, **given: Any) -> Config:
     return replace(Config(), **{**PRESETS[preset], **given})
 
 
+def as_flags(config: Config) -> list[str]:
+    """The arguments that give `tfner train` these settings. Those that have their default are left out."""
+    usual = replace(make_config(encoder=config.encoder), encoder=Config.encoder)
+    flags = []
+    for one in fields(Config):
+        value = getattr(config, one.name)
+        if value != getattr(usual, one.name):
+            values = value if isinstance(value, tuple) else () if value is True else (value,)
+            flags += ["--" + one.name.replace("_", "-"), *map(str, values)]
+    return flags
+
+
 CORPUS_SETTINGS = ("corpus", "task", "tag_column", "text_encoding", "one_document", "unseen_labels")
 """The settings that say how a corpus is read. Commands other than train take these as flags too."""
 

@@ -38,6 +38,7 @@ WARMUP = "tf_serving_warmup_requests"
 # files in a training state and in `EXTRA`
 CONFIG, LABELS, SCORES, HISTORY = "config.json", "labels.json", "scores.json", "history.csv"
 ENCODER, WEIGHTS, CHECKPOINTS = "encoder", "best.weights.h5", "checkpoints"  # in a training state alone
+PREDICTIONS, MEASURES = "predictions.json", "measures.json"  # in a training state alone
 TOKENIZER, LIMITS, CARD = "tokenizer", "limits.json", "README.md"  # in `EXTRA` alone
 SETTINGS = "tfner.json"
 """The settings of the training in an export for transformers or ONNX, where `config.json` is a file of transformers."""
@@ -120,15 +121,21 @@ def resolve(path: str | Path) -> Path:
     return path / str(complete[-1])
 
 
-def check_output(folder: Path) -> None:
-    """Checks that versions can be written into a folder, without creating it.
+def check_output(folder: Path, content: str = "numbered versions", names: Collection[str] = ()) -> None:
+    """Checks that a folder can be written into, without creating it.
 
-    Raises UserError where it is a file, holds anything other than versions, or cannot be written.
+    Args:
+        folder: the folder.
+        content: what it is for, for messages.
+        names: the files and folders that it may hold [versions, training states and what else belongs to a model].
+
+    Raises:
+        UserError: where it is a file, holds anything else, or cannot be written.
     """
     output = setting("output", folder)
     existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
     if not existing.is_dir():
-        raise UserError(f"{output}: expected a folder for numbered versions, but {existing} is a file: choose another folder")
+        raise UserError(f"{output}: expected a folder for {content}, but {existing} is a file: choose another folder")
     try:
         with tempfile.TemporaryFile(dir=existing):
             pass
@@ -139,12 +146,12 @@ def check_output(folder: Path) -> None:
         other = [
             path.name
             for path in sorted(folder.iterdir())
-            if not path.name.startswith(".") and not ((path.name.isdigit() or path.name in ours) and path.is_dir())
+            if not path.name.startswith(".")
+            and not (path.name in names if names else (path.name.isdigit() or path.name in ours) and path.is_dir())
         ]
         if other:
             raise UserError(
-                f"{output}: expected an empty folder or one with numbered versions, found {', '.join(other[:5])}: "
-                "choose another folder"
+                f"{output}: expected an empty folder or one with {content}, found {', '.join(other[:5])}: choose another folder"
             )
 
 

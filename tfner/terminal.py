@@ -37,7 +37,7 @@ class Parser(argparse.ArgumentParser):
             program = f"python -m tfner {verb}"
         else:
             program = f"python -m tfner.{verb}"
-        super().__init__(program, description=description)
+        super().__init__(program, description=description, allow_abbrev=False)  # --seed is not --seeds
 
     def error(self, message: str) -> NoReturn:
         """Raises UserError; an unknown flag is answered with the most similar one."""

@@ -23,7 +23,17 @@ from tfner.config import AUTO, MONITORS, PRECISIONS, Config
 from tfner.corpus import Corpus
 from tfner.errors import UserError, one_line, setting
 from tfner.evaluation.scores import INTERVAL_SAMPLES, Scores, format_scores, score, write_scores
-from tfner.folder import CHECKPOINTS, HISTORY, SCORES, TRAINING, claim_state, lock_state
+from tfner.folder import (
+    CHECKPOINTS,
+    HISTORY,
+    MEASURES,
+    PREDICTIONS,
+    SCORES,
+    TRAINING,
+    claim_state,
+    lock_state,
+    write_json,
+)
 from tfner.modeling.batches import Share, pass_seed, plan_training, training_batches
 from tfner.modeling.pretrained import encoder_source, load_encoder_config, load_tokenizer, piece_limit
 from tfner.modeling.rows import EncodedRows, make_row_encoder
@@ -116,17 +126,45 @@ class TrainingRun:
         if self._best_weights is not None:
             self.model.set_weights(self._best_weights)
 
+    def seconds_per_step(self, steps: int = 12) -> float:
+        """The mean time of some steps, after two that are not counted. The weights change: do not train afterwards."""
+        batches, stop = self._batches(), False
+        for _ in range(2):
+            self._step(batches, stop)
+        start = time.perf_counter()
+        for _ in range(min(steps, self.steps)):
+            self._step(batches, stop)
+        return (time.perf_counter() - start) / min(steps, self.steps)
+
     def score(self) -> dict[str, Scores]:
-        """Scores the validation split, and the test split if the corpus has one, and saves the scores in the state."""
+        """Scores the validation split, and the test split if the corpus has one.
+
+        The scores, the predicted tags and some measures are saved in the state.
+        """
         tagger = InMemoryTagger(self._logits, self.row_encoder, self.config)
+        predictions: dict[str, list[list[str]]] = {}
+        words_per_second = 0.0  # in the last split, before which the model has run
         for split in ("validation", "test"):
             if split not in self.corpus.splits:
                 continue
             sentences = self.corpus.splits[split]
+            start = time.perf_counter()
             predicted = [tagged.tags for tagged in tagger.predict(sentences)]
+            words_per_second = sum(map(len, predicted)) / (time.perf_counter() - start)
+            predictions[split] = predicted
             self.scores[split] = score([s.tags for s in sentences], predicted, self.corpus.labels, INTERVAL_SAMPLES)
             self.say(f"\n{split} split\n{format_scores(self.scores[split])}")
         write_scores(self.state / SCORES, self.scores)
+        (self.state / PREDICTIONS).write_text(json.dumps(predictions, ensure_ascii=False), "utf-8")
+        write_json(
+            self.state / MEASURES,
+            {
+                "parameters": parameter_counts(self.model),
+                "devices": self.devices.names,
+                "precision": self.config.precision,
+                "tagged_words_per_second": words_per_second,
+            },
+        )
         for line in tagger.warnings():
             self.say(f"validation and test: {line}")
         return self.scores

@@ -1,0 +1,141 @@
+"""Claims: exact on examples that can be counted by hand, and right as often as they say on simulated models."""
+
+from itertools import product
+
+import numpy as np
+import pytest
+
+from tfner.experiments.claims import (
+    Claim,
+    compare_pairs,
+    difference_interval,
+    f1,
+    holm,
+    mean_f1,
+    mean_interval,
+    randomization_test,
+    seeds_needed,
+)
+
+
+def runs(generator, seeds, documents=60, share=0.85, between_seeds=0.0):
+    """The counts of a model: each document has 10 entities, which the model finds with probability `share` and no others."""
+    shares = np.clip(share + generator.normal(0, between_seeds, (seeds, 1)), 0, 1)
+    gold = np.full((seeds, documents), 10)
+    found = generator.binomial(10, shares, (seeds, documents))
+    return np.stack([gold, gold, found], axis=-1)
+
+
+def by_seed(counts):
+    return dict(enumerate(counts))
+
+
+def test_f1_of_counts_is_the_harmonic_mean_and_0_without_entities():
+    np.testing.assert_allclose(f1(np.array([[10, 5, 4], [0, 0, 0], [3, 0, 0]])), [8 / 15, 0, 0])
+
+
+def test_the_mean_is_that_of_the_seeds_and_not_of_their_entities_together():
+    counts = np.array([[[4, 4, 4], [4, 4, 0]], [[4, 12, 2], [4, 4, 2]]])
+    assert mean_f1(counts) == pytest.approx((8 / 16 + 8 / 24) / 2)
+
+
+def test_holm_multiplies_by_the_number_of_tests_left_and_never_falls():
+    assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
+    assert holm([0.9, 0.8]) == pytest.approx([1.0, 1.0])
+    assert holm([]) == []
+
+
+@pytest.mark.parametrize("seeds", [1, 3])
+def test_the_randomization_test_approaches_the_enumeration_of_all_swaps(seeds):
+    generator = np.random.default_rng(4)
+    one, other = runs(generator, seeds, 7, 0.75), runs(generator, seeds, 7, 0.7)
+    observed = abs(mean_f1(one) - mean_f1(other))
+    extreme = []
+    for swaps in product((False, True), repeat=7):
+        swap = np.array(swaps)[:, None]
+        extreme.append(abs(mean_f1(np.where(swap, other, one)) - mean_f1(np.where(swap, one, other))) >= observed - 1e-12)
+    exact = np.mean(extreme)
+    assert 0.02 < exact < 0.98
+    assert randomization_test(one, other, 40000) == pytest.approx(exact, abs=0.01)
+
+
+def test_the_smallest_p_value_counts_the_observed_difference_itself():
+    generator = np.random.default_rng(0)
+    assert randomization_test(runs(generator, 2, share=0.95), runs(generator, 2, share=0.3), 999) == pytest.approx(0.001)
+
+
+def test_the_interval_of_a_difference_is_the_same_for_models_in_the_other_order_with_the_sign_changed():
+    generator = np.random.default_rng(1)
+    one, other = runs(generator, 5, share=0.9), runs(generator, 5, share=0.8)
+    low, high = difference_interval(one, other)
+    assert 0 < low < mean_f1(one) - mean_f1(other) < high
+    assert difference_interval(other, one) == pytest.approx((-high, -low), abs=0.01)
+
+
+def test_the_interval_is_wider_with_seeds_that_differ_and_with_fewer_documents():
+    def width(seed, **options):
+        low, high = mean_interval(runs(np.random.default_rng(seed), 5, **options))
+        return high - low
+
+    assert width(2, between_seeds=0.05) > 2 * width(2)
+    assert width(2, documents=15) > 1.5 * width(2)
+
+
+def test_with_one_seed_there_is_no_interval_and_no_claim():
+    generator = np.random.default_rng(3)
+    claims = compare_pairs({"a": by_seed(runs(generator, 1, share=0.9)), "b": by_seed(runs(generator, 1, share=0.5))})
+    assert claims[0].interval is None
+    assert not claims[0].holds
+    assert "one seed" in str(claims[0])
+
+
+def test_a_clear_difference_is_claimed_and_the_better_model_named_first():
+    generator = np.random.default_rng(3)
+    (claim,) = compare_pairs({"a": by_seed(runs(generator, 5, share=0.5)), "b": by_seed(runs(generator, 5, share=0.9))})
+    assert (claim.one, claim.other) == ("b", "a")
+    assert claim.holds
+    assert str(claim) == "b is better than a."
+
+
+@pytest.mark.parametrize(("low", "adjusted", "holds"), [(0.01, 0.04, True), (-0.01, 0.04, False), (0.01, 0.06, False)])
+def test_a_claim_needs_both_the_interval_and_the_test(low, adjusted, holds):
+    assert Claim("a", "b", 5, 0.02, (low, 0.05), 0.01, adjusted, 7).holds is holds
+
+
+def test_only_seeds_that_both_models_have_are_compared():
+    generator = np.random.default_rng(5)
+    one, other = runs(generator, 4), runs(generator, 4)
+    claims = compare_pairs({"a": {0: one[0], 2: one[2], 3: one[3]}, "b": {1: other[1], 2: other[2], 3: other[3]}})
+    assert claims == compare_pairs({"a": by_seed(one[2:]), "b": by_seed(other[2:])})
+    assert claims[0].seeds == 2
+
+
+def test_three_pairs_are_corrected_together():
+    generator = np.random.default_rng(6)
+    claims = compare_pairs({name: by_seed(runs(generator, 3)) for name in "abc"})
+    assert [c.adjusted_p for c in claims] == holm([c.p for c in claims])
+
+
+def test_a_small_difference_needs_more_seeds_and_a_tiny_one_more_documents():
+    generator = np.random.default_rng(7)
+    one = runs(generator, 5, 400, 0.85, between_seeds=0.02)
+    larger, smaller = (seeds_needed(one, runs(generator, 5, 400, 0.85 - less, between_seeds=0.02)) for less in (0.06, 0.025))
+    assert larger is not None
+    assert smaller is not None
+    assert 2 <= larger < smaller
+    assert seeds_needed(one, one) is None
+
+
+def test_equal_models_are_rarely_claimed_to_differ_and_a_true_difference_is_found():
+    """benchmarks/simulate_claims.py has the shares of 1,000 comparisons."""
+    false = found = contains = 0
+    for number in range(100):
+        generator = np.random.default_rng([8, number])
+        one, equal, worse = (runs(generator, 5, 60, share, 0.01) for share in (0.85, 0.85, 0.78))
+        claims = [compare_pairs({"a": by_seed(one), "b": by_seed(b)}, 500, 499)[0] for b in (equal, worse)]
+        false += claims[0].holds
+        contains += claims[0].interval[0] <= 0 <= claims[0].interval[1]
+        found += claims[1].holds and claims[1].one == "a"
+    assert false <= 8  # with a probability of 5 % more than 9 occur once in 35 times
+    assert contains >= 90
+    assert found >= 80

@@ -1,0 +1,209 @@
+"""`python -m tfner.compare`: trains variants with several seeds, and reports what can be claimed about their difference.
+
+Takes variants, a number of seeds and settings to vary, and writes a folder with the runs and a report. The parts are in
+`tfner.experiments`.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields
+from pathlib import Path
+from statistics import mean
+from typing import TYPE_CHECKING, Any
+
+from tfner.config import PRESETS, VARIANTS, Config, add_flags
+from tfner.errors import UserError
+from tfner.experiments.estimate import expected_seconds
+from tfner.experiments.plan import NOT_VARIED, RUNS, Plan, make_plan, read_vary
+from tfner.experiments.runs import carry_out, check_folder, duration, finished, is_begun
+from tfner.folder import check_output, write_json, write_whole
+from tfner.terminal import Parser, command, print_json, quiet_imports, table
+
+if TYPE_CHECKING:
+    from tfner.experiments.results import Results
+
+REPORT, RESULTS, SUMMARY = "report.html", "results.json", "results.md"
+"""The files of a comparison, beside its runs."""
+TUNING = "they were not tuned for this comparison, unless the command shows settings that were; defaults: see docs/results.md."
+"""What a report says about the choice of settings where `--tuning` is not given."""
+
+
+def compare(
+    variants: Sequence[str] = tuple(VARIANTS),
+    seeds: int = 5,
+    vary: Mapping[str, Sequence[Any]] | None = None,
+    output: str | Path | None = None,
+    preset: str | None = None,
+    tuning: str = TUNING,
+    discard_models: bool = False,
+    say: Callable[[str], None] = print,
+    **settings: Any,
+) -> Results:
+    """Trains every run that is not finished yet, and writes the report of all.
+
+    Args:
+        variants: the variants to compare.
+        seeds: the number of seeds, 0, 1, ..., that each is trained with.
+        vary: values of other settings; all combinations are compared.
+        output: the folder of the comparison [`comparisons/CORPUS`]. What is finished there is not trained again.
+        preset: as for `tfner train`.
+        tuning: how the settings were chosen, for the report.
+        discard_models: whether to delete each model once its results are saved.
+        say: called with each line for the terminal.
+        settings: other settings of `Config`, for all runs.
+
+    Returns:
+        The results. Runs that failed are in `failed`; the report is about the others.
+
+    Raises:
+        UserError: for settings that cannot be used, a folder that holds another comparison, and if all runs fail.
+    """
+    plan = plan_comparison(variants, seeds, vary or {}, output, preset, settings)
+    done, failed = carry_out(plan, say, discard_models)
+    if not done:
+        raise UserError(f"all runs failed, the first because {failed[0].error}", plan.folder)
+    with quiet_imports():
+        from tfner.experiments.report import to_html, to_markdown
+        from tfner.experiments.results import collect, find_facts
+
+    facts = find_facts(_command(variants, seeds, vary or {}, output, preset, settings), tuning)
+    results = collect(plan, done, failed, facts)
+    write_whole(plan.folder / RESULTS, lambda draft: write_json(draft, results.to_json()))
+    write_whole(plan.folder / SUMMARY, lambda draft: draft.write_text(to_markdown(results), "utf-8"))
+    write_whole(plan.folder / REPORT, lambda draft: draft.write_text(to_html(results), "utf-8"))
+    for line in summary_lines(results):
+        say(line)
+    say(f"\nthe report is {plan.folder / REPORT}")
+    return results
+
+
+def plan_comparison(
+    variants: Sequence[str],
+    seeds: int,
+    vary: Mapping[str, Sequence[Any]],
+    output: str | Path | None,
+    preset: str | None,
+    settings: Mapping[str, Any],
+) -> Plan:
+    """The runs of a comparison. Nothing is written. Raises UserError as `compare` does."""
+    corpus = str(settings.get("corpus", PRESETS.get(preset or "", {}).get("corpus", Config.corpus)))
+    name = re.sub(r"[^A-Za-z0-9_.]+", "-", Path(corpus).name).strip("-.") or "corpus"
+    folder = Path(output).expanduser() if output else Path("comparisons") / name
+    check_output(folder, "a comparison", (RUNS, REPORT, RESULTS, SUMMARY))
+    plan = make_plan(folder, variants, seeds, vary, preset, settings)
+    check_folder(plan)
+    return plan
+
+
+def summary_lines(results: Results) -> list[str]:
+    """The mean F1 of each model, and the claims, for the terminal."""
+    from tfner.experiments.results import mean_and_deviation
+
+    lines = []
+    for group in results.groups:
+        rows = [("model", "seeds", "validation F1", *(("test F1",) if group.split == "test" else ()))]
+        for model in group.models:
+            f1 = [[s.overall.f1 for s in model.scores(split)] for split in dict.fromkeys(("validation", group.split))]
+            rows.append((model.name, str(len(model.runs)), *map(mean_and_deviation, f1)))
+        lines += ["", group.title, table(rows), *map(str, group.claims)]
+    return lines
+
+
+def dry_run(plan: Plan, say: Callable[[str], None] = print) -> None:
+    """Says which runs a comparison has, and how long they are expected to take, from a few steps of each model."""
+    known = {run.name: result.wall_seconds for run in plan.runs if (result := finished(run))}
+    expected: dict[str, float] = {}
+    impossible: dict[str, str] = {}
+    rows = [("run", "state", "expected")]
+    total = 0.0
+    for run in plan.runs:
+        name = run.condition.name
+        if run.name in known:
+            rows.append((run.name, "finished", "-"))
+            continue
+        if name not in expected and name not in impossible:
+            own = [known[r.name] for r in plan.runs if r.condition is run.condition and r.name in known]
+            try:
+                expected[name] = mean(own) if own else expected_seconds(run.config, plan.corpus(run.condition))
+            except UserError as error:
+                impossible[name] = str(error)
+        if name in impossible:
+            rows.append((run.name, "will fail", "-"))
+            continue
+        total += expected[name]
+        rows.append((run.name, "interrupted" if is_begun(run) else "new", duration(expected[name])))
+    say(table(rows, left=2))
+    for name, error_text in impossible.items():
+        say(f"{name}: {error_text}")
+    say(f"{len(plan.runs)} runs, {len(known)} of them finished; the others take about {duration(total)} on this machine")
+
+
+def _command(
+    variants: Sequence[str],
+    seeds: int,
+    vary: Mapping[str, Sequence[Any]],
+    output: str | Path | None,
+    preset: str | None,
+    settings: Mapping[str, Any],
+) -> str:
+    """The command that makes the same comparison."""
+
+    def shown(value: Any) -> str:
+        return " ".join(map(str, value)) if isinstance(value, tuple) else str(value).lower() if value is True else str(value)
+
+    words = ["python", "-m", "tfner.compare", "--variants", *variants, "--seeds", str(seeds)]
+    for name, values in vary.items():
+        words += ["--vary", f"{name}={','.join(map(shown, values))}"]
+    words += ["--output", str(output)] if output else []
+    words += ["--preset", preset] if preset else []
+    for name, value in settings.items():
+        words += ["--" + name.replace("_", "-"), *([] if value is True else shown(value).split())]
+    return shlex.join(words)
+
+
+@command
+def main(argv: Sequence[str] | None = None) -> None:
+    """The command line."""
+    parser = Parser("compare", "Train variants with several seeds, and report what can be claimed about their difference.")
+    parser.add_argument("--variants", nargs="+", default=list(VARIANTS), metavar="VARIANT", help="variants to compare [all]")
+    parser.add_argument("--seeds", type=int, default=5, metavar="N", help="seeds of each: 0 to N - 1 [%(default)s]")
+    parser.add_argument(
+        "--vary",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE,VALUE",
+        help="compare values of another setting as well, such as context=sentence,document; may be repeated",
+    )
+    parser.add_argument("--output", metavar="FOLDER", help="folder of the comparison [comparisons/CORPUS]")
+    parser.add_argument("--preset", metavar="|".join(PRESETS), help="settings that other flags override, as for tfner train")
+    parser.add_argument("--tuning", default=TUNING, metavar="TEXT", help="how the settings were chosen, for the report")
+    parser.add_argument("--discard-models", action="store_true", help="delete each model once its results are saved")
+    parser.add_argument("--dry-run", action="store_true", help="list the runs and the time that they are expected to take")
+    parser.add_argument("--json", action="store_true", help="print the results as JSON; progress goes to standard error")
+    add_flags(parser, [one.name for one in fields(Config) if one.name not in NOT_VARIED])
+    given = vars(parser.parse_args(argv))
+    own = {name: given.pop(name) for name in ("variants", "seeds", "output", "preset")}
+    tuning, discard, dry, as_json = (given.pop(name) for name in ("tuning", "discard_models", "dry_run", "json"))
+    vary = read_vary(given.pop("vary"))
+    settings = {name: tuple(value) if isinstance(value, list) else value for name, value in given.items()}
+
+    def say(line: str) -> None:
+        print(line, file=sys.stderr if as_json else sys.stdout, flush=True)
+
+    if dry:
+        dry_run(plan_comparison(vary=vary, settings=settings, **own), say)
+        return
+    options: dict[str, Any] = {**own, **settings}
+    results = compare(vary=vary, tuning=tuning, discard_models=discard, say=say, **options)
+    if as_json:
+        print_json(results.to_json())
+    if results.failed:
+        raise SystemExit(1)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

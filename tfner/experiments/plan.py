@@ -1,0 +1,228 @@
+"""The runs of a comparison: conditions, seeds, settings, and what identifies a run.
+
+Takes variants, a number of seeds and settings to vary, and returns a `Plan`. Nothing is trained or written here.
+"""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import hashlib
+import itertools
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+from tfner import __version__
+from tfner.config import VARIANTS, Config, add_flags, make_config
+from tfner.corpus import Corpus
+from tfner.errors import UserError, setting
+from tfner.training.request import check_request
+
+RUNS = "runs"
+"""The folder of a comparison that holds a folder for each run."""
+NOT_VARIED = {"variant": "variants", "seed": "seeds", "output": "output", "tensorboard": "tensorboard"}
+"""Settings that are not varied, and the flag that they have instead."""
+
+
+@dataclass(frozen=True)
+class Condition:
+    """What is compared: a variant with the values of the settings that are varied.
+
+    Attributes:
+        name: such as `head` or `head, learning rate 2e-05`.
+        varied: the values of the varied settings.
+        config: the settings of its runs; `seed` and `output` are each run's own.
+    """
+
+    name: str
+    varied: Mapping[str, Any]
+    config: Config
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training of a comparison.
+
+    Attributes:
+        condition: what it is a run of.
+        config: its settings; `output` is in `folder`.
+        folder: what belongs to it, such as `comparisons/NAME/runs/head-seed0`.
+        fingerprint: what decides whether a finished run is this one: settings, checksums of corpus and encoder, the version
+            of tfner.
+    """
+
+    condition: Condition
+    config: Config
+    folder: Path
+    fingerprint: Mapping[str, Any]
+
+    @property
+    def name(self) -> str:
+        return f"{self.condition.name}, seed {self.config.seed}"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The runs of a comparison, seed by seed, and the corpora by the settings that name them (see `corpus_key`)."""
+
+    folder: Path
+    conditions: tuple[Condition, ...]
+    runs: tuple[Run, ...]
+    corpora: Mapping[str, Corpus]
+
+    def corpus(self, condition: Condition) -> Corpus:
+        """The corpus of a condition."""
+        return self.corpora[corpus_key(condition.config)]
+
+
+def make_plan(
+    folder: Path,
+    variants: Sequence[str],
+    seeds: int,
+    vary: Mapping[str, Sequence[Any]],
+    preset: str | None,
+    settings: Mapping[str, Any],
+) -> Plan:
+    """Plans variants x seeds x combinations of what is varied, and reads the corpora.
+
+    Args:
+        folder: the folder of the comparison.
+        variants: keys of `config.VARIANTS`.
+        seeds: the number of seeds: 0, 1, ... are used.
+        vary: the values of each setting that is varied.
+        preset: a key of `config.PRESETS`, or None for the one that suits the encoder.
+        settings: other settings of all runs.
+
+    Raises:
+        UserError: for settings that cannot be used, a corpus that cannot be read, and two conditions that are the same.
+    """
+    for name in variants:
+        if name not in VARIANTS:
+            raise UserError(f"{setting('variants', name)}: expected some of {', '.join(VARIANTS)}")
+    if not variants or seeds < 1:
+        raise UserError(f"{setting('variants') if not variants else setting('seeds', seeds)}: expected at least one")
+    conditions = []
+    for variant, *values in itertools.product(variants, *vary.values()):
+        varied = dict(zip(vary, values, strict=True))
+        shown = [f"{name.replace('_', ' ')} {_shown(value)}" for name, value in varied.items()]
+        config = make_config(preset, **{**settings, **varied, "variant": variant})
+        conditions.append(Condition(", ".join([variant, *shown]), varied, config))
+    names = [condition.name for condition in conditions]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice:
+        raise UserError(f"{twice} is planned twice: name each variant and each value once")
+    corpora: dict[str, Corpus] = {}
+    checksums: dict[str, str] = {}
+    for condition in conditions:
+        key = corpus_key(condition.config)
+        if key not in corpora:
+            corpora[key] = check_request(replace(condition.config, output=str(folder / RUNS / "new")))
+            checksums[key] = _corpus_checksum(corpora[key])
+    encoders = {encoder: _encoder_checksum(encoder) for encoder in {c.config.encoder for c in conditions}}
+    runs = []
+    for seed, condition in itertools.product(range(seeds), conditions):
+        own = folder / RUNS / f"{_slug(condition.name)}-seed{seed}"
+        config = replace(condition.config, seed=seed, output=str(own / "model"))
+        fingerprint = {
+            "settings": {k: v for k, v in json.loads(config.to_json()).items() if k not in ("output", "tensorboard")},
+            "corpus": checksums[corpus_key(config)],
+            "encoder": encoders[config.encoder],
+            "tfner": __version__,
+        }
+        runs.append(Run(condition, config, own, fingerprint))
+    return Plan(folder, tuple(conditions), tuple(runs), corpora)
+
+
+def read_vary(texts: Sequence[str]) -> dict[str, list[Any]]:
+    """The values of `--vary NAME=VALUE,VALUE` arguments by setting.
+
+    Raises UserError for an argument of another form, an unknown setting, and a value that the setting cannot have.
+    """
+    known = [one.name for one in fields(Config) if one.name not in NOT_VARIED]
+    found: dict[str, list[Any]] = {}
+    for text in texts:
+        flag, equals, values = text.partition("=")
+        name = flag.strip().lstrip("-").replace("-", "_")
+        if name in NOT_VARIED:
+            raise UserError(f"{setting('vary', text)}: this is set with {setting(NOT_VARIED[name])}")
+        if name not in known:
+            similar = difflib.get_close_matches(name, known, n=1)
+            hint = f"; did you mean {similar[0]}?" if similar else ""
+            raise UserError(f"{setting('vary', text)}: {name or 'nothing'} is not a setting of tfner train{hint}")
+        if not equals or not values.strip():
+            raise UserError(f"{setting('vary', text)}: expected the values after =, as in learning_rate=2e-5,5e-5")
+        found[name] = [_read_value(name, value.strip(), text) for value in values.split(",")]
+    return found
+
+
+def corpus_key(config: Config) -> str:
+    """The settings that decide which sentences a run sees."""
+    return json.dumps([config.corpus, config.task, config.tag_column, config.text_encoding, config.one_document])
+
+
+def _read_value(name: str, value: str, text: str) -> Any:
+    one = next(f for f in fields(Config) if f.name == name)
+    if isinstance(one.default, bool):
+        if value.lower() not in ("true", "false"):
+            raise UserError(f"{setting('vary', text)}: expected true or false, found {value!r}")
+        return value.lower() == "true"
+    parser = argparse.ArgumentParser(exit_on_error=False)
+    add_flags(parser, [name])
+    try:
+        read = vars(parser.parse_args(["--" + name.replace("_", "-"), *value.split()]))[name]
+    except argparse.ArgumentError as error:
+        raise UserError(f"{setting('vary', text)}: {error.message}") from None
+    return tuple(read) if isinstance(read, list) else read
+
+
+def _shown(value: Any) -> str:
+    """A value of a setting in the name of a condition; a path is shown by its last part."""
+    if isinstance(value, tuple):
+        return " ".join(map(str, value))
+    if isinstance(value, str) and "/" in value:
+        return Path(value).name
+    return str(value)
+
+
+def _slug(name: str) -> str:
+    return re.sub(r"[^A-Za-z0-9.]+", "-", name).strip("-.")
+
+
+def _corpus_checksum(corpus: Corpus) -> str:
+    digest = hashlib.sha256(repr(corpus.labels.names).encode())
+    for split, sentences in corpus.splits.items():
+        digest.update(split.encode())
+        for sentence in sentences:
+            digest.update(repr((sentence.words, sentence.tags, sentence.document)).encode())
+    return digest.hexdigest()
+
+
+def _encoder_checksum(name: str) -> str:
+    """A checksum of the files in a model folder, or the name of an encoder that is not in a folder."""
+    folder = Path(name).expanduser()
+    if not folder.is_dir():
+        return name
+    digest = hashlib.sha256()
+    for path in sorted(path for path in folder.iterdir() if path.is_file()):
+        digest.update(path.name.encode())
+        with path.open("rb") as file:
+            digest.update(hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()
+
+
+def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """What differs between two fingerprints, as text."""
+    found = [
+        f"{setting(name, value)} instead of {before['settings'].get(name)}"
+        for name, value in now["settings"].items()
+        if before["settings"].get(name) != value
+    ]
+    words = {"corpus": "the corpus has other sentences", "encoder": "the encoder has other files"}
+    found += [text for name, text in words.items() if before[name] != now[name]]
+    if before["tfner"] != now["tfner"]:
+        found.append(f"tfner {now['tfner']} instead of {before['tfner']}")
+    return found

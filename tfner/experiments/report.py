@@ -1,0 +1,279 @@
+"""The report of a comparison, as Markdown and as a page that needs no other file.
+
+Takes `Results` and makes `Section`s, which both forms show. Plots and the corpus's own sentences are on the page alone, so that
+the Markdown can be published where the corpus may not be.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from matplotlib.figure import Figure
+
+import tfner.serving
+from tfner.config import as_flags
+from tfner.evaluation.scores import Score, Scores, Tags
+from tfner.experiments import figures
+from tfner.experiments.breakdown import ERRORS, Notable, items
+from tfner.experiments.claims import SAMPLES, SHUFFLES
+from tfner.experiments.results import Group, Results, mean_and_deviation
+
+MOST_TYPES = 12
+"""Types that the table and the plot of types show, the most frequent ones."""
+MOST_LABELS = 14
+"""Labels with which a confusion matrix is shown."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of text below a header. The first column names the row."""
+
+    header: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of the report, with a heading of level 2 or 3. What follows `tables` is on the page alone."""
+
+    title: str
+    level: int = 3
+    text: Sequence[str] = ()
+    tables: Sequence[Table] = ()
+    plots: Sequence[tuple[Figure, str]] = ()
+    matrices: Mapping[str, Scores] = field(default_factory=dict)
+    sentences: Sequence[Notable] = ()
+    plain: bool = False
+
+
+def sections(results: Results) -> Iterator[Section]:
+    """The parts of the report in order."""
+    yield _facts(results)
+    for group in results.groups:
+        yield _summary(group)
+        yield _claims(group)
+        for split in (s for s in ("test", "validation") if s in group.corpus.splits):
+            yield _scores(group, split)
+        yield _types(group)
+        yield _curves(group)
+        yield from _kinds(group)
+        if group.errors:
+            yield _errors(group)
+        yield _confusion(group)
+        yield from _sentences(group)
+        yield _costs(group)
+
+
+def to_markdown(results: Results) -> str:
+    """The report without plots and sentences."""
+    lines = ["# Comparison"]
+    for section in sections(results):
+        if not (section.text or section.tables):
+            continue
+        lines += ["", f"{'#' * section.level} {section.title}"]
+        lines += [part for text in section.text for part in ("", text)]
+        for table in section.tables:
+            lines += ["", "| " + " | ".join(table.header) + " |", "|" + "---|" * len(table.header)]
+            lines += ["| " + " | ".join(row) + " |" for row in table.rows]
+    return "\n".join(lines) + "\n"
+
+
+def to_html(results: Results) -> str:
+    """The report as a page without references to other files."""
+    here = Path(__file__).parent
+    environment = Environment(loader=FileSystemLoader(here), autoescape=True, undefined=StrictUndefined, trim_blocks=True)
+    page = Path(tfner.serving.__path__[0], "page.html").read_text("utf-8")
+    colours = page[page.index(":root") : page.index("* { box-sizing")]
+    template = environment.get_template("report.html")
+    return template.render(colours=colours, sections=list(sections(results)), svg=figures.svg, pieces=_pieces, shares=_shares)
+
+
+def _facts(results: Results) -> Section:
+    facts = results.facts
+    packages = ", ".join(f"{name} {number}" for name, number in facts["packages"].items())
+    text = [
+        f"Made with `{facts['command']}`.",
+        f"tfner {facts['tfner']}; Python {facts['python']}; {packages}; {facts['processor']}.",
+        f"How the settings were chosen: {facts['tuning']} The test split was scored once for each run, after its training.",
+    ]
+    text += [f"FAILED: {failed.run.name}: {failed.error}" for failed in results.failed]
+    if len(results.groups) > 1:
+        text.append("Models are compared only with models that have the same training and test sentences.")
+    return Section("Conditions", 2, text)
+
+
+def _summary(group: Group) -> Section:
+    sizes = []
+    for split, counts in group.corpus.counts().items():
+        documents = f", {counts['documents']:,} documents" if counts["documents"] else ""
+        sizes.append(f"{split} {counts['sentences']:,} sentences, {counts['words']:,} words{documents}")
+    f1 = {model.name: [s.overall.f1 for s in model.scores(group.split)] for model in group.models}
+    rows = [
+        [f"`{name}`", str(len(values)), mean_and_deviation(values), "{:.4f} to {:.4f}".format(*group.intervals[name])]
+        for name, values in f1.items()
+    ]
+    noun = "words" if group.plain else "chunks" if group.corpus.task == "chunk" else "entities"
+    text = [
+        f"{'; '.join(sizes)}.",
+        f"F1 of {noun} on the {group.split} split: mean ± standard deviation between seeds.",
+    ]
+    if any(len(values) == 1 for values in f1.values()):
+        text.append("A model with one seed is a single run: its interval comes from the documents alone.")
+    plot = figures.intervals(f1, group.intervals, f"F1 ({group.split})")
+    table = Table(["model", "seeds", "F1", "95 % interval of the mean"], rows)
+    return Section(group.title, 2, text, [table], [(plot, "F1 of each model with its interval and seeds")])
+
+
+def _claims(group: Group) -> Section:
+    if len(group.models) < 2:
+        return Section("Claims", text=["There is one model, so nothing is compared."])
+    rows = [
+        [
+            f"`{c.one}` - `{c.other}`",
+            str(c.seeds),
+            f"{c.difference:+.4f}",
+            "{:+.4f} to {:+.4f}".format(*c.interval) if c.interval else "-",
+            f"{c.p:.4f}",
+            f"{c.adjusted_p:.4f}",
+            "yes" if c.holds else "no",
+        ]
+        for c in group.claims
+    ]
+    unit = "documents" if group.sentences[0].document is not None else "sentences, as documents are not marked"
+    text = [
+        *map(str, group.claims),
+        "A difference is claimed where its 95 % interval excludes 0 and its adjusted p value is below 0.05. The interval is "
+        f"from a bootstrap of {SAMPLES:,} samples of seeds, then {unit}; p is from an approximate randomization test with "
+        f"{SHUFFLES:,} shuffles, adjusted for all pairs after Holm.",
+    ]
+    header = ["difference", "seeds", "mean F1", "95 % interval", "p", "adjusted p", "claimed"]
+    return Section("Claims", text=text, tables=[Table(header, rows)])
+
+
+def _scores(group: Group, split: str) -> Section:
+    columns: dict[str, Callable[[Scores], float]] = {
+        "precision": lambda s: s.overall.precision,
+        "recall": lambda s: s.overall.recall,
+        "F1": lambda s: s.overall.f1,
+        "accuracy of words": lambda s: s.accuracy,
+    }
+    if not group.plain:
+        columns = {("F1, conlleval" if name == "F1" else name): value for name, value in columns.items()}
+        columns["F1, strict IOB2"] = lambda s: s.strict.f1
+    rows = [
+        [f"`{model.name}`", str(len(model.runs))]
+        + [mean_and_deviation([value(s) for s in model.scores(split)]) for value in columns.values()]
+        for model in group.models
+    ]
+    return Section(f"Scores on {split}", tables=[Table(["model", "seeds", *columns], rows)])
+
+
+def _types(group: Group) -> Section:
+    numbers: dict[str, int] = {}
+    for model in group.models:
+        numbers |= {name: s.number for name, s in model.scores(group.split)[0].per_type.items() if s.number}
+    shown = sorted(numbers, key=lambda name: -numbers[name])[:MOST_TYPES]
+    empty = Score.from_counts(0, 0, 0)
+    by_type = {
+        name: {m.name: [s.per_type.get(name, empty).f1 for s in m.scores(group.split)] for m in group.models} for name in shown
+    }
+    rows = [[name, f"{numbers[name]:,}", *map(mean_and_deviation, by_model.values())] for name, by_model in by_type.items()]
+    names = [model.name for model in group.models]
+    table = Table(["type", "number", *(f"`{name}`" for name in names)], rows)
+    text = [f"The {len(shown)} most frequent of {len(numbers)} types."] if len(shown) < len(numbers) else []
+    return Section(f"F1 by type ({group.split})", 3, text, [table], [(figures.bars(by_type, names), "F1 by type")])
+
+
+def _curves(group: Group) -> Section:
+    plot = figures.curves({model.name: [run.history for run in model.runs] for model in group.models})
+    return Section("Learning curves", plots=[(plot, "validation loss and F1 by epoch")])
+
+
+def _kinds(group: Group) -> Iterator[Section]:
+    for way, kinds in group.by_kind.items():
+        gold = group.gold_by_kind[way]
+        rows = [
+            [kind, f"{gold.get(kind, 0):,}", *(mean_and_deviation(by[m.name]) if m.name in by else "-" for m in group.models)]
+            for kind, by in kinds.items()
+        ]
+        table = Table([way, "gold", *(f"`{m.name}`" for m in group.models)], rows)
+        plot = figures.bars(kinds, [m.name for m in group.models])
+        yield Section(f"F1 by {way} ({group.split})", tables=[table], plots=[(plot, f"F1 by {way}")])
+
+
+def _errors(group: Group) -> Section:
+    rows = [
+        [f"`{name}`", *(f"{mean(of_seed[kind] for of_seed in of_model):,.1f}" for kind in ERRORS)]
+        for name, of_model in group.errors.items()
+    ]
+    text = [
+        "Mean over seeds, counted by nervaluate: a prediction overlaps a gold entity but has other words (boundary), overlaps "
+        "one of another type (type; an error may be both), or overlaps none (spurious); nothing overlaps a missed entity."
+    ]
+    return Section(f"Errors ({group.split})", text=text, tables=[Table(["model", *ERRORS], rows)])
+
+
+def _confusion(group: Group) -> Section:
+    title = f"Confusion of words ({group.split})"
+    matrices = {model.name: group.confusion(model) for model in group.models}
+    if max(len(scores.labels) for scores in matrices.values()) > MOST_LABELS:
+        return Section(title, text=["There are too many labels for a table: `python -m tfner.evaluate` lists the confusions."])
+    return Section(title, matrices=matrices)
+
+
+def _sentences(group: Group) -> Iterator[Section]:
+    disagree, shared = group.notable
+    if len(group.models) > 1 and disagree:
+        yield Section("Sentences that models disagree about", sentences=disagree, plain=group.plain)
+    if shared:
+        yield Section("Mistakes that all runs share", sentences=shared, plain=group.plain)
+
+
+def _costs(group: Group) -> Section:
+    rows = [
+        [
+            f"`{model.name}`",
+            f"{sum(model.runs[0].parameters.values()):,}",
+            f"{model.runs[0].parameters['new']:,}",
+            mean_and_deviation([run.training_seconds for run in model.runs], 0),
+            mean_and_deviation([run.tagged_words_per_second for run in model.runs], 0),
+            f"{model.runs[0].export_bytes / 1e6:.1f}",
+            "; ".join(sorted({run.devices for run in model.runs})),
+        ]
+        for model in group.models
+    ]
+    header = ["model", "parameters", "new", "seconds of training", "tagged words per second", "export in MB", "device"]
+    commands = (shlex.join(["python", "-m", "tfner.train", *as_flags(m.condition.config)]) for m in group.models)
+    text = [
+        "Seconds of training are those of the steps, without scoring. Words per second are those of the model in memory. "
+        "The export is counted without the files that describe it.",
+        f"A run of each, with `--seed` besides: {', '.join(f'`{one}`' for one in commands)}.",
+    ]
+    return Section("Costs", text=text, tables=[Table(header, rows)])
+
+
+def _pieces(words: Sequence[str], tags: Tags, plain: bool) -> list[tuple[str, str]]:
+    """The sentence in pieces, each with the type of its entity, which is empty outside of entities."""
+    found, at = [], 0
+    for span in items(tags, plain):
+        if at < span.start:
+            found.append((" ".join(words[at : span.start]), ""))
+        found.append((" ".join(words[span.start : span.end]), span.type))
+        at = span.end
+    if at < len(words):
+        found.append((" ".join(words[at:]), ""))
+    return found
+
+
+def _shares(scores: Scores) -> list[tuple[str, list[tuple[Any, float]]]]:
+    """By gold label the numbers of words by predicted label, with their share of the gold label's words."""
+    return [
+        (label, [(int(count), float(count / max(1, counts.sum()))) for count in counts])
+        for label, counts in zip(scores.labels, scores.confusion, strict=True)
+    ]

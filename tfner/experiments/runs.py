@@ -1,0 +1,276 @@
+"""Trains the runs of a plan, one after the other, each as `python -m tfner.train` in a process of its own.
+
+Takes a `Plan` and writes `runs/NAME/` for each run: the model, `log.txt`, `predictions.json` and `run.json`, which says that it
+is finished. What is finished is not trained again, and what was interrupted is resumed.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+from tqdm import tqdm
+
+from tfner.config import as_flags
+from tfner.errors import UserError, setting
+from tfner.evaluation.scores import Scores, read_scores
+from tfner.experiments.plan import RUNS, Plan, Run, differences
+from tfner.folder import (
+    EXTRA,
+    HISTORY,
+    MEASURES,
+    PREDICTIONS,
+    SCORES,
+    TRAINING,
+    is_locked,
+    read_history,
+    versions,
+    write_json,
+    write_whole,
+)
+from tfner.training.request import find_finished
+
+RECORD, LOG, MODEL = "run.json", "log.txt", "model"
+"""Files and the model's folder in the folder of a run."""
+
+
+@dataclass(frozen=True)
+class Finished:
+    """The results of a run.
+
+    Attributes:
+        run: the run.
+        scores: by split.
+        predictions: by split, the predicted tags of each sentence.
+        history: a row for each epoch.
+        parameters: the numbers of parameters of `encoder` and `new` layers.
+        export_bytes: the size of the exported graph and its weights.
+        training_seconds: the time of the training steps of all epochs.
+        tagged_words_per_second: the speed of the trained model in memory.
+        wall_seconds: the time of the whole command, in all its parts where it was resumed.
+        devices: what it was trained on.
+    """
+
+    run: Run
+    scores: Mapping[str, Scores]
+    predictions: Mapping[str, Sequence[Sequence[str]]]
+    history: Sequence[Mapping[str, float]]
+    parameters: Mapping[str, int]
+    export_bytes: int
+    training_seconds: float
+    tagged_words_per_second: float
+    wall_seconds: float
+    devices: str
+
+
+@dataclass(frozen=True)
+class Failed:
+    """A run that ended with an error, and what its log says about it."""
+
+    run: Run
+    error: str
+
+
+def check_folder(plan: Plan) -> None:
+    """Raises UserError if the folder of a plan holds other runs, or runs with other settings, sentences or encoder."""
+    planned = {run.folder.name: run for run in plan.runs}
+    for record in sorted((plan.folder / RUNS).glob(f"*/{RECORD}")):
+        run = planned.get(record.parent.name)
+        other = f"choose another {setting('output')}, or delete {record.parent}"
+        if run is None:
+            raise UserError(
+                f"holds runs of another plan, such as {record.parent.name}: add them to this one, {other}", plan.folder
+            )
+        if differs := differences(json.loads(record.read_text("utf-8"))["fingerprint"], run.fingerprint):
+            raise UserError(f"{record.parent.name} was planned differently ({'; '.join(differs)}): {other}", plan.folder)
+
+
+def finished(run: Run) -> Finished | None:
+    """The results of a run, or None if it is not finished."""
+    record = _read_record(run)
+    if not record.get("result"):
+        return None
+    predictions = json.loads((run.folder / PREDICTIONS).read_text("utf-8"))
+    result = record["result"]
+    scores = {split: Scores.from_json(value) for split, value in result.pop("scores").items()}
+    return Finished(run, scores, predictions, **result)
+
+
+def is_begun(run: Run) -> bool:
+    """Whether a training of this run was interrupted, or ended with an error."""
+    return bool(versions(run.folder / MODEL / TRAINING)) and not _read_record(run).get("result")
+
+
+def carry_out(
+    plan: Plan, say: Callable[[str], None] = print, discard_models: bool = False
+) -> tuple[list[Finished], list[Failed]]:
+    """Trains every run that is not finished; returns the results of all, and the runs that failed.
+
+    Ctrl-C and SIGTERM stop the training that runs now with a checkpoint, and raise KeyboardInterrupt or SystemExit.
+
+    Args:
+        plan: the runs.
+        say: called with each line for the terminal.
+        discard_models: whether to delete a run's model once its results are saved.
+    """
+    done: list[Finished] = []
+    failed: list[Failed] = []
+    with _stops_on_sigterm(), tqdm(total=0, bar_format="{desc}", leave=False, file=sys.stderr, disable=None) as bar:
+        for number, run in enumerate(plan.runs, start=1):
+            result = finished(run)
+            if result is None:
+
+                def show(run: Run = run, number: int = number) -> None:
+                    epochs = len(_epochs(run))
+                    left = _time_left(plan.runs[number - 1 :], done, plan.runs)
+                    bar.set_description_str(f"run {number} of {len(plan.runs)}: {run.name}, epoch {epochs + 1}{left}")
+
+                outcome = _train(run, show)
+                if isinstance(outcome, Failed):
+                    failed.append(outcome)
+                    say(f"{number:>3} of {len(plan.runs)}  {run.name}: FAILED, {outcome.error} (see {run.folder / LOG})")
+                    continue
+                result = outcome
+                if discard_models:
+                    shutil.rmtree(run.folder / MODEL)
+                done.append(result)
+                overall = result.scores["validation"].overall
+                left = _time_left(plan.runs[number:], done, plan.runs)
+                say(
+                    f"{number:>3} of {len(plan.runs)}  {run.name}: validation F1 {overall.f1:.4f}, "
+                    f"{result.wall_seconds:.0f} s{left}"
+                )
+            else:
+                done.append(result)
+    return done, failed
+
+
+def _train(run: Run, show: Callable[[], None]) -> Finished | Failed:
+    run.folder.mkdir(parents=True, exist_ok=True)
+    while any(is_locked(state) for state in _states(run)):  # a training whose comparison was killed goes on by itself
+        show()
+        time.sleep(1)
+    before = _read_record(run).get("wall_seconds", 0.0)
+    start = time.monotonic()
+
+    def record(result: Mapping[str, Any] | None) -> None:
+        value = {
+            "command": ["python", "-m", "tfner.train", *as_flags(run.config)],
+            "fingerprint": run.fingerprint,
+            "wall_seconds": before + time.monotonic() - start,
+            "result": result,
+        }
+        write_whole(run.folder / RECORD, lambda draft: write_json(draft, value))
+
+    record(None)
+    with (run.folder / LOG).open("ab") as log:
+        command = [sys.executable, "-m", "tfner.train", "--resume", *as_flags(run.config)]
+        status = _wait(subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True), show, lambda: record(None))
+    if status:
+        return Failed(run, _reason(status, run.folder / LOG))
+    number = find_finished(run.config)
+    assert number, "the training is finished"
+    state, export = run.config.folder / TRAINING / str(number), run.config.folder / str(number)
+    shutil.copy2(state / PREDICTIONS, run.folder / PREDICTIONS)
+    history = [{name: float(value) for name, value in row.items()} for row in read_history(state / HISTORY)]
+    measures = json.loads((state / MEASURES).read_text("utf-8"))
+    result = {
+        "scores": {split: scores.to_json() for split, scores in read_scores(state / SCORES).items()},
+        "history": history,
+        "parameters": measures["parameters"],
+        "export_bytes": sum(p.stat().st_size for p in export.rglob("*") if p.is_file() and EXTRA not in p.parts),
+        "training_seconds": sum(row["seconds"] for row in history),
+        "tagged_words_per_second": measures["tagged_words_per_second"],
+        "wall_seconds": before + time.monotonic() - start,
+        "devices": f"{measures['devices']}; {measures['precision']}",
+    }
+    record(result)
+    read = finished(run)
+    assert read
+    return read
+
+
+def _wait(process: subprocess.Popen[bytes], show: Callable[[], None], stopped: Callable[[], None]) -> int:
+    """Waits for a process and returns its exit status. An exception, such as Ctrl-C, interrupts the process first."""
+    try:
+        while process.poll() is None:
+            show()
+            time.sleep(0.2)
+    except BaseException:
+        process.send_signal(signal.SIGINT)  # it is in a session of its own, so Ctrl-C in the terminal does not reach it
+        try:
+            process.wait()
+            stopped()
+        except KeyboardInterrupt:  # a second Ctrl-C
+            process.kill()
+        raise
+    return process.returncode
+
+
+@contextmanager
+def _stops_on_sigterm() -> Iterator[None]:
+    def stop(number: int, frame: Any) -> None:
+        raise SystemExit(128 + number)
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _read_record(run: Run) -> dict[str, Any]:
+    path = run.folder / RECORD
+    if not path.is_file():
+        return {}
+    value: dict[str, Any] = json.loads(path.read_text("utf-8"))
+    return value
+
+
+def _states(run: Run) -> list[Path]:
+    folder = run.folder / MODEL / TRAINING
+    return [folder / str(number) for number in versions(folder)]
+
+
+def _epochs(run: Run) -> list[dict[str, str]]:
+    """The rows of the epochs of the newest training of a run."""
+    states = _states(run)
+    return read_history(states[-1] / HISTORY) if states and (states[-1] / HISTORY).is_file() else []
+
+
+def _time_left(runs: Sequence[Run], done: Sequence[Finished], plan: Sequence[Run]) -> str:
+    """How long runs take, from the time that finished ones took, as text; empty if none is finished."""
+    left = [run for run in runs if not any(result.run is run for result in done)]
+    if not left or not done:
+        return ""
+    everything = mean(result.wall_seconds for result in done)
+    own = {run.condition.name: [r.wall_seconds for r in done if r.run.condition is run.condition] for run in left}
+    seconds = sum(mean(own[run.condition.name] or [everything]) for run in left)
+    return f"; about {duration(seconds)} left"
+
+
+def duration(seconds: float) -> str:
+    """Seconds as text, such as `40 s`, `12 min` or `3 h 5 min`."""
+    minutes = round(seconds / 60)
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def _reason(status: int, log: Path) -> str:
+    """Why a training ended: its error line, or its last line."""
+    lines = [line for line in log.read_text("utf-8", errors="replace").splitlines() if line.strip()]
+    if status < 0:
+        return f"it was killed by signal {-status}" + (", perhaps for its memory" if status == -signal.SIGKILL else "")
+    last = next((line for line in reversed(lines) if line.startswith("error: ")), lines[-1] if lines else "it left no message")
+    return last.removeprefix("error: ")
