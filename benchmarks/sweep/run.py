@@ -23,6 +23,7 @@ from typing import Any
 import tricks
 
 HERE = Path(__file__).parent
+AUTO = "auto"
 FORMER = {"batch_size": 32, "learning_rate": 5e-5, "head_learning_rate": 1e-3, "precision": "float32"}
 """The defaults of tfner when the recipes were planned, which hold where a recipe gives no other value."""
 PLAN, RUNS = HERE / "plan.jsonl", HERE / "runs.jsonl"
@@ -59,11 +60,13 @@ def run(recipe: dict[str, Any], assets: Path) -> dict[str, Any]:
 
 
 def table(results: list[dict[str, Any]]) -> Iterator[str]:
-    """The results with MiniLM as Markdown, ordered by variant and number of epochs."""
+    """The results with MiniLM as Markdown: on CoNLL-2003 by variant and number of epochs, then on other corpora."""
+    results = [{**r, "settings": {**FORMER, **r["settings"]}} for r in results if r["best"] and "demo" not in r["name"]]
+    other = [r for r in results if corpus_of(r) != "CoNLL-2003"]
     yield "| variant | epochs | batch | rate | new layers | precision | besides | validation F1 | after the epochs before |"
     yield "|---|---|---|---|---|---|---|---|---|"
-    results = [{**r, "settings": {**FORMER, **r["settings"]}} for r in results if r["best"] and "demo" not in r["name"]]
-    for result in sorted(results, key=lambda r: (r["settings"]["variant"], f"{r['settings']['epochs']:>4}", -r["best"])):
+    same = [r for r in results if r not in other]
+    for result in sorted(same, key=lambda r: (r["settings"]["variant"], f"{r['settings']['epochs']:>4}", -r["best"])):
         settings = result["settings"]
         besides = {n: v for n, v in settings.items() if n not in FORMER and n not in ("variant", "epochs")}
         besides |= result.get("tricks", {})
@@ -72,6 +75,22 @@ def table(results: list[dict[str, Any]]) -> Iterator[str]:
         cells += [", ".join(f"{name.replace('_', ' ')} {value}" for name, value in besides.items())]
         cells += [f"{result['best']:.4f}", " ".join(f"{row['f1']:.4f}" for row in result["epochs"][:-1])]
         yield "| " + " | ".join(map(str, cells)) + " |"
+    yield "\n| corpus | `--epochs` | epochs | validation F1 | share of the best | seconds of training |"
+    yield "|---|---|---|---|---|---|"
+    like = next(r for r in same if r["settings"]["epochs"] == AUTO)
+    same = [r for r in same if {**r["settings"], "epochs": AUTO} == like["settings"] and not r.get("tricks")]
+    for result in sorted(same + other, key=lambda r: (corpus_of(r), f"{r['settings']['epochs']:>4}")):
+        best = max(r["best"] for r in same + other if corpus_of(r) == corpus_of(result) and r["settings"]["epochs"] != AUTO)
+        seconds = sum(row["seconds"] for row in result["epochs"])
+        cells = [corpus_of(result), f"{result['settings']['epochs']}", len(result["epochs"]), f"{result['best']:.4f}"]
+        yield "| " + " | ".join(map(str, [*cells, f"{result['best'] / best:.3f}", f"{seconds:.0f}"])) + " |"
+
+
+def corpus_of(result: dict[str, Any]) -> str:
+    """The corpus of a result, for the table."""
+    names = {"data/wnut17": "WNUT-17", "data/conll2002_esp": "CoNLL-2002 Spanish"}
+    share = result.get("tricks", {}).get("share")
+    return f"{share:.0%} of CoNLL-2003" if share else names.get(result["settings"].get("corpus", ""), "CoNLL-2003")
 
 
 def main() -> None:
