@@ -26,7 +26,19 @@ from tfner.contract import SIGNATURES, Field
 
 PACKAGE = Path(tfner.__file__).parent
 ERRORS = Path(__file__).parent.parent / "tests" / "golden" / "errors.json"
-WINGS = ("ground", "evaluation", "serving", "demo", "data", "modeling", "tagging", "training", "exports", "commands")
+WINGS = (
+    "ground",
+    "evaluation",
+    "serving",
+    "demo",
+    "data",
+    "modeling",
+    "tagging",
+    "training",
+    "exports",
+    "experiments",
+    "commands",
+)
 """In the order of the imports. The ground and the commands are the modules that are in no folder."""
 TOPICS = {
     "argument": "Arguments and settings",

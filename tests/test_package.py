@@ -21,7 +21,7 @@ DISTRIBUTIONS = {
     "yaml": "pyyaml",
 }
 """The distribution of a package to import, where their names differ."""
-NOT_IMPORTED = {"jinja2": "huggingface_hub's ModelCard.from_template needs it"}
+NOT_IMPORTED: dict[str, str] = {}
 """Direct dependencies that no module imports, with the reason."""
 WITHOUT_A_TEST_FILE = {
     "tfner/demo/grammar.py": "sentence templates and word lists, which the tests of tfner.demo.corpus read through it",

@@ -1,0 +1,38 @@
+import numpy as np
+import pytest
+from support.trainings import write_corpus
+
+from tfner.evaluation.scores import score
+from tfner.experiments.plan import make_plan
+from tfner.experiments.results import collect
+from tfner.experiments.runs import Finished
+
+
+@pytest.fixture(scope="session")
+def results(tmp_path_factory):
+    """The results of two models with three seeds, whose predictions are the gold tags with mistakes drawn at random."""
+    folder = tmp_path_factory.mktemp("results")
+    write_corpus(folder, sizes={"train": 60, "validation": 20, "test": 40})
+    plan = make_plan(folder / "comparison", ["finetune", "head"], 3, {}, None, {"corpus": str(folder)})
+    runs = []
+    for number, run in enumerate(plan.runs):
+        corpus, generator = plan.corpus(run.condition), np.random.default_rng(number)
+        wrong = 0.05 if run.condition.name == "finetune" else 0.4
+        predictions = {
+            split: [["O" if generator.random() < wrong else tag for tag in s.tags] for s in corpus.splits[split]]
+            for split in ("validation", "test")
+        }
+        scores = {
+            split: score([s.tags for s in corpus.splits[split]], tags, corpus.labels) for split, tags in predictions.items()
+        }
+        history = [{"epoch": float(e), "loss": 1 / e, "val_loss": 1 / e, "f1": 0.1 * e, "seconds": 1.0} for e in (1, 2)]
+        runs.append(Finished(run, scores, predictions, history, {"encoder": 100, "new": 10}, 2_000_000, 2.0, 500.0, 9.0, "CPU"))
+    facts = {
+        "command": "python -m tfner.compare",
+        "tuning": "none.",
+        "tfner": "0",
+        "python": "3",
+        "packages": {},
+        "processor": "p",
+    }
+    return collect(plan, runs, [], facts)

@@ -1,0 +1,23 @@
+"""Plots as parts of a page: in its colours, equal for equal values."""
+
+from tfner.experiments.figures import INK, bars, curves, intervals, svg
+
+VALUES = {"a": [0.5, 0.6], "b": [0.7]}
+
+
+def test_a_plot_has_the_colours_of_the_page_and_a_label():
+    text = svg(intervals(VALUES, {"a": (0.4, 0.7), "b": (0.6, 0.8)}, "F1"), "F1 of models")
+    assert text.startswith('<svg role="img" aria-label="F1 of models"')
+    assert "var(--ink)" in text
+    assert INK not in text
+
+
+def test_equal_values_give_equal_plots():
+    one, other = (svg(bars({"PER": VALUES, "LOC": {"a": [0.1, 0.2]}}, ["a", "b"]), "bars") for _ in range(2))
+    assert one == other
+
+
+def test_curves_have_a_line_for_each_seed():
+    rows = [{"epoch": 1.0, "val_loss": 0.5, "f1": 0.5}, {"epoch": 2.0, "val_loss": 0.4, "f1": 0.6}]
+    figure = curves({"a": [rows, rows], "b": [rows]})
+    assert [len(axes.lines) for axes in figure.axes] == [3, 3]

@@ -1,0 +1,27 @@
+"""The report: the same figures in both forms, no reference to other files, and sentences on the page alone."""
+
+import re
+
+from tfner.experiments.report import sections, to_html, to_markdown
+
+
+def test_the_markdown_has_the_scores_the_claim_and_no_sentence(results):
+    text = to_markdown(results)
+    assert "finetune is better than head." in text
+    scores = results.groups[0].models[0].scores("test")
+    assert f"{sum(s.overall.f1 for s in scores) / 3:.4f} ±" in text
+    assert "Sentences that models disagree about" not in text
+
+
+def test_the_page_needs_no_other_file_and_shows_sentences(results):
+    page = to_html(results)
+    assert not re.search(r'(src|href)="(?!data:|#)', page)
+    assert "Sentences that models disagree about" in page
+    assert page.count("<svg") == sum(len(section.plots) for section in sections(results))
+    assert "prefers-color-scheme: dark" in page
+
+
+def test_every_row_of_a_table_has_a_cell_for_each_column(results):
+    for section in sections(results):
+        for table in section.tables:
+            assert {len(row) for row in table.rows} == {len(table.header)}
