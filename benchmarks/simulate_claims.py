@@ -17,7 +17,8 @@ import argparse
 
 import numpy as np
 
-from tfner.experiments.claims import compare_pairs, f1
+from tfner.evaluation.scores import f1_of_counts
+from tfner.experiments.claims import compare_pairs, mean_f1
 
 DOCUMENTS, ENTITIES, QUALITY = 231, 24, 1.7
 
@@ -45,7 +46,7 @@ def better_quality(between_seeds: float, difference: float = 0.01) -> float:
 
     def mean(quality: float) -> float:
         corpus.generator = np.random.default_rng(2)
-        return float(f1(corpus.runs(20, between_seeds, quality).sum(axis=1)).mean())
+        return mean_f1(corpus.runs(20, between_seeds, quality))
 
     wanted, low, high = mean(QUALITY) + difference, QUALITY, QUALITY + 1
     for _ in range(20):
@@ -69,7 +70,7 @@ def main() -> None:
             for number in range(arguments.comparisons):
                 corpus = Corpus(np.random.default_rng([number, seeds]))
                 equal = {name: corpus.runs(seeds, between_seeds) for name in "ABC"[: arguments.models]}
-                deviations += [f1(counts.sum(axis=1)).std(ddof=1) for counts in equal.values()]
+                deviations += [f1_of_counts(counts.sum(axis=1)).std(ddof=1) for counts in equal.values()]
                 claims = compare_pairs({n: dict(enumerate(c)) for n, c in equal.items()}, shuffles=999)
                 interval = claims[0].interval or (0.0, 0.0)
                 contains += interval[0] <= 0 <= interval[1]

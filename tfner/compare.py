@@ -6,8 +6,6 @@ Takes variants, a number of seeds and settings to vary, and writes a folder with
 
 from __future__ import annotations
 
-import re
-import shlex
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
@@ -18,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from tfner.config import PRESETS, VARIANTS, Config, add_flags
 from tfner.errors import UserError
 from tfner.experiments.estimate import expected_seconds
-from tfner.experiments.plan import NOT_VARIED, RUNS, Plan, make_plan, read_vary
+from tfner.experiments.plan import NOT_VARIED, RUNS, Plan, Request, make_plan, read_vary
 from tfner.experiments.runs import carry_out, check_folder, duration, finished, is_begun
 from tfner.folder import check_output, write_json, write_whole
 from tfner.terminal import Parser, command, print_json, quiet_imports, table
@@ -62,39 +60,31 @@ def compare(
     Raises:
         UserError: for settings that cannot be used, a folder that holds another comparison, and if all runs fail.
     """
-    plan = plan_comparison(variants, seeds, vary or {}, output, preset, settings)
+    request = Request(variants, seeds, vary or {}, output, preset, settings)
+    plan = plan_comparison(request)
     done, failed = carry_out(plan, say, discard_models)
     if not done:
         raise UserError(f"all runs failed, the first because {failed[0].error}", plan.folder)
     with quiet_imports():
-        from tfner.experiments.report import to_html, to_markdown
+        from tfner.experiments.report import sections, to_html, to_markdown
         from tfner.experiments.results import collect, find_facts
 
-    facts = find_facts(_command(variants, seeds, vary or {}, output, preset, settings), tuning)
+    facts = find_facts(request.command, tuning)
     results = collect(plan, done, failed, facts)
+    parts = list(sections(results))
     write_whole(plan.folder / RESULTS, lambda draft: write_json(draft, results.to_json()))
-    write_whole(plan.folder / SUMMARY, lambda draft: draft.write_text(to_markdown(results), "utf-8"))
-    write_whole(plan.folder / REPORT, lambda draft: draft.write_text(to_html(results), "utf-8"))
+    write_whole(plan.folder / SUMMARY, lambda draft: draft.write_text(to_markdown(parts), "utf-8"))
+    write_whole(plan.folder / REPORT, lambda draft: draft.write_text(to_html(parts), "utf-8"))
     for line in summary_lines(results):
         say(line)
     say(f"\nthe report is {plan.folder / REPORT}")
     return results
 
 
-def plan_comparison(
-    variants: Sequence[str],
-    seeds: int,
-    vary: Mapping[str, Sequence[Any]],
-    output: str | Path | None,
-    preset: str | None,
-    settings: Mapping[str, Any],
-) -> Plan:
+def plan_comparison(request: Request) -> Plan:
     """The runs of a comparison. Nothing is written. Raises UserError as `compare` does."""
-    corpus = str(settings.get("corpus", PRESETS.get(preset or "", {}).get("corpus", Config.corpus)))
-    name = re.sub(r"[^A-Za-z0-9_.]+", "-", Path(corpus).name).strip("-.") or "corpus"
-    folder = Path(output).expanduser() if output else Path("comparisons") / name
-    check_output(folder, "a comparison", (RUNS, REPORT, RESULTS, SUMMARY))
-    plan = make_plan(folder, variants, seeds, vary, preset, settings)
+    check_output(request.folder, "a comparison", (RUNS, REPORT, RESULTS, SUMMARY))
+    plan = make_plan(request)
     check_folder(plan)
     return plan
 
@@ -142,29 +132,6 @@ def dry_run(plan: Plan, say: Callable[[str], None] = print) -> None:
     say(f"{len(plan.runs)} runs, {len(known)} of them finished; the others take about {duration(total)} on this machine")
 
 
-def _command(
-    variants: Sequence[str],
-    seeds: int,
-    vary: Mapping[str, Sequence[Any]],
-    output: str | Path | None,
-    preset: str | None,
-    settings: Mapping[str, Any],
-) -> str:
-    """The command that makes the same comparison."""
-
-    def shown(value: Any) -> str:
-        return " ".join(map(str, value)) if isinstance(value, tuple) else str(value).lower() if value is True else str(value)
-
-    words = ["python", "-m", "tfner.compare", "--variants", *variants, "--seeds", str(seeds)]
-    for name, values in vary.items():
-        words += ["--vary", f"{name}={','.join(map(shown, values))}"]
-    words += ["--output", str(output)] if output else []
-    words += ["--preset", preset] if preset else []
-    for name, value in settings.items():
-        words += ["--" + name.replace("_", "-"), *([] if value is True else shown(value).split())]
-    return shlex.join(words)
-
-
 @command
 def main(argv: Sequence[str] | None = None) -> None:
     """The command line."""
@@ -195,7 +162,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         print(line, file=sys.stderr if as_json else sys.stdout, flush=True)
 
     if dry:
-        dry_run(plan_comparison(vary=vary, settings=settings, **own), say)
+        dry_run(plan_comparison(Request(vary=vary, settings=settings, **own)), say)
         return
     options: dict[str, Any] = {**own, **settings}
     results = compare(vary=vary, tuning=tuning, discard_models=discard, say=say, **options)

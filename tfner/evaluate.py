@@ -5,7 +5,6 @@ Takes a model and a corpus. The scores, a confusion matrix, learning curves and 
 
 from __future__ import annotations
 
-import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -24,6 +23,7 @@ from tfner.folder import (
     EXTRA,
     HISTORY,
     check_replaceable,
+    file_name,
     publish,
     read_history,
     resolve,
@@ -127,8 +127,7 @@ def _write(folder: Path, scores: Scores, found: Sequence[Mistake], history: Sequ
 
 def _default_output(version: Path, corpus: str, split: str) -> Path:
     """`NAME/evaluations/VERSION-CORPUS-SPLIT`, where CORPUS is the last part of its name without unusual characters."""
-    name = re.sub(r"[^A-Za-z0-9_.]+", "-", Path(corpus).name).strip("-.") or "corpus"
-    return version.parent / EVALUATIONS / f"{version.name}-{name}-{split}"
+    return version.parent / EVALUATIONS / f"{version.name}-{file_name(corpus)}-{split}"
 
 
 @command

@@ -10,6 +10,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
 import secrets
 import shutil
 import tempfile
@@ -54,6 +55,11 @@ def versions(folder: Path) -> list[int]:
 def next_version(folder: Path) -> int:
     """The number of the next version: one more than the highest version or training state."""
     return max([0, *versions(folder), *versions(folder / TRAINING)]) + 1
+
+
+def file_name(name: str) -> str:
+    """The last part of a corpus's name without unusual characters, as part of a file name."""
+    return re.sub(r"[^A-Za-z0-9_.]+", "-", Path(name).name).strip("-.") or "corpus"
 
 
 def claim_state(folder: Path) -> int:

@@ -91,6 +91,11 @@ def spans(tags: Sequence[str], strict: bool = False) -> list[Span]:
     return found
 
 
+def labelled_spans(tags: Sequence[str], plain: bool) -> list[Span]:
+    """The entities of one sentence, as `spans` finds them; with plain labels, a span for each word."""
+    return [Span(tag, i, i + 1) for i, tag in enumerate(tags)] if plain else spans(tags)
+
+
 def iob2(tags: Sequence[str]) -> list[str]:
     """The same entities as IOB2 tags: every entity starts with `B-`, and words outside of entities are `O`."""
     result = [OUTSIDE] * len(tags)

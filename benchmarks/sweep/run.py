@@ -22,8 +22,9 @@ from typing import Any
 
 import tricks
 
+from tfner.config import AUTO
+
 HERE = Path(__file__).parent
-AUTO = "auto"
 FORMER = {"batch_size": 32, "learning_rate": 5e-5, "head_learning_rate": 1e-3, "precision": "float32"}
 """The defaults of tfner when the recipes were planned, which hold where a recipe gives no other value."""
 PLAN, RUNS = HERE / "plan.jsonl", HERE / "runs.jsonl"

@@ -3,7 +3,7 @@ import pytest
 from support.trainings import write_corpus
 
 from tfner.evaluation.scores import score
-from tfner.experiments.plan import make_plan
+from tfner.experiments.plan import Request, make_plan
 from tfner.experiments.results import collect
 from tfner.experiments.runs import Finished
 
@@ -13,7 +13,7 @@ def results(tmp_path_factory):
     """The results of two models with three seeds, whose predictions are the gold tags with mistakes drawn at random."""
     folder = tmp_path_factory.mktemp("results")
     write_corpus(folder, sizes={"train": 60, "validation": 20, "test": 40})
-    plan = make_plan(folder / "comparison", ["finetune", "head"], 3, {}, None, {"corpus": str(folder)})
+    plan = make_plan(Request(["finetune", "head"], 3, {}, folder / "comparison", None, {"corpus": str(folder)}))
     runs = []
     for number, run in enumerate(plan.runs):
         corpus, generator = plan.corpus(run.condition), np.random.default_rng(number)

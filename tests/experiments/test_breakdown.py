@@ -13,11 +13,10 @@ from tfner.experiments.breakdown import (
     Kinds,
     document_counts,
     error_counts,
-    items,
     notable_sentences,
     score_by_kind,
 )
-from tfner.labels import Span, iob2, spans
+from tfner.labels import Span, iob2, labelled_spans, spans
 
 TRAIN = (
     Sentence(("Nice", "beat", "New", "York"), ("B-ORG", "O", "B-LOC", "I-LOC")),
@@ -41,7 +40,7 @@ def test_documents_are_counted_in_order_and_sentences_alone_without_marks():
 def test_with_plain_labels_every_word_counts():
     sentences = [Sentence(("a", "dog"), ("DT", "NN"))]
     assert document_counts(sentences, [["DT", "JJ"]], True).tolist() == [[2, 2, 1]]
-    assert items(["DT", "NN"], True) == [Span("DT", 0, 1), Span("NN", 1, 2)]
+    assert labelled_spans(["DT", "NN"], True) == [Span("DT", 0, 1), Span("NN", 1, 2)]
 
 
 @pytest.mark.parametrize(

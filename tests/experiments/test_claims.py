@@ -5,11 +5,11 @@ from itertools import product
 import numpy as np
 import pytest
 
+from tfner.evaluation.scores import f1_of_counts
 from tfner.experiments.claims import (
     Claim,
     compare_pairs,
     difference_interval,
-    f1,
     holm,
     mean_f1,
     mean_interval,
@@ -31,7 +31,7 @@ def by_seed(counts):
 
 
 def test_f1_of_counts_is_the_harmonic_mean_and_0_without_entities():
-    np.testing.assert_allclose(f1(np.array([[10, 5, 4], [0, 0, 0], [3, 0, 0]])), [8 / 15, 0, 0])
+    np.testing.assert_allclose(f1_of_counts(np.array([[10, 5, 4], [0, 0, 0], [3, 0, 0]])), [8 / 15, 0, 0])
 
 
 def test_the_mean_is_that_of_the_seeds_and_not_of_their_entities_together():

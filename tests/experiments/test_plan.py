@@ -11,11 +11,11 @@ from support.trainings import write_corpus
 from tfner.config import as_flags, make_config
 from tfner.errors import UserError
 from tfner.experiments import runs
-from tfner.experiments.plan import make_plan, read_vary
+from tfner.experiments.plan import Request, make_plan, read_vary
 
 
 def plan(folder, corpus, variants=("head",), seeds=2, vary=None, **settings):
-    return make_plan(Path(folder), variants, seeds, vary or {}, None, {"corpus": str(corpus), **settings})
+    return make_plan(Request(variants, seeds, vary or {}, folder, None, {"corpus": str(corpus), **settings}))
 
 
 def test_all_combinations_are_planned_seed_by_seed(tmp_path, corpus):

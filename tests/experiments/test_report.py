@@ -6,7 +6,7 @@ from tfner.experiments.report import sections, to_html, to_markdown
 
 
 def test_the_markdown_has_the_scores_the_claim_and_no_sentence(results):
-    text = to_markdown(results)
+    text = to_markdown(list(sections(results)))
     assert "finetune is better than head." in text
     scores = results.groups[0].models[0].scores("test")
     assert f"{sum(s.overall.f1 for s in scores) / 3:.4f} ±" in text
@@ -14,7 +14,7 @@ def test_the_markdown_has_the_scores_the_claim_and_no_sentence(results):
 
 
 def test_the_page_needs_no_other_file_and_shows_sentences(results):
-    page = to_html(results)
+    page = to_html(list(sections(results)))
     assert not re.search(r'(src|href)="(?!data:|#)', page)
     assert "Sentences that models disagree about" in page
     assert page.count("<svg") == sum(len(section.plots) for section in sections(results))

@@ -56,6 +56,10 @@ class Score:
         )
 
 
+NO_ENTITIES = Score.from_counts(0, 0, 0)
+"""The score of nothing."""
+
+
 @dataclass(frozen=True, eq=False)
 class Scores:
     """The scores of a split.
@@ -185,6 +189,13 @@ def check_aligned(gold: Sequence[Sized], predicted: Sequence[Sized]) -> None:
             raise ValueError(f"sentence {i} has {len(g)} gold tags and {len(p)} predictions: every word needs both")
 
 
+def f1_of_counts(counts: np.ndarray) -> np.ndarray:
+    """F1 of counts, shape (..., 3): 2 x correct / (gold + predicted), and 0 where there is no entity."""
+    both = counts[..., 0] + counts[..., 1]
+    shares: np.ndarray = np.divide(2 * counts[..., 2], both, out=np.zeros(both.shape), where=both > 0)
+    return shares
+
+
 def bootstrap_interval(
     counts: Sequence[Sequence[int]] | np.ndarray, samples: int = INTERVAL_SAMPLES, seed: int = 0
 ) -> tuple[float, float]:
@@ -201,9 +212,7 @@ def bootstrap_interval(
     generator = np.random.default_rng(seed)
     n = len(counts)
     totals = np.array([np.bincount(generator.integers(n, size=n), minlength=n) @ counts for _ in range(samples)])
-    both = totals[:, 0] + totals[:, 1]
-    f1 = np.divide(2 * totals[:, 2], both, out=np.zeros(samples), where=both > 0)
-    low, high = np.percentile(f1, [2.5, 97.5])
+    low, high = np.percentile(f1_of_counts(totals), [2.5, 97.5])
     return float(low), float(high)
 
 
@@ -277,10 +286,9 @@ def _seqeval_scores(
     from seqeval.metrics import sequence_labeling, v1
     from seqeval.scheme import IOB2
 
-    empty = Score.from_counts(0, 0, 0)
-    per_type = dict.fromkeys(types, empty)
+    per_type = dict.fromkeys(types, NO_ENTITIES)
     if not any(counter.total() for counter in by_type):  # seqeval fails without entities
-        return per_type, empty, empty
+        return per_type, NO_ENTITIES, NO_ENTITIES
     options: dict[str, Any] = {"zero_division": 0, "warn_for": ()}
     each = sequence_labeling.precision_recall_fscore_support(gold, predicted, average=None, **options)
     for name, *found in zip(sorted(name for name in types if any(c[name] for c in by_type[:2])), *each, strict=True):

@@ -14,17 +14,12 @@ import numpy as np
 
 from tfner.corpus import Sentence
 from tfner.evaluation.scores import Score, Tags
-from tfner.labels import Span, spans
+from tfner.labels import Span, labelled_spans, spans
 
 LENGTHS = ("1 word", "2 words", "3 words", "4 or more")
 SENTENCE_LENGTHS = {"1 to 9 words": 9, "10 to 19": 19, "20 to 29": 29, "30 to 39": 39, "40 or more": 10**9}
 SEEN, SEEN_OTHERWISE, UNSEEN = "seen", "seen, other type", "unseen"
 ERRORS = ("boundary", "type", "missed", "spurious")
-
-
-def items(tags: Tags, plain: bool) -> list[Span]:
-    """The entities of a sentence, or its words with plain labels."""
-    return [Span(tag, i, i + 1) for i, tag in enumerate(tags)] if plain else spans(tags)
 
 
 def document_counts(sentences: Sequence[Sentence], predicted: Sequence[Tags], plain: bool) -> np.ndarray:
@@ -34,7 +29,7 @@ def document_counts(sentences: Sequence[Sentence], predicted: Sequence[Tags], pl
     """
     counts: dict[int, np.ndarray] = defaultdict(lambda: np.zeros(3, np.int64))
     for i, (sentence, tags) in enumerate(zip(sentences, predicted, strict=True)):
-        gold, found = set(items(sentence.tags, plain)), set(items(tags, plain))
+        gold, found = set(labelled_spans(sentence.tags, plain)), set(labelled_spans(tags, plain))
         own = i if sentence.document is None else sentence.document
         counts[own] += (len(gold), len(found), len(gold & found))
     return np.stack([counts[number] for number in sorted(counts)])
@@ -52,7 +47,7 @@ class Kinds:
         self.plain = plain
         self._types: dict[tuple[str, ...], set[str]] = defaultdict(set)
         for sentence in train:
-            for span in items(sentence.tags, plain):
+            for span in labelled_spans(sentence.tags, plain):
                 self._types[sentence.words[span.start : span.end]].add(span.type)
 
     def length(self, sentence: Sentence, span: Span) -> str:
@@ -83,7 +78,7 @@ def score_by_kind(
     """The score of each kind. Gold and predicted entities are divided by the same rule."""
     counts: dict[str, list[int]] = defaultdict(lambda: [0, 0, 0])
     for sentence, tags in zip(sentences, predicted, strict=True):
-        gold, found = set(items(sentence.tags, plain)), set(items(tags, plain))
+        gold, found = set(labelled_spans(sentence.tags, plain)), set(labelled_spans(tags, plain))
         for column, side in enumerate((gold, found, gold & found)):
             for span in side:
                 counts[kind(sentence, span)][column] += 1
@@ -137,9 +132,9 @@ def notable_sentences(
     """
     found = []
     for i, sentence in enumerate(sentences):
-        gold = items(sentence.tags, plain)
+        gold = labelled_spans(sentence.tags, plain)
         tags = {name: [tuple(of_seed[i]) for of_seed in of_model] for name, of_model in predicted.items()}
-        right = {name: float(np.mean([items(t, plain) == gold for t in of_model])) for name, of_model in tags.items()}
+        right = {name: float(np.mean([labelled_spans(t, plain) == gold for t in of_model])) for name, of_model in tags.items()}
         if min(right.values()) < 1:
             most = {name: Counter(of_model).most_common(1)[0][0] for name, of_model in tags.items()}
             found.append(Notable(i + 1, sentence, most, right))
@@ -154,5 +149,5 @@ def notable_sentences(
 
 
 def _missed_by_all(one: Notable, plain: bool) -> int:
-    gold = set(items(one.sentence.tags, plain))
-    return len(gold.difference(*(items(tags, plain) for tags in one.predicted.values())))
+    gold = set(labelled_spans(one.sentence.tags, plain))
+    return len(gold.difference(*(labelled_spans(tags, plain) for tags in one.predicted.values())))

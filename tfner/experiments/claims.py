@@ -15,6 +15,8 @@ from statistics import NormalDist
 import numpy as np
 from scipy.special import stdtrit
 
+from tfner.evaluation.scores import f1_of_counts
+
 SAMPLES = 2000
 """Bootstrap samples of an interval."""
 SHUFFLES = 9999
@@ -67,16 +69,9 @@ class Claim:
         return f"{self.one} and {self.other}: no difference can be claimed ({more})."
 
 
-def f1(counts: np.ndarray) -> np.ndarray:
-    """F1 of counts, shape (..., 3): 2 x correct / (gold + predicted), and 0 where there is no entity."""
-    both = counts[..., 0] + counts[..., 1]
-    shares: np.ndarray = np.divide(2 * counts[..., 2], both, out=np.zeros(both.shape), where=both > 0)
-    return shares
-
-
 def mean_f1(counts: np.ndarray) -> float:
     """The mean over seeds of F1 on all documents."""
-    return float(f1(counts.sum(axis=1)).mean())
+    return float(f1_of_counts(counts.sum(axis=1)).mean())
 
 
 def compare_pairs(
@@ -142,7 +137,7 @@ def randomization_test(one: np.ndarray, other: np.ndarray, shuffles: int = SHUFF
     for some in np.array_split(np.arange(shuffles), -(-shuffles // 1000)):
         swaps = generator.integers(2, size=(len(some), one.shape[1])).astype(np.float64)
         moved = np.tensordot(swaps, change, 1)
-        differences = f1(total_one + moved).mean(axis=1) - f1(total_other - moved).mean(axis=1)
+        differences = f1_of_counts(total_one + moved).mean(axis=1) - f1_of_counts(total_other - moved).mean(axis=1)
         extreme += int((np.abs(differences) >= observed - 1e-12).sum())
     return (extreme + 1) / (shuffles + 1)
 
@@ -168,7 +163,7 @@ def seeds_needed(one: np.ndarray, other: np.ndarray, samples: int = SAMPLES, see
     wanted = (difference / (normal.inv_cdf(1 - LEVEL / 2) + normal.inv_cdf(POWER))) ** 2
     documents = _document_draws(one.shape[1], samples, np.random.default_rng(seed))
     of_documents = float(np.var(_f1_of_draws(one, documents).mean(axis=1) - _f1_of_draws(other, documents).mean(axis=1)))
-    of_seeds = sum(float(np.var(f1(counts.sum(axis=1)), ddof=1)) for counts in (one, other))
+    of_seeds = sum(float(np.var(f1_of_counts(counts.sum(axis=1)), ddof=1)) for counts in (one, other))
     if wanted <= of_documents:
         return None
     return max(2, math.ceil(of_seeds / (wanted - of_documents)))
@@ -181,7 +176,7 @@ def _document_draws(documents: int, samples: int, generator: np.random.Generator
 
 def _f1_of_draws(counts: np.ndarray, documents: np.ndarray) -> np.ndarray:
     """F1 of each seed in each sample of documents, shape (samples, seeds)."""
-    return f1(np.tensordot(documents, counts.transpose(1, 0, 2), 1))
+    return f1_of_counts(np.tensordot(documents, counts.transpose(1, 0, 2), 1))
 
 
 def _bootstrap_means(counts: np.ndarray, documents: np.ndarray, generator: np.random.Generator, freedom: int) -> np.ndarray:

@@ -11,21 +11,68 @@ import hashlib
 import itertools
 import json
 import re
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 from tfner import __version__
-from tfner.config import VARIANTS, Config, add_flags, make_config
+from tfner.config import PRESETS, VARIANTS, Config, add_flags, make_config
 from tfner.corpus import Corpus
 from tfner.errors import UserError, setting
+from tfner.folder import file_name
 from tfner.training.request import check_request
 
 RUNS = "runs"
 """The folder of a comparison that holds a folder for each run."""
 NOT_VARIED = {"variant": "variants", "seed": "seeds", "output": "output", "tensorboard": "tensorboard"}
 """Settings that are not varied, and the flag that they have instead."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is asked to be compared: variants x seeds x combinations of what is varied.
+
+    Attributes:
+        variants: keys of `config.VARIANTS`.
+        seeds: the number of seeds: 0, 1, ... are used.
+        vary: the values of each setting that is varied.
+        output: the folder of the comparison, or None for `comparisons/CORPUS`.
+        preset: a key of `config.PRESETS`, or None for the one that suits the encoder.
+        settings: other settings of all runs.
+    """
+
+    variants: Sequence[str]
+    seeds: int
+    vary: Mapping[str, Sequence[Any]]
+    output: str | Path | None
+    preset: str | None
+    settings: Mapping[str, Any]
+
+    @property
+    def folder(self) -> Path:
+        """The folder of the comparison."""
+        corpus = self.settings.get("corpus", PRESETS.get(self.preset or "", {}).get("corpus", Config.corpus))
+        return Path(self.output).expanduser() if self.output else Path("comparisons") / file_name(str(corpus))
+
+    @property
+    def command(self) -> str:
+        """The command that asks for the same."""
+
+        def shown(value: Any) -> str:
+            return (
+                " ".join(map(str, value)) if isinstance(value, tuple) else str(value).lower() if value is True else str(value)
+            )
+
+        words = ["python", "-m", "tfner.compare", "--variants", *self.variants, "--seeds", str(self.seeds)]
+        for name, values in self.vary.items():
+            words += ["--vary", f"{name}={','.join(map(shown, values))}"]
+        words += ["--output", str(self.output)] if self.output else []
+        words += ["--preset", self.preset] if self.preset else []
+        for name, value in self.settings.items():
+            words += ["--" + name.replace("_", "-"), *([] if value is True else shown(value).split())]
+        return shlex.join(words)
 
 
 @dataclass(frozen=True)
@@ -79,27 +126,13 @@ class Plan:
         return self.corpora[corpus_key(condition.config)]
 
 
-def make_plan(
-    folder: Path,
-    variants: Sequence[str],
-    seeds: int,
-    vary: Mapping[str, Sequence[Any]],
-    preset: str | None,
-    settings: Mapping[str, Any],
-) -> Plan:
-    """Plans variants x seeds x combinations of what is varied, and reads the corpora.
-
-    Args:
-        folder: the folder of the comparison.
-        variants: keys of `config.VARIANTS`.
-        seeds: the number of seeds: 0, 1, ... are used.
-        vary: the values of each setting that is varied.
-        preset: a key of `config.PRESETS`, or None for the one that suits the encoder.
-        settings: other settings of all runs.
+def make_plan(request: Request) -> Plan:
+    """Plans the runs, and reads the corpora.
 
     Raises:
         UserError: for settings that cannot be used, a corpus that cannot be read, and two conditions that are the same.
     """
+    folder, variants, seeds, vary = request.folder, request.variants, request.seeds, request.vary
     for name in variants:
         if name not in VARIANTS:
             raise UserError(f"{setting('variants', name)}: expected some of {', '.join(VARIANTS)}")
@@ -109,7 +142,7 @@ def make_plan(
     for variant, *values in itertools.product(variants, *vary.values()):
         varied = dict(zip(vary, values, strict=True))
         shown = [f"{name.replace('_', ' ')} {_shown(value)}" for name, value in varied.items()]
-        config = make_config(preset, **{**settings, **varied, "variant": variant})
+        config = make_config(request.preset, **{**request.settings, **varied, "variant": variant})
         conditions.append(Condition(", ".join([variant, *shown]), varied, config))
     names = [condition.name for condition in conditions]
     twice = next((name for name in names if names.count(name) > 1), None)

@@ -18,11 +18,12 @@ from matplotlib.figure import Figure
 
 import tfner.serving
 from tfner.config import as_flags
-from tfner.evaluation.scores import Score, Scores, Tags
+from tfner.evaluation.scores import NO_ENTITIES, Scores, Tags
 from tfner.experiments import figures
-from tfner.experiments.breakdown import ERRORS, Notable, items
+from tfner.experiments.breakdown import ERRORS, Notable
 from tfner.experiments.claims import SAMPLES, SHUFFLES
 from tfner.experiments.results import Group, Results, mean_and_deviation
+from tfner.labels import labelled_spans
 
 MOST_TYPES = 12
 """Types that the table and the plot of types show, the most frequent ones."""
@@ -53,7 +54,7 @@ class Section:
 
 
 def sections(results: Results) -> Iterator[Section]:
-    """The parts of the report in order."""
+    """The parts of the report in order, which `to_markdown` and `to_html` take."""
     yield _facts(results)
     for group in results.groups:
         yield _summary(group)
@@ -70,10 +71,10 @@ def sections(results: Results) -> Iterator[Section]:
         yield _costs(group)
 
 
-def to_markdown(results: Results) -> str:
+def to_markdown(parts: Sequence[Section]) -> str:
     """The report without plots and sentences."""
     lines = ["# Comparison"]
-    for section in sections(results):
+    for section in parts:
         if not (section.text or section.tables):
             continue
         lines += ["", f"{'#' * section.level} {section.title}"]
@@ -84,14 +85,14 @@ def to_markdown(results: Results) -> str:
     return "\n".join(lines) + "\n"
 
 
-def to_html(results: Results) -> str:
+def to_html(parts: Sequence[Section]) -> str:
     """The report as a page without references to other files."""
     here = Path(__file__).parent
     environment = Environment(loader=FileSystemLoader(here), autoescape=True, undefined=StrictUndefined, trim_blocks=True)
     page = Path(tfner.serving.__path__[0], "page.html").read_text("utf-8")
     colours = page[page.index(":root") : page.index("* { box-sizing")]
     template = environment.get_template("report.html")
-    return template.render(colours=colours, sections=list(sections(results)), svg=figures.svg, pieces=_pieces, shares=_shares)
+    return template.render(colours=colours, sections=parts, svg=figures.svg, pieces=_pieces, shares=_shares)
 
 
 def _facts(results: Results) -> Section:
@@ -179,9 +180,10 @@ def _types(group: Group) -> Section:
     for model in group.models:
         numbers |= {name: s.number for name, s in model.scores(group.split)[0].per_type.items() if s.number}
     shown = sorted(numbers, key=lambda name: -numbers[name])[:MOST_TYPES]
-    empty = Score.from_counts(0, 0, 0)
+    scores = {model.name: model.scores(group.split) for model in group.models}
     by_type = {
-        name: {m.name: [s.per_type.get(name, empty).f1 for s in m.scores(group.split)] for m in group.models} for name in shown
+        name: {model: [s.per_type.get(name, NO_ENTITIES).f1 for s in of_model] for model, of_model in scores.items()}
+        for name in shown
     }
     rows = [[name, f"{numbers[name]:,}", *map(mean_and_deviation, by_model.values())] for name, by_model in by_type.items()]
     names = [model.name for model in group.models]
@@ -196,15 +198,17 @@ def _curves(group: Group) -> Section:
 
 
 def _kinds(group: Group) -> Iterator[Section]:
+    names = [model.name for model in group.models]
     for way, kinds in group.by_kind.items():
-        gold = group.gold_by_kind[way]
-        rows = [
-            [kind, f"{gold.get(kind, 0):,}", *(mean_and_deviation(by[m.name]) if m.name in by else "-" for m in group.models)]
-            for kind, by in kinds.items()
-        ]
-        table = Table([way, "gold", *(f"`{m.name}`" for m in group.models)], rows)
-        plot = figures.bars(kinds, [m.name for m in group.models])
-        yield Section(f"F1 by {way} ({group.split})", tables=[table], plots=[(plot, f"F1 by {way}")])
+        f1 = {kind: {name: [s.f1 for s in scores] for name, scores in by.items()} for kind, by in kinds.items()}
+        rows = []
+        for kind, by_model in kinds.items():
+            gold = next(iter(by_model.values()))[0].number  # the same for every model and seed
+            cells = [mean_and_deviation(f1[kind][name]) if name in f1[kind] else "-" for name in names]
+            rows.append([kind, f"{gold:,}", *cells])
+        table = Table([way, "gold", *(f"`{name}`" for name in names)], rows)
+        plots = [(figures.bars(f1, names), f"F1 by {way}")]
+        yield Section(f"F1 by {way} ({group.split})", tables=[table], plots=plots)
 
 
 def _errors(group: Group) -> Section:
@@ -261,7 +265,7 @@ def _costs(group: Group) -> Section:
 def _pieces(words: Sequence[str], tags: Tags, plain: bool) -> list[tuple[str, str]]:
     """The sentence in pieces, each with the type of its entity, which is empty outside of entities."""
     found, at = [], 0
-    for span in items(tags, plain):
+    for span in labelled_spans(tags, plain):
         if at < span.start:
             found.append((" ".join(words[at : span.start]), ""))
         found.append((" ".join(words[span.start : span.end]), span.type))

@@ -21,9 +21,9 @@ import numpy as np
 
 import tfner
 from tfner.corpus import Corpus, Sentence
-from tfner.evaluation.scores import Scores, Tags
+from tfner.evaluation.scores import NO_ENTITIES, Score, Scores, Tags
 from tfner.experiments.breakdown import Kinds, Notable, document_counts, error_counts, notable_sentences, score_by_kind
-from tfner.experiments.claims import Claim, compare_pairs, f1, mean_interval
+from tfner.experiments.claims import Claim, compare_pairs, mean_f1, mean_interval
 from tfner.experiments.plan import Condition, Plan
 from tfner.experiments.runs import Failed, Finished
 
@@ -102,28 +102,18 @@ class Group:
         return {name: mean_interval(np.stack(list(by_seed.values()))) for name, by_seed in self.counts.items()}
 
     @cached_property
-    def by_kind(self) -> dict[str, dict[str, dict[str, list[float]]]]:
-        """By way to divide entities, kind and model, F1 of each seed. Kinds that do not occur are left out."""
-        ways: dict[str, dict[str, dict[str, list[float]]]] = {}
+    def by_kind(self) -> dict[str, dict[str, dict[str, list[Score]]]]:
+        """By way to divide entities, kind and model, the score of each seed. Kinds that do not occur are left out."""
+        ways: dict[str, dict[str, dict[str, list[Score]]]] = {}
         for way, (names, kind) in Kinds(self.corpus.splits["train"], self.plain).by_name().items():
-            found: dict[str, dict[str, list[float]]] = {name: {} for name in names}
+            found: dict[str, dict[str, list[Score]]] = {name: {} for name in names}
             for model in self.models:
                 scores = [score_by_kind(self.sentences, tags, self.plain, kind) for tags in self.predicted(model)]
                 for name in names:
                     if any(name in of_seed for of_seed in scores):
-                        found[name][model.name] = [of_seed[name].f1 if name in of_seed else 0.0 for of_seed in scores]
+                        found[name][model.name] = [of_seed.get(name, NO_ENTITIES) for of_seed in scores]
             ways[way] = {name: by_model for name, by_model in found.items() if by_model}
         return ways
-
-    @cached_property
-    def gold_by_kind(self) -> dict[str, dict[str, int]]:
-        """By way and kind, the number of gold entities."""
-        gold = [sentence.tags for sentence in self.sentences]
-        ways = Kinds(self.corpus.splits["train"], self.plain).by_name()
-        return {
-            way: {name: s.number for name, s in score_by_kind(self.sentences, gold, self.plain, kind).items()}
-            for way, (_, kind) in ways.items()
-        }
 
     @cached_property
     def errors(self) -> dict[str, list[dict[str, int]]]:
@@ -230,11 +220,11 @@ def _group_json(group: Group) -> dict[str, Any]:
             "parameters": model.runs[0].parameters,
             "devices": sorted({run.devices for run in model.runs}),
             "seeds": rows,
-            "mean_f1": float(f1(counts.sum(axis=1)).mean()),
+            "mean_f1": mean_f1(counts),
             "mean_f1_interval": group.intervals[model.name],
             "errors": group.errors.get(model.name),
             "f1_by_kind": {
-                way: {kind: by_model[model.name] for kind, by_model in kinds.items() if model.name in by_model}
+                way: {kind: [s.f1 for s in by_model[model.name]] for kind, by_model in kinds.items() if model.name in by_model}
                 for way, kinds in group.by_kind.items()
             },
         }

@@ -127,31 +127,25 @@ def carry_out(
     failed: list[Failed] = []
     with _stops_on_sigterm(), tqdm(total=0, bar_format="{desc}", leave=False, file=sys.stderr, disable=None) as bar:
         for number, run in enumerate(plan.runs, start=1):
-            result = finished(run)
-            if result is None:
+            if known := finished(run):
+                done.append(known)
+                continue
 
-                def show(run: Run = run, number: int = number) -> None:
-                    epochs = len(_epochs(run))
-                    left = _time_left(plan.runs[number - 1 :], done, plan.runs)
-                    bar.set_description_str(f"run {number} of {len(plan.runs)}: {run.name}, epoch {epochs + 1}{left}")
+            def show(run: Run = run, number: int = number) -> None:
+                left = _time_left(plan.runs[number - 1 :], done)
+                bar.set_description_str(f"run {number} of {len(plan.runs)}: {run.name}, epoch {len(_epochs(run)) + 1}{left}")
 
-                outcome = _train(run, show)
-                if isinstance(outcome, Failed):
-                    failed.append(outcome)
-                    say(f"{number:>3} of {len(plan.runs)}  {run.name}: FAILED, {outcome.error} (see {run.folder / LOG})")
-                    continue
-                result = outcome
-                if discard_models:
-                    shutil.rmtree(run.folder / MODEL)
-                done.append(result)
-                overall = result.scores["validation"].overall
-                left = _time_left(plan.runs[number:], done, plan.runs)
-                say(
-                    f"{number:>3} of {len(plan.runs)}  {run.name}: validation F1 {overall.f1:.4f}, "
-                    f"{result.wall_seconds:.0f} s{left}"
-                )
-            else:
-                done.append(result)
+            result = _train(run, show)
+            place = f"{number:>3} of {len(plan.runs)}  {run.name}"
+            if isinstance(result, Failed):
+                failed.append(result)
+                say(f"{place}: FAILED, {result.error} (see {run.folder / LOG})")
+                continue
+            if discard_models:
+                shutil.rmtree(run.folder / MODEL)
+            done.append(result)
+            f1, left = result.scores["validation"].overall.f1, _time_left(plan.runs[number:], done)
+            say(f"{place}: validation F1 {f1:.4f}, {result.wall_seconds:.0f} s{left}")
     return done, failed
 
 
@@ -248,7 +242,7 @@ def _epochs(run: Run) -> list[dict[str, str]]:
     return read_history(states[-1] / HISTORY) if states and (states[-1] / HISTORY).is_file() else []
 
 
-def _time_left(runs: Sequence[Run], done: Sequence[Finished], plan: Sequence[Run]) -> str:
+def _time_left(runs: Sequence[Run], done: Sequence[Finished]) -> str:
     """How long runs take, from the time that finished ones took, as text; empty if none is finished."""
     left = [run for run in runs if not any(result.run is run for result in done)]
     if not left or not done:

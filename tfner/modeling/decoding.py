@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tfner.labels import Entity, Span, spans
+from tfner.labels import Entity, labelled_spans
 from tfner.modeling.rows import EncodedRows, RowEncoder
 
 
@@ -29,9 +29,8 @@ class Tagged:
             text: the text that the words are from.
             offsets: where each word is in `text`, half-open, in characters.
         """
-        found = [Span(tag, i, i + 1) for i, tag in enumerate(self.tags)] if plain else spans(self.tags)
         entities = []
-        for kind, first, end in found:
+        for kind, first, end in labelled_spans(self.tags, plain):
             start, stop = offsets[first][0], offsets[end - 1][1]
             score = float(np.mean(self.probabilities[first:end]))
             entities.append(Entity(kind, text[start:stop], start, stop, score, first, end))
