@@ -13,7 +13,7 @@ if os.environ.get("PYTEST_XDIST_WORKER"):
     os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
 
 
-LONGEST_FIRST = ("test_real_data.py", "test_notebook.py", "test_blocks.py")
+LONGEST_FIRST = ("test_real_data.py", "test_notebooks.py", "test_blocks.py")
 """Files that take minutes. Started last, they would leave one process idle."""
 
 

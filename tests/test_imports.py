@@ -77,7 +77,7 @@ def test_a_forbidden_import_is_found(small_house, module, addition, report):
 
 def test_only_modeling_training_and_exports_import_tensorflow_at_once():
     """Every other module is imported here, so that the commands and clients that need no tensors start quickly."""
-    heavy = ("tfner.modeling.", "tfner.training.", "tfner.exports.")
+    heavy = ("tfner.modeling.", "tfner.training.", "tfner.exports.", "tfner.experiments.study")
     light = {name for name in module_names() if not name.startswith(heavy)} - {"tfner.__main__"}
     light |= {"tfner.modeling.rows", "tfner.modeling.decoding", "tfner.modeling.pretrained", "tfner.training.request"}
     program = f"import sys, {', '.join(sorted(light))}; print(sorted({TENSORFLOW | {'transformers'}!r} & set(sys.modules)))"

@@ -6,6 +6,8 @@ Takes variants, a number of seeds and settings to vary, and writes a folder with
 
 from __future__ import annotations
 
+import argparse
+import functools
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
@@ -14,25 +16,23 @@ from statistics import mean
 from typing import TYPE_CHECKING, Any
 
 from tfner.config import PRESETS, VARIANTS, Config, add_flags
-from tfner.errors import UserError
+from tfner.errors import UserError, setting
 from tfner.experiments.estimate import expected_seconds
-from tfner.experiments.plan import NOT_VARIED, RUNS, Plan, Request, make_plan, read_vary
+from tfner.experiments.plan import NOT_VARIED, REPORT, REPORT_FILES, RUNS, SEEDS, Plan, Request, make_plan, read_vary
 from tfner.experiments.runs import carry_out, check_folder, duration, finished, is_begun
-from tfner.folder import check_output, write_json, write_whole
+from tfner.folder import check_output
 from tfner.terminal import Parser, command, print_json, quiet_imports, table
 
 if TYPE_CHECKING:
     from tfner.experiments.results import Results
 
-REPORT, RESULTS, SUMMARY = "report.html", "results.json", "results.md"
-"""The files of a comparison, beside its runs."""
 TUNING = "they were not tuned for this comparison, unless the command shows settings that were; defaults: see docs/results.md."
 """What a report says about the choice of settings where `--tuning` is not given."""
 
 
 def compare(
     variants: Sequence[str] = tuple(VARIANTS),
-    seeds: int = 5,
+    seeds: int = SEEDS,
     vary: Mapping[str, Sequence[Any]] | None = None,
     output: str | Path | None = None,
     preset: str | None = None,
@@ -66,15 +66,12 @@ def compare(
     if not done:
         raise UserError(f"all runs failed, the first because {failed[0].error}", plan.folder)
     with quiet_imports():
-        from tfner.experiments.report import sections, to_html, to_markdown
+        from tfner.experiments.report import sections, write_report
         from tfner.experiments.results import collect, find_facts
 
     facts = find_facts(request.command, tuning)
     results = collect(plan, done, failed, facts)
-    parts = list(sections(results))
-    write_whole(plan.folder / RESULTS, lambda draft: write_json(draft, results.to_json()))
-    write_whole(plan.folder / SUMMARY, lambda draft: draft.write_text(to_markdown(parts), "utf-8"))
-    write_whole(plan.folder / REPORT, lambda draft: draft.write_text(to_html(parts), "utf-8"))
+    write_report(plan.folder, list(sections(results)), results.to_json())
     for line in summary_lines(results):
         say(line)
     say(f"\nthe report is {plan.folder / REPORT}")
@@ -83,7 +80,7 @@ def compare(
 
 def plan_comparison(request: Request) -> Plan:
     """The runs of a comparison. Nothing is written. Raises UserError as `compare` does."""
-    check_output(request.folder, "a comparison", (RUNS, REPORT, RESULTS, SUMMARY))
+    check_output(request.folder, "a comparison", (RUNS, *REPORT_FILES))
     plan = make_plan(request)
     check_folder(plan)
     return plan
@@ -136,40 +133,67 @@ def dry_run(plan: Plan, say: Callable[[str], None] = print) -> None:
 def main(argv: Sequence[str] | None = None) -> None:
     """The command line."""
     parser = Parser("compare", "Train variants with several seeds, and report what can be claimed about their difference.")
-    parser.add_argument("--variants", nargs="+", default=list(VARIANTS), metavar="VARIANT", help="variants to compare [all]")
-    parser.add_argument("--seeds", type=int, default=5, metavar="N", help="seeds of each: 0 to N - 1 [%(default)s]")
-    parser.add_argument(
+    own = functools.partial(parser.add_argument, default=argparse.SUPPRESS)
+    own("--variants", nargs="+", metavar="VARIANT", help="variants to compare [all]")
+    own("--seeds", type=int, metavar="N", help=f"seeds of each: 0 to N - 1 [{SEEDS}; 2 with --study]")
+    own(
         "--vary",
         action="append",
-        default=[],
         metavar="NAME=VALUE,VALUE",
         help="compare values of another setting as well, such as context=sentence,document; may be repeated",
     )
-    parser.add_argument("--output", metavar="FOLDER", help="folder of the comparison [comparisons/CORPUS]")
-    parser.add_argument("--preset", metavar="|".join(PRESETS), help="settings that other flags override, as for tfner train")
-    parser.add_argument("--tuning", default=TUNING, metavar="TEXT", help="how the settings were chosen, for the report")
-    parser.add_argument("--discard-models", action="store_true", help="delete each model once its results are saved")
+    own("--output", metavar="FOLDER", help="folder of the comparison [comparisons/CORPUS; comparisons/collapse with --study]")
+    own("--preset", metavar="|".join(PRESETS), help="settings that other flags override, as for tfner train")
+    own("--tuning", metavar="TEXT", help="how the settings were chosen, for the report")
+    own("--discard-models", action="store_true", help="delete each model once its results are saved")
+    parser.add_argument(
+        "--study", metavar="collapse", help="find out why models 2 and 3 of the study predict one class, instead"
+    )
+    own("--share", type=float, metavar="X", help="with --study: share of the sentences for all but the decisive runs [1]")
     parser.add_argument("--dry-run", action="store_true", help="list the runs and the time that they are expected to take")
     parser.add_argument("--json", action="store_true", help="print the results as JSON; progress goes to standard error")
     add_flags(parser, [one.name for one in fields(Config) if one.name not in NOT_VARIED])
-    given = vars(parser.parse_args(argv))
-    own = {name: given.pop(name) for name in ("variants", "seeds", "output", "preset")}
-    tuning, discard, dry, as_json = (given.pop(name) for name in ("tuning", "discard_models", "dry_run", "json"))
-    vary = read_vary(given.pop("vary"))
-    settings = {name: tuple(value) if isinstance(value, list) else value for name, value in given.items()}
+    options = vars(parser.parse_args(argv))
+    study, dry, as_json = (options.pop(name) for name in ("study", "dry_run", "json"))
 
     def say(line: str) -> None:
         print(line, file=sys.stderr if as_json else sys.stdout, flush=True)
 
-    if dry:
-        dry_run(plan_comparison(Request(vary=vary, settings=settings, **own)), say)
+    if study is not None:
+        _study(study, options, dry, as_json, say)
         return
-    options: dict[str, Any] = {**own, **settings}
-    results = compare(vary=vary, tuning=tuning, discard_models=discard, say=say, **options)
+    if "share" in options:
+        raise UserError(
+            f"{setting('share', options['share'])}: this belongs to {setting('study')}; elsewhere all sentences count"
+        )
+    options |= {name: tuple(value) for name, value in options.items() if isinstance(value, list) and name != "vary"}
+    options["vary"] = read_vary(options.get("vary", []))
+    if dry:
+        asked = {one.name: options.pop(one.name) for one in fields(Request) if one.name in options}
+        settings = {name: value for name, value in options.items() if name not in ("tuning", "discard_models")}
+        dry_run(plan_comparison(Request(**asked, settings=settings)), say)
+        return
+    results = compare(**options, say=say)
     if as_json:
         print_json(results.to_json())
     if results.failed:
         raise SystemExit(1)
+
+
+def _study(name: str, options: dict[str, Any], dry: bool, as_json: bool, say: Callable[[str], None]) -> None:
+    """What `--study NAME` does."""
+    if name != "collapse":
+        raise UserError(f"{setting('study', name)}: expected collapse")
+    with quiet_imports():
+        from tfner.experiments import collapse
+
+    study = collapse.plan_study(**options)
+    if dry:
+        collapse.dry_run(study, say)
+        return
+    results = collapse.conduct(study, say)
+    if as_json:
+        print_json(results)
 
 
 if __name__ == "__main__":

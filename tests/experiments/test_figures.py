@@ -19,5 +19,5 @@ def test_equal_values_give_equal_plots():
 
 def test_curves_have_a_line_for_each_seed():
     rows = [{"epoch": 1.0, "val_loss": 0.5, "f1": 0.5}, {"epoch": 2.0, "val_loss": 0.4, "f1": 0.6}]
-    figure = curves({"a": [rows, rows], "b": [rows]})
+    figure = curves({"a": [rows, rows], "b": [rows]}, {"val_loss": "loss", "f1": "F1"})
     assert [len(axes.lines) for axes in figure.axes] == [3, 3]

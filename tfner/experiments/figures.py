@@ -37,15 +37,16 @@ _STYLE: dict[Any, Any] = {
 }
 
 
-def curves(histories: Mapping[str, Sequence[Sequence[Mapping[str, float]]]]) -> Figure:
-    """Validation loss on the left and validation F1 on the right, by epoch: a line for each seed.
+def curves(histories: Mapping[str, Sequence[Sequence[Mapping[str, float]]]], measures: Mapping[str, str]) -> Figure:
+    """Measures of the validation split by epoch, side by side: a line for each seed.
 
     Args:
         histories: by model the rows of the epochs of each seed.
+        measures: the columns of the rows that are shown, and their names.
     """
     with mpl.rc_context(_STYLE):
         figure = _figure(10.5, 3.8)
-        for axes, column, label in zip(figure.subplots(1, 2), ("val_loss", "f1"), ("loss per label", "F1"), strict=True):
+        for axes, (column, label) in zip(figure.subplots(1, len(measures)), measures.items(), strict=True):
             for i, (name, rows_of_seeds) in enumerate(histories.items()):
                 for k, rows in enumerate(rows_of_seeds):
                     epochs, values = [row["epoch"] for row in rows], [row[column] for row in rows]

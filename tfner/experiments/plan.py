@@ -13,7 +13,7 @@ import json
 import re
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +22,14 @@ from tfner.config import PRESETS, VARIANTS, Config, add_flags, make_config
 from tfner.corpus import Corpus
 from tfner.errors import UserError, setting
 from tfner.folder import file_name
-from tfner.training.request import check_request
+from tfner.training.request import MAY_DIFFER, changes, check_request
 
 RUNS = "runs"
 """The folder of a comparison that holds a folder for each run."""
+REPORT, RESULTS, SUMMARY = REPORT_FILES = ("report.html", "results.json", "results.md")
+"""The files of a comparison, beside its runs."""
+SEEDS = 5
+"""The seeds of each model, unless another number is asked for: enough for most claims (`benchmarks/simulate_claims.py`)."""
 NOT_VARIED = {"variant": "variants", "seed": "seeds", "output": "output", "tensorboard": "tensorboard"}
 """Settings that are not varied, and the flag that they have instead."""
 
@@ -43,12 +47,12 @@ class Request:
         settings: other settings of all runs.
     """
 
-    variants: Sequence[str]
-    seeds: int
-    vary: Mapping[str, Sequence[Any]]
-    output: str | Path | None
-    preset: str | None
-    settings: Mapping[str, Any]
+    variants: Sequence[str] = tuple(VARIANTS)
+    seeds: int = SEEDS
+    vary: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+    output: str | Path | None = None
+    preset: str | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def folder(self) -> Path:
@@ -154,14 +158,14 @@ def make_plan(request: Request) -> Plan:
         key = corpus_key(condition.config)
         if key not in corpora:
             corpora[key] = check_request(replace(condition.config, output=str(folder / RUNS / "new")))
-            checksums[key] = _corpus_checksum(corpora[key])
-    encoders = {encoder: _encoder_checksum(encoder) for encoder in {c.config.encoder for c in conditions}}
+            checksums[key] = corpus_checksum(corpora[key])
+    encoders = {encoder: encoder_checksum(encoder) for encoder in {c.config.encoder for c in conditions}}
     runs = []
     for seed, condition in itertools.product(range(seeds), conditions):
-        own = folder / RUNS / f"{_slug(condition.name)}-seed{seed}"
+        own = folder / RUNS / f"{slug(condition.name)}-seed{seed}"
         config = replace(condition.config, seed=seed, output=str(own / "model"))
         fingerprint = {
-            "settings": {k: v for k, v in json.loads(config.to_json()).items() if k not in ("output", "tensorboard")},
+            "settings": {k: v for k, v in json.loads(config.to_json()).items() if k not in MAY_DIFFER},
             "corpus": checksums[corpus_key(config)],
             "encoder": encoders[config.encoder],
             "tfner": __version__,
@@ -221,11 +225,13 @@ def _shown(value: Any) -> str:
     return str(value)
 
 
-def _slug(name: str) -> str:
+def slug(name: str) -> str:
+    """A name as part of a file name."""
     return re.sub(r"[^A-Za-z0-9.]+", "-", name).strip("-.")
 
 
-def _corpus_checksum(corpus: Corpus) -> str:
+def corpus_checksum(corpus: Corpus) -> str:
+    """A checksum of the labels and sentences of a corpus."""
     digest = hashlib.sha256(repr(corpus.labels.names).encode())
     for split, sentences in corpus.splits.items():
         digest.update(split.encode())
@@ -234,7 +240,7 @@ def _corpus_checksum(corpus: Corpus) -> str:
     return digest.hexdigest()
 
 
-def _encoder_checksum(name: str) -> str:
+def encoder_checksum(name: str) -> str:
     """A checksum of the files in a model folder, or the name of an encoder that is not in a folder."""
     folder = Path(name).expanduser()
     if not folder.is_dir():
@@ -249,11 +255,7 @@ def _encoder_checksum(name: str) -> str:
 
 def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     """What differs between two fingerprints, as text."""
-    found = [
-        f"{setting(name, value)} instead of {before['settings'].get(name)}"
-        for name, value in now["settings"].items()
-        if before["settings"].get(name) != value
-    ]
+    found = changes(before["settings"], now["settings"])
     words = {"corpus": "the corpus has other sentences", "encoder": "the encoder has other files"}
     found += [text for name, text in words.items() if before[name] != now[name]]
     if before["tfner"] != now["tfner"]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from statistics import mean
 from typing import Any
@@ -22,7 +23,9 @@ from tfner.evaluation.scores import NO_ENTITIES, Scores, Tags
 from tfner.experiments import figures
 from tfner.experiments.breakdown import ERRORS, Notable
 from tfner.experiments.claims import SAMPLES, SHUFFLES
+from tfner.experiments.plan import REPORT, RESULTS, SUMMARY
 from tfner.experiments.results import Group, Results, mean_and_deviation
+from tfner.folder import write_json, write_whole
 from tfner.labels import labelled_spans
 
 MOST_TYPES = 12
@@ -71,9 +74,9 @@ def sections(results: Results) -> Iterator[Section]:
         yield _costs(group)
 
 
-def to_markdown(parts: Sequence[Section]) -> str:
+def to_markdown(parts: Sequence[Section], title: str = "Comparison") -> str:
     """The report without plots and sentences."""
-    lines = ["# Comparison"]
+    lines = [f"# {title}"]
     for section in parts:
         if not (section.text or section.tables):
             continue
@@ -85,14 +88,22 @@ def to_markdown(parts: Sequence[Section]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def to_html(parts: Sequence[Section]) -> str:
+def to_html(parts: Sequence[Section], title: str = "Comparison") -> str:
     """The report as a page without references to other files."""
     here = Path(__file__).parent
     environment = Environment(loader=FileSystemLoader(here), autoescape=True, undefined=StrictUndefined, trim_blocks=True)
     page = Path(tfner.serving.__path__[0], "page.html").read_text("utf-8")
     colours = page[page.index(":root") : page.index("* { box-sizing")]
     template = environment.get_template("report.html")
-    return template.render(colours=colours, sections=parts, svg=figures.svg, pieces=_pieces, shares=_shares)
+    return template.render(title=title, colours=colours, sections=parts, svg=figures.svg, pieces=_pieces, shares=_shares)
+
+
+def write_report(folder: Path, parts: Sequence[Section], value: Any, title: str = "Comparison") -> None:
+    """Writes `plan.REPORT_FILES` into a folder; `value` holds the results for `json.dumps`."""
+    texts = {REPORT: to_html(parts, title), SUMMARY: to_markdown(parts, title)}
+    for name, text in texts.items():
+        write_whole(folder / name, partial(Path.write_text, data=text, encoding="utf-8"))
+    write_whole(folder / RESULTS, lambda draft: write_json(draft, value))
 
 
 def _facts(results: Results) -> Section:
@@ -193,7 +204,8 @@ def _types(group: Group) -> Section:
 
 
 def _curves(group: Group) -> Section:
-    plot = figures.curves({model.name: [run.history for run in model.runs] for model in group.models})
+    histories = {model.name: [run.history for run in model.runs] for model in group.models}
+    plot = figures.curves(histories, {"val_loss": "loss per label", "f1": "F1"})
     return Section("Learning curves", plots=[(plot, "validation loss and F1 by epoch")])
 
 

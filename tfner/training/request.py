@@ -6,9 +6,11 @@ built.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 from tfner.config import AUTO, Config
 from tfner.corpus import Corpus
@@ -81,10 +83,20 @@ def differences(state: Path, config: Config) -> list[str]:
         before, now = asdict(read_settings(state)[0]), asdict(config)
     except (OSError, ValueError) as error:  # a UserError, of another version of tfner, is a ValueError
         return [f"its own cannot be read: {one_line(error)}"]
+    names = (n for n in now if n not in MAY_DIFFER and not (n in CHOSEN and now[n] == AUTO))
+    return changes(before, {name: now[name] for name in names})
+
+
+def changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """The settings of `now` that have another value in `before`, as text."""
+
+    def shown(value: Any) -> Any:
+        return "none" if value is None else value
+
     return [
-        f"{setting(name, 'none' if now[name] is None else now[name])} instead of {before[name]}"
-        for name in now
-        if name not in MAY_DIFFER and now[name] != before[name] and not (name in CHOSEN and now[name] == AUTO)
+        f"{setting(name, shown(value))} instead of {shown(before.get(name))}"
+        for name, value in now.items()
+        if before.get(name) != value
     ]
 
 
