@@ -1,13 +1,12 @@
 """Runs notebooks in an empty folder and stores them with their outputs.
 
-    python notebooks/store.py 01_compare_variants.ipynb
+    python notebooks/store.py 01_data.ipynb 02_three_variants.ipynb
 
 Pictures are reduced to 200 colours, which less than halves their size. Needs the extras `test` and `notebooks`.
 """
 
 import base64
 import io
-import shutil
 import sys
 import tempfile
 from pathlib import Path
@@ -20,13 +19,10 @@ FOLDER = Path(__file__).parent
 
 
 def run(name: str) -> nbformat.NotebookNode:
-    """Runs a notebook from top to bottom, next to an empty folder of models, and returns it with its outputs."""
+    """Runs a notebook from top to bottom in an empty folder, and returns it with its outputs."""
+    notebook = nbformat.read(FOLDER / name, as_version=4)
     with tempfile.TemporaryDirectory() as folder:
-        beside = Path(folder) / "notebooks"
-        beside.mkdir()
-        notebook = nbformat.read(shutil.copy(FOLDER / name, beside), as_version=4)
-        resources = {"metadata": {"path": str(beside)}}
-        NotebookClient(notebook, timeout=3600, resources=resources, coalesce_streams=True).execute()
+        NotebookClient(notebook, timeout=3600, resources={"metadata": {"path": folder}}, coalesce_streams=True).execute()
     return notebook
 
 

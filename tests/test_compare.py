@@ -111,7 +111,8 @@ def test_a_killed_comparison_goes_on_to_the_same_results(comparison, corpus_fold
     second = start()
     wait_until(lambda: list(folder.glob("runs/*seed1/model/training/1/checkpoints/[0-9]*")), second)
     os.kill(second.pid, signal.SIGINT)
-    assert second.wait() == 130
+    output, _ = second.communicate()
+    assert second.returncode == 130, output
     assert not (folder / compare.RESULTS).exists()
     third = subprocess.run(words, capture_output=True, text=True, check=False)
     assert third.returncode == 1, third.stderr  # two runs failed, as they should

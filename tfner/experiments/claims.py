@@ -102,10 +102,10 @@ def compare_pairs(
 
 
 def mean_interval(counts: np.ndarray, samples: int = SAMPLES, seed: int = 0) -> tuple[float, float]:
-    """The 95 % interval of the mean F1 of one model (see `difference_interval`)."""
+    """The 95 % interval of the mean F1 of one model (see `difference_interval`), within 0 and 1."""
     generator = np.random.default_rng(seed)
     documents = _document_draws(counts.shape[1], samples, generator)
-    return _percentiles(_bootstrap_means(counts, documents, generator, len(counts) - 1))
+    return _percentiles(np.clip(_bootstrap_means(counts, documents, generator, len(counts) - 1), 0, 1))
 
 
 def difference_interval(one: np.ndarray, other: np.ndarray, samples: int = SAMPLES, seed: int = 0) -> tuple[float, float]:
