@@ -13,6 +13,7 @@ from support.trainings import refused_line, run, write_corpus
 
 from tfner import compare
 from tfner.experiments import runs
+from tfner.experiments.plan import REPORT, RESULTS, SUMMARY
 
 SETTINGS = {
     "epochs": 25,
@@ -53,7 +54,7 @@ def command(output, corpus_folder, encoder):
 
 def results(folder):
     """The results without what was measured, and without the command, which has another folder."""
-    found = json.loads((folder / compare.RESULTS).read_text("utf-8"))
+    found = json.loads((folder / RESULTS).read_text("utf-8"))
     assert len(found.pop("measured")) == 2
     del found["facts"]["command"]
     return found
@@ -72,7 +73,7 @@ def test_a_failing_run_is_reported_and_the_others_go_on(comparison):
     folder, lines = comparison
     assert sum("FAILED" in line for line in lines) == 2
     assert "max pieces 500, seed 0: FAILED, --max-pieces 500: expected at most 40" in "\n".join(lines)
-    found = json.loads((folder / compare.RESULTS).read_text("utf-8"))
+    found = json.loads((folder / RESULTS).read_text("utf-8"))
     assert sorted(found["failed"]) == ["finetune, max pieces 500, seed 0", "finetune, max pieces 500, seed 1"]
     (group,) = found["groups"]
     model = group["models"]["finetune, max pieces 30"]
@@ -85,10 +86,10 @@ def test_a_failing_run_is_reported_and_the_others_go_on(comparison):
 @pytest.mark.slow
 def test_the_report_needs_no_other_file_and_the_markdown_has_no_sentence(comparison, corpus_folder):
     folder, _ = comparison
-    page = (folder / compare.REPORT).read_text("utf-8")
+    page = (folder / REPORT).read_text("utf-8")
     assert not re.search(r'(src|href)="(?!data:|#)', page)
     assert page.count("<svg") == 6
-    text = (folder / compare.SUMMARY).read_text("utf-8")
+    text = (folder / SUMMARY).read_text("utf-8")
     words = {line.split()[0] for line in (corpus_folder / "test.txt").read_text("utf-8").splitlines() if line.endswith("PER")}
     assert any(word in page for word in words)
     assert not any(f" {word} " in text for word in words)
@@ -113,7 +114,7 @@ def test_a_killed_comparison_goes_on_to_the_same_results(comparison, corpus_fold
     os.kill(second.pid, signal.SIGINT)
     output, _ = second.communicate()
     assert second.returncode == 130, output
-    assert not (folder / compare.RESULTS).exists()
+    assert not (folder / RESULTS).exists()
     third = subprocess.run(words, capture_output=True, text=True, check=False)
     assert third.returncode == 1, third.stderr  # two runs failed, as they should
     assert "seed 0: validation" not in third.stdout  # it was finished

@@ -22,18 +22,8 @@ import tf_keras as keras
 from tfner.config import AUTO, MONITORS, PRECISIONS, Config
 from tfner.corpus import Corpus
 from tfner.errors import UserError, one_line, setting
-from tfner.evaluation.scores import INTERVAL_SAMPLES, Scores, format_scores, score, write_scores
-from tfner.folder import (
-    CHECKPOINTS,
-    HISTORY,
-    MEASURES,
-    PREDICTIONS,
-    SCORES,
-    TRAINING,
-    claim_state,
-    lock_state,
-    write_json,
-)
+from tfner.evaluation.scores import Scores
+from tfner.folder import CHECKPOINTS, HISTORY, TRAINING, claim_state, lock_state
 from tfner.modeling.batches import Share, pass_seed, plan_training, training_batches
 from tfner.modeling.pretrained import encoder_source, load_encoder_config, load_tokenizer, piece_limit
 from tfner.modeling.rows import EncodedRows, make_row_encoder
@@ -45,6 +35,7 @@ from tfner.training.optimizers import make_optimizer
 from tfner.training.report import EpochReport, progress_bar, summary_lines
 from tfner.training.request import MAY_DIFFER, as_before
 from tfner.training.schedule import AdaptiveSchedule, FixedSchedule, Schedule, best_epoch, default_rates
+from tfner.training.scoring import score_splits
 from tfner.training.signals import StopSignals
 from tfner.training.state import TrainedModel, begin_state, load_state, save_weights
 from tfner.training.step import StepResult, train_step
@@ -141,32 +132,13 @@ class TrainingRun:
 
         The scores, the predicted tags and some measures are saved in the state.
         """
+        measures = {
+            "parameters": parameter_counts(self.model),
+            "devices": self.devices.names,
+            "precision": self.config.precision,
+        }
         tagger = InMemoryTagger(self._logits, self.row_encoder, self.config)
-        predictions: dict[str, list[list[str]]] = {}
-        words_per_second = 0.0  # in the last split, before which the model has run
-        for split in ("validation", "test"):
-            if split not in self.corpus.splits:
-                continue
-            sentences = self.corpus.splits[split]
-            start = time.perf_counter()
-            predicted = [tagged.tags for tagged in tagger.predict(sentences)]
-            words_per_second = sum(map(len, predicted)) / (time.perf_counter() - start)
-            predictions[split] = predicted
-            self.scores[split] = score([s.tags for s in sentences], predicted, self.corpus.labels, INTERVAL_SAMPLES)
-            self.say(f"\n{split} split\n{format_scores(self.scores[split])}")
-        write_scores(self.state / SCORES, self.scores)
-        (self.state / PREDICTIONS).write_text(json.dumps(predictions, ensure_ascii=False), "utf-8")
-        write_json(
-            self.state / MEASURES,
-            {
-                "parameters": parameter_counts(self.model),
-                "devices": self.devices.names,
-                "precision": self.config.precision,
-                "tagged_words_per_second": words_per_second,
-            },
-        )
-        for line in tagger.warnings():
-            self.say(f"validation and test: {line}")
+        self.scores = score_splits(tagger, self.corpus, self.state, measures, self.say)
         return self.scores
 
     def trained(self) -> TrainedModel:
