@@ -103,7 +103,13 @@ def test_a_killed_comparison_goes_on_to_the_same_results(comparison, corpus_fold
     words = command(folder, corpus_folder, small_encoder)
 
     def start():
-        return subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        return subprocess.Popen(
+            words,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background jobs ignore it
+        )
 
     first = start()
     wait_until(lambda: list(folder.glob("runs/*/model/training/1/.lock")), first)

@@ -76,15 +76,14 @@ def table(results: list[dict[str, Any]]) -> Iterator[str]:
         cells += [", ".join(f"{name.replace('_', ' ')} {value}" for name, value in besides.items())]
         cells += [f"{result['best']:.4f}", " ".join(f"{row['f1']:.4f}" for row in result["epochs"][:-1])]
         yield "| " + " | ".join(map(str, cells)) + " |"
-    yield "\n| corpus | `--epochs` | epochs | validation F1 | share of the best | seconds of training |"
-    yield "|---|---|---|---|---|---|"
+    yield "\n| corpus | `--epochs` | epochs | validation F1 | share of the best |"
+    yield "|---|---|---|---|---|"
     like = next(r for r in same if r["settings"]["epochs"] == AUTO)
     same = [r for r in same if {**r["settings"], "epochs": AUTO} == like["settings"] and not r.get("tricks")]
     for result in sorted(same + other, key=lambda r: (corpus_of(r), f"{r['settings']['epochs']:>4}")):
         best = max(r["best"] for r in same + other if corpus_of(r) == corpus_of(result) and r["settings"]["epochs"] != AUTO)
-        seconds = sum(row["seconds"] for row in result["epochs"])
         cells = [corpus_of(result), f"{result['settings']['epochs']}", len(result["epochs"]), f"{result['best']:.4f}"]
-        yield "| " + " | ".join(map(str, [*cells, f"{result['best'] / best:.3f}", f"{seconds:.0f}"])) + " |"
+        yield "| " + " | ".join(map(str, [*cells, f"{result['best'] / best:.3f}"])) + " |"
 
 
 def corpus_of(result: dict[str, Any]) -> str:

@@ -36,7 +36,9 @@ def test_the_report_has_each_trial_and_the_figures_of_the_study(finished):
     text = (folder / "results.md").read_text("utf-8")
     assert "| the study, epoch 2 | 0.3120 | 0.0539 | 0.2557 | 0.9735 |" in text
     for run in results["runs"]:
-        assert f"| {run['trial']} | 0 | {run['rows'][0]['val_accuracy']:.3f} |" in text
+        (row,) = run["rows"]
+        cells = [run["trial"], 0, "yes" if run["collapsed"] else "no", 1, f"{row['f1']:.4f}", f"{row['f1']:.3f}"]
+        assert f"| {' | '.join(map(str, cells))} | {row['val_accuracy']:.3f} |" in text
     page = (folder / "report.html").read_text("utf-8")
     assert "<title>tfner: Why models 2 and 3 of the study predict one class</title>" in page
     assert page.count("<svg") == 3

@@ -291,23 +291,26 @@ def _sentences(study: Study, share: float) -> str:
 
 
 def _part(title: str, by_name: Mapping[str, Sequence[Outcome]]) -> Section:
-    header = ["", "seed", "accuracy", "without padding", "F1", "most frequent label", "kept epoch", "its F1", "collapsed"]
+    header = ["", "seed", "collapsed", "kept epoch", "its F1", "F1", "accuracy", "without padding", "most frequent label"]
     rows = [
         [
             name,
             str(outcome.seed),
-            *(" ".join(f"{row[column]:.3f}" for row in outcome.rows) for column in ("val_accuracy", "masked_accuracy", "f1")),
-            " ".join(f"{row['top_class']} {row['top_share']:.3f}" for row in outcome.rows),
+            "yes" if outcome.collapsed else "no",
             str(outcome.kept["epoch"]),
             f"{outcome.kept['f1']:.4f}",
-            "yes" if outcome.collapsed else "no",
+            *(" ".join(f"{row[column]:.3f}" for row in outcome.rows) for column in ("f1", "val_accuracy", "masked_accuracy")),
+            " ".join(f"{row['top_class']} {row['top_share']:.3f}" for row in outcome.rows),
         ]
         for name, own in by_name.items()
         for outcome in own
     ]
     kept = {name: [outcome.kept["f1"] for outcome in own] for name, own in by_name.items()}
     ends = {name: (min(values), max(values)) for name, values in kept.items()}
-    plot = (figures.intervals(kept, ends, "F1 of the kept epoch (validation)"), "F1 of the kept epoch of each trial and seed")
+    plot = (
+        figures.intervals(kept, ends, "F1 of the kept epoch (validation)", share=True),
+        "F1 of the kept epoch of each trial and seed",
+    )
     return Section(title, 2, tables=[Table(header, rows)], plots=[plot])
 
 
@@ -332,7 +335,7 @@ def _beside(outcomes: Sequence[Outcome]) -> Iterator[Section]:
         header = ["", "loss", "accuracy", "validation loss", "validation accuracy", "F1", "most frequent label"]
         histories = {f"seed {o.seed}": [o.rows] for o in own}
         measures = {"val_loss": "loss", "val_accuracy": "accuracy, padding counted", "f1": "F1"}
-        plot = (figures.curves(histories, measures), f"{name}: loss, accuracy and F1 by epoch")
+        plot = (figures.curves(histories, measures, ("val_accuracy", "f1")), f"{name}: loss, accuracy and F1 by epoch")
         yield Section(f"{name}, beside {figure}", 2, tables=[Table(header, rows)], plots=[plot])
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from statistics import mean, stdev
 from typing import Any
 
@@ -37,12 +37,15 @@ _STYLE: dict[Any, Any] = {
 }
 
 
-def curves(histories: Mapping[str, Sequence[Sequence[Mapping[str, float]]]], measures: Mapping[str, str]) -> Figure:
+def curves(
+    histories: Mapping[str, Sequence[Sequence[Mapping[str, float]]]], measures: Mapping[str, str], shares: Collection[str] = ()
+) -> Figure:
     """Measures of the validation split by epoch, side by side: a line for each seed.
 
     Args:
         histories: by model the rows of the epochs of each seed.
         measures: the columns of the rows that are shown, and their names.
+        shares: the columns whose axis goes from 0 to 1.
     """
     with mpl.rc_context(_STYLE):
         figure = _figure(10.5, 3.8)
@@ -52,14 +55,21 @@ def curves(histories: Mapping[str, Sequence[Sequence[Mapping[str, float]]]], mea
                     epochs, values = [row["epoch"] for row in rows], [row[column] for row in rows]
                     axes.plot(epochs, values, color=_colour(i), marker="o", markersize=3, linewidth=1, label="" if k else name)
             axes.set(xlabel="epoch", ylabel=f"{label} (validation)")
+            if column in shares:
+                axes.set_ylim(-0.02, 1.02)
             axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
             axes.grid(zorder=0)
         _legend(figure, len(histories))
         return figure
 
 
-def intervals(values: Mapping[str, Sequence[float]], ends: Mapping[str, tuple[float, float]], xlabel: str) -> Figure:
-    """A row for each model: its seeds as dots, the mean as a line across, the 95 % interval of the mean as a bar."""
+def intervals(
+    values: Mapping[str, Sequence[float]], ends: Mapping[str, tuple[float, float]], xlabel: str, share: bool = False
+) -> Figure:
+    """A row for each model: its seeds as dots, the mean as a line across, the 95 % interval of the mean as a bar.
+
+    With `share`, the axis goes from 0 to 1.
+    """
     with mpl.rc_context(_STYLE):
         figure = _figure(10.5, 0.9 + 0.5 * len(values))
         axes = figure.add_subplot()
@@ -70,7 +80,7 @@ def intervals(values: Mapping[str, Sequence[float]], ends: Mapping[str, tuple[fl
             axes.plot(of_seeds, [i] * len(of_seeds), "o", color=_colour(i), markersize=5, zorder=4)
         axes.set_yticks(range(len(values)), list(values))
         axes.invert_yaxis()
-        axes.set(xlabel=xlabel)
+        axes.set(xlabel=xlabel, xlim=(-0.02, 1.02) if share else None)
         axes.grid(axis="x", zorder=0)
         return figure
 
