@@ -81,7 +81,7 @@ class Config:
     head_activation: str = _setting("model", "relu", "activation of those layers", ACTIVATIONS)
     dropout: float = _setting("model", 0.1, "dropout between encoder and classifier", least=0, most=0.9)
     precision: str = _setting(
-        "model", "float32", "precision of matrix products; auto takes the faster one; weights are float32", (AUTO, *PRECISIONS)
+        "model", AUTO, "precision of matrix products; auto takes the faster one; weights are float32", (AUTO, *PRECISIONS)
     )
 
     corpus: str = _setting("corpus", "demo", "file, folder, name on the Hugging Face hub, or demo (the embedded corpus)")

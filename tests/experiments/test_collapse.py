@@ -7,10 +7,12 @@ from support.errors import refused
 from support.trainings import refused_line
 
 from tfner import compare
+from tfner.corpus import Sentence
+from tfner.data.load import load_corpus
 from tfner.errors import UserError
 from tfner.experiments import collapse
 from tfner.experiments.choices import DECISIVE, FAILING, TRIALS, WORKING
-from tfner.experiments.collapse import Outcome, conduct, dry_run, plan_study
+from tfner.experiments.collapse import Outcome, conduct, dry_run, one_class_accuracies, plan_study
 
 NAMES = {FAILING: ["model 2 of the study"], WORKING: ["model 2, trained as tfner does", "batches of 128"], DECISIVE: []}
 SOME = [trial for trial in TRIALS if trial.name in NAMES[trial.part]]
@@ -67,6 +69,21 @@ def test_results_of_other_settings_are_refused(finished, corpus):
     folder, _, _ = finished
     with pytest.raises(UserError, match=r"was planned differently.*2 instead of 1"):
         plan(folder, corpus, epochs=2)
+
+
+def test_the_accuracy_of_one_class_counts_all_positions():
+    sentences = [Sentence(("a", "b"), ("B-PER", "O")), Sentence(("c",) * 120, ("B-LOC",) * 120)]
+    accuracies = one_class_accuracies(sentences)
+    assert accuracies == {"O": 101 / 200, "B-LOC": 98 / 200, "B-PER": 1 / 200}
+
+
+@pytest.mark.slow
+def test_the_figures_of_the_study_are_those_of_models_that_predict_one_class(assets):
+    """On CoNLL-2003, its six accuracies are to the last digit those of always O, always B-ORG and always B-MISC."""
+    accuracies = one_class_accuracies(load_corpus(str(assets / "data/conll2003")).splits["validation"])
+    one_class = {f"{accuracy:.4f}": label for label, accuracy in accuracies.items()}
+    found = {name: [one_class.get(f"{row[3]:.4f}") for row in rows] for name, rows in collapse.STUDY_FIGURES.items()}
+    assert found == {"model 2 of the study": ["B-ORG", "O", "B-MISC", "O"], "model 3 of the study": ["O"] * 4}
 
 
 def test_early_stopping_keeps_the_first_epoch_with_the_highest_accuracy():

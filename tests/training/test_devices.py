@@ -19,6 +19,7 @@ from tfner.modeling.batches import Share, grid_length, pass_seed, plan_training,
 from tfner.modeling.rows import Row
 from tfner.modeling.variants import build_model, new_variables
 from tfner.train import train
+from tfner.training import devices
 from tfner.training.devices import find_devices
 from tfner.training.optimizers import AdamW
 from tfner.training.state import load_state
@@ -228,3 +229,38 @@ def test_the_check_of_a_gpu_says_that_there_is_none():
     result = subprocess.run([sys.executable, TESTS.parent / "benchmarks" / "gpu.py"], capture_output=True, text=True)
     assert (result.returncode, result.stdout) == (2, "")
     assert result.stderr.splitlines()[-1] == "no GPU: TensorFlow finds none on this machine, so nothing was measured"
+
+
+def stopwatch(float32, bfloat16):
+    """The times that `bfloat16_speed_up` reads where a product takes these seconds."""
+    now = 0.0
+    for turn in range(10):
+        for seconds in (float32, bfloat16):
+            yield now
+            if turn:
+                now += seconds
+                yield now
+
+
+@pytest.mark.parametrize(
+    ("width", "native", "seconds", "precision"),
+    [
+        (384, True, (2.0, 1.0), "bfloat16"),
+        (384, True, (1.0, 1.0), "float32"),
+        (384, False, (2.0, 1.0), "float32"),
+        (128, True, (2.0, 1.0), "float32"),
+    ],
+    ids=["faster", "as fast", "not native", "narrow"],
+)
+def test_bfloat16_is_chosen_where_it_is_native_and_faster_in_a_wide_encoder(monkeypatch, width, native, seconds, precision):
+    monkeypatch.setattr(devices, "multiplies_bfloat16", lambda: native)
+    times = stopwatch(*seconds)
+    assert devices.choose_precision(width, lambda: next(times)) == precision
+
+
+def test_a_processor_multiplies_bfloat16_if_it_has_an_instruction_for_it(tmp_path):
+    cpu = tmp_path / "cpuinfo"
+    assert not devices.multiplies_bfloat16(cpu)
+    for flags, native in (("fpu avx512_bf16 avx2", True), ("fpu avx2", False), ("amx_bf16", True)):
+        cpu.write_text(f"processor : 0\nflags : {flags}\n", "utf-8")
+        assert devices.multiplies_bfloat16(cpu) is native

@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
+LENGTH = 100
+"""The pieces that the study pads and cuts its sentences to."""
 FAILING, WORKING, DECISIVE = "failing", "working", "decisive"
 """Parts of the trials: one choice repaired in the study's run, one added to a run that works, and runs on all sentences."""
 

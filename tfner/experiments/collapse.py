@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import shlex
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -15,10 +16,10 @@ from typing import Any
 
 from tfner import __version__
 from tfner.config import Config, make_config
-from tfner.corpus import Corpus
+from tfner.corpus import Corpus, Sentence
 from tfner.errors import UserError, setting
 from tfner.experiments import figures
-from tfner.experiments.choices import DECISIVE, FAILING, TRIALS, WORKING, Trial
+from tfner.experiments.choices import DECISIVE, FAILING, LENGTH, TRIALS, WORKING, Trial
 from tfner.experiments.plan import REPORT, REPORT_FILES, RUNS, corpus_checksum, differences, encoder_checksum, slug
 from tfner.experiments.report import Section, Table, write_report
 from tfner.experiments.results import find_facts, mean_and_deviation
@@ -98,6 +99,7 @@ class Study:
     def command(self) -> str:
         """The command that asks for the same."""
         words = ["python", "-m", "tfner.compare", "--study", "collapse", "--seeds", self.seeds, "--share", self.share]
+        words += ["--output", self.folder]
         for name in SETTINGS:
             value = getattr(self.config, name)
             if value != getattr(Config, name):
@@ -254,6 +256,7 @@ def sections(study: Study, outcomes: Sequence[Outcome], facts: Mapping[str, Any]
     """The parts of the report, which `report.to_markdown` and `report.to_html` take."""
     packages = ", ".join(f"{name} {number}" for name, number in facts["packages"].items())
     rate = max(row["rate"] for outcome in outcomes for row in outcome.rows)
+    precisions = sorted({row.get("precision", study.config.precision) for outcome in outcomes for row in outcome.rows})
     yield Section(
         "Conditions",
         2,
@@ -261,7 +264,7 @@ def sections(study: Study, outcomes: Sequence[Outcome], facts: Mapping[str, Any]
             f"Made with `{facts['command']}`.",
             f"tfner {facts['tfner']}; Python {facts['python']}; {packages}; {facts['processor']}.",
             f"Encoder {Path(study.config.encoder).name}, corpus {Path(study.corpus.name).name}, {study.config.epochs} epochs, "
-            f"{study.config.precision}. Trials use {_sentences(study, study.share)}, decisive ones {_sentences(study, 1.0)}.",
+            f"{', '.join(precisions)}. Trials use {_sentences(study, study.share)}, decisive ones {_sentences(study, 1.0)}.",
             "The study's Adam ran at 1e-3, which is 20 times tfner's default rate for bert-base; for this encoder, that "
             f"is {rate:g}.",
             "Accuracy counts all positions of rows of 100 pieces, padding as class 0: what the study saw. Accuracy without "
@@ -273,7 +276,18 @@ def sections(study: Study, outcomes: Sequence[Outcome], facts: Mapping[str, Any]
     for part, title in TITLES.items():
         if own := _by_name(outcomes, part):
             yield _part(title, own)
-    yield from _beside(outcomes)
+    yield from _beside(outcomes, one_class_accuracies(study.corpus.splits["validation"]))
+
+
+def one_class_accuracies(sentences: Sequence[Sentence]) -> dict[str, float]:
+    """By label, the accuracy of a model that predicts this label everywhere, counted as in the study.
+
+    Rows have 100 pieces, one for each word, and all other positions count as O.
+    """
+    counts = Counter(tag for sentence in sentences for tag in sentence.tags[: LENGTH - 2])
+    positions = LENGTH * len(sentences)
+    counts["O"] += positions - counts.total()
+    return {tag: number / positions for tag, number in counts.most_common()}
 
 
 def _by_name(outcomes: Sequence[Outcome], part: str) -> dict[str, list[Outcome]]:
@@ -314,18 +328,23 @@ def _part(title: str, by_name: Mapping[str, Sequence[Outcome]]) -> Section:
     return Section(title, 2, tables=[Table(header, rows)], plots=[plot])
 
 
-def _beside(outcomes: Sequence[Outcome]) -> Iterator[Section]:
+def _beside(outcomes: Sequence[Outcome], one_class: Mapping[str, float]) -> Iterator[Section]:
     """The study's figures beside those of the same model here."""
-    names = {"model 2 of the study": "Figure 10", "model 3 of the study": "Figure 11"}
     columns = ("loss", "accuracy", "val_loss", "val_accuracy")
-    for name, figure in names.items():
+    labels = {f"{accuracy:.4f}": label for label, accuracy in one_class.items()}
+    text = "Accuracy of a model that predicts one label everywhere, counted as in the study: "
+    text += ", ".join(f"{label} {accuracy}" for accuracy, label in labels.items())
+    text += ". Where the study's accuracy is one of these, the last column has the label in brackets."
+    for name, figure in {"model 2 of the study": "Figure 10", "model 3 of the study": "Figure 11"}.items():
         own = [o for o in outcomes if o.trial.name == name]
         own = [o for o in own if o.trial.part == DECISIVE] or own
         if not own:
             continue
         rows = []
         for number, values in enumerate(STUDY_FIGURES[name], start=1):
-            rows.append([f"the study, epoch {number}", *(f"{value:.4f}" for value in values), "", ""])
+            cells = [f"{value:.4f}" for value in values]
+            label = labels.get(cells[-1])
+            rows.append([f"the study, epoch {number}", *cells, "", f"({label})" if label else ""])
         for outcome in own:
             for row in outcome.rows:
                 cells = [f"{row[c]:.4f}" for c in (*columns, "f1")]
@@ -336,7 +355,7 @@ def _beside(outcomes: Sequence[Outcome]) -> Iterator[Section]:
         histories = {f"seed {o.seed}": [o.rows] for o in own}
         measures = {"val_loss": "loss", "val_accuracy": "accuracy, padding counted", "f1": "F1"}
         plot = (figures.curves(histories, measures, ("val_accuracy", "f1")), f"{name}: loss, accuracy and F1 by epoch")
-        yield Section(f"{name}, beside {figure}", 2, tables=[Table(header, rows)], plots=[plot])
+        yield Section(f"{name}, beside {figure}", 2, [text], [Table(header, rows)], [plot])
 
 
 def to_json(outcomes: Sequence[Outcome], facts: Mapping[str, Any]) -> dict[str, Any]:

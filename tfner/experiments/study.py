@@ -14,19 +14,18 @@ import numpy as np
 import tensorflow as tf
 import tf_keras as keras
 
-from tfner.config import Config, make_config
+from tfner.config import AUTO, Config, make_config
 from tfner.corpus import Corpus, Sentence
 from tfner.errors import UserError, setting
 from tfner.evaluation.scores import score
-from tfner.experiments.choices import Choices
+from tfner.experiments.choices import LENGTH, Choices
 from tfner.labels import LabelSet
 from tfner.modeling.pretrained import encoder_source, load_encoder_config, load_tokenizer
 from tfner.modeling.variants import ENCODER, build_model
+from tfner.training.devices import choose_precision
 from tfner.training.optimizers import AdamW
 from tfner.training.schedule import FixedSchedule, default_rates
 
-LENGTH = 100
-"""The pieces that the study pads and cuts its sentences to."""
 PADDING = -1
 """The label of padding in the rows of this module."""
 
@@ -85,7 +84,7 @@ def make_model(source: str, labels: int, choices: Choices, settings: Config) -> 
 
 
 def train(
-    choices: Choices, encoder: str, corpus: Corpus, seed: int, share: float = 1.0, epochs: int = 4, precision: str = "float32"
+    choices: Choices, encoder: str, corpus: Corpus, seed: int, share: float = 1.0, epochs: int = 4, precision: str = AUTO
 ) -> Iterator[dict[str, Any]]:
     """Trains one model; yields a row after each epoch.
 
@@ -99,10 +98,10 @@ def train(
         precision: as for `tfner train`.
 
     Yields:
-        `epoch`; `rate`, the highest of the encoder; `loss` and `accuracy` of training and `val_loss` and `val_accuracy` of
-        validation as Keras computes them, over all positions of rows of 100 pieces, where padding counts as class 0;
-        `masked_accuracy` of the other pieces; `f1` of entities, as conlleval counts; `top_class`, the most frequent label of
-        words, and `top_share`, its share; `padding_class_0`, the share of padding that is predicted as class 0.
+        `epoch`; `rate`, the highest of the encoder; `precision`; `loss` and `accuracy` of training and `val_loss` and
+        `val_accuracy` of validation as Keras computes them, over all positions of rows of 100 pieces, where padding counts as
+        class 0; `masked_accuracy` of the other pieces; `f1` of entities, as conlleval counts; `top_class`, the most frequent
+        label of words, and `top_share`, its share; `padding_class_0`, the share of padding that is predicted as class 0.
 
     Raises:
         UserError: for an encoder with less than LENGTH positions.
@@ -116,6 +115,7 @@ def train(
     keras.backend.clear_session()
     keras.utils.set_random_seed(seed)
     tokenizer = load_tokenizer(source)
+    precision = choose_precision(shape.hidden_size) if precision == AUTO else precision
     settings = make_config(encoder=encoder, precision=precision, seed=seed)
     splits = {name: corpus.splits[name] for name in ("train", "validation")}
     sentences = {name: list(own[: math.ceil(share * len(own))]) for name, own in splits.items()}
@@ -135,6 +135,7 @@ def train(
         yield {
             "epoch": epoch + 1,
             "rate": peak,
+            "precision": precision,
             "loss": float(sums[0] / sums[2]),
             "accuracy": float(sums[1] / sums[2]),
             **_validate(predict, rows["validation"], sentences["validation"], corpus.labels, choices),

@@ -23,7 +23,7 @@ from typing import Any
 import tensorflow as tf
 import tf_keras as keras
 
-from tfner.config import PRECISIONS, VARIANTS, Config
+from tfner.config import AUTO, PRECISIONS, VARIANTS, Config
 from tfner.errors import UserError, one_line, setting
 from tfner.modeling.layers import Dropout, Stack, speed_up
 from tfner.modeling.pretrained import from_hub_or_folder, load_encoder_config
@@ -74,7 +74,7 @@ def build_model(
         variant: a key of `config.VARIANTS`.
         source: the model folder or hub name of the encoder (see `pretrained.encoder_source`).
         labels: the number of labels.
-        settings: `dropout`, `head_units`, `head_activation`, `precision` and `seed` are used.
+        settings: `dropout`, `head_units`, `head_activation`, `precision` (`auto` is float32 here) and `seed` are used.
         weights: False leaves the weights of the encoder random, for a model whose weights are loaded afterwards.
         names: the labels. If an encoder comes with a classification layer for the same ones, in any order, `finetune` keeps its
             weights.
@@ -98,7 +98,7 @@ def build_model(
             )
         config.num_hidden_layers -= 1
     policy = keras.mixed_precision.global_policy()
-    keras.mixed_precision.set_global_policy(PRECISIONS[settings.precision])
+    keras.mixed_precision.set_global_policy(PRECISIONS["float32" if settings.precision == AUTO else settings.precision])
     try:
         new = ("pooler",) if order else ("pooler", "classifier")
         loaded = _load(config, source, weights, new, classified=variant == "finetune")
