@@ -88,6 +88,7 @@ def plan_comparison(request: Request) -> Plan:
 
 def summary_lines(results: Results) -> list[str]:
     """The mean F1 of each model, and the claims, for the terminal."""
+    from tfner.experiments.claims import statements
     from tfner.experiments.results import mean_and_deviation
 
     lines = []
@@ -96,7 +97,7 @@ def summary_lines(results: Results) -> list[str]:
         for model in group.models:
             f1 = [[s.overall.f1 for s in model.scores(split)] for split in dict.fromkeys(("validation", group.split))]
             rows.append((model.name, str(len(model.runs)), *map(mean_and_deviation, f1)))
-        lines += ["", group.title, table(rows), *map(str, group.claims)]
+        lines += ["", group.title, table(rows), *statements(group.claims)]
     return lines
 
 

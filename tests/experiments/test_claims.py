@@ -15,6 +15,7 @@ from tfner.experiments.claims import (
     mean_interval,
     randomization_test,
     seeds_needed,
+    statements,
 )
 
 
@@ -139,3 +140,17 @@ def test_equal_models_are_rarely_claimed_to_differ_and_a_true_difference_is_foun
     assert false <= 8  # with a probability of 5 % more than 9 occur once in 35 times
     assert contains >= 90
     assert found >= 80
+
+
+def test_many_pairs_without_a_claim_share_a_sentence():
+    def claim(name, low):
+        return Claim(name, "b", 5, 0.02, (low, 0.05), 0.01, 0.01, 7)
+
+    assert statements([claim("a", 0.01)] + [claim("c", -0.01)] * 4) == [
+        "a is better than b.",
+        "No difference can be claimed for the other 4 pairs.",
+    ]
+    assert statements([claim("c", -0.01)] * 4) == ["No difference can be claimed for any of the 4 pairs."]
+    assert statements([claim("c", -0.01)]) == [
+        "c and b: no difference can be claimed (a difference of this size needs about 7 seeds)."
+    ]

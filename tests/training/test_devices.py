@@ -124,9 +124,9 @@ def test_processes_that_are_interrupted_and_one_that_is_lost_leave_a_training_th
 @pytest.mark.slow
 def test_embedding_rows_are_updated_on_two_devices_as_on_one(tmp_path):
     found = []
-    for devices in (1, 2):
-        file = tmp_path / f"{devices}.npz"
-        command = [sys.executable, "-m", "support.sparse_steps", str(devices), str(file)]
+    for number in (1, 2):
+        file = tmp_path / f"{number}.npz"
+        command = [sys.executable, "-m", "support.sparse_steps", str(number), str(file)]
         subprocess.run(command, cwd=TESTS, check=True, capture_output=True)
         with np.load(file) as arrays:
             found.append({name: arrays[name] for name in arrays})

@@ -23,6 +23,8 @@ SHUFFLES = 9999
 """Shuffles of a test, so that the smallest p value is 0.0001."""
 LEVEL = 0.05
 """The level of claims: intervals have 95 %, and adjusted p values must be below it."""
+FEW = 3
+"""Pairs of models up to which each has a sentence of its own."""
 POWER = 0.8
 """The share of comparisons in which a difference should be found, for the number of seeds that it needs."""
 
@@ -67,6 +69,14 @@ class Claim:
             else f"a difference of this size needs about {self.needed} seeds"
         )
         return f"{self.one} and {self.other}: no difference can be claimed ({more})."
+
+
+def statements(claims: Sequence[Claim]) -> list[str]:
+    """Claims as sentences. Where there are more than FEW, pairs without a claim share one."""
+    told = [claim for claim in claims if claim.holds or len(claims) <= FEW]
+    rest = len(claims) - len(told)
+    whom = f"the other {rest} pairs" if told else f"any of the {rest} pairs"
+    return [*map(str, told), *([f"No difference can be claimed for {whom}."] if rest else [])]
 
 
 def mean_f1(counts: np.ndarray) -> float:

@@ -22,14 +22,12 @@ from tfner.config import as_flags
 from tfner.evaluation.scores import NO_ENTITIES, Scores, Tags
 from tfner.experiments import figures
 from tfner.experiments.breakdown import ERRORS, Notable
-from tfner.experiments.claims import POWER, SAMPLES, SHUFFLES
+from tfner.experiments.claims import POWER, SAMPLES, SHUFFLES, statements
 from tfner.experiments.plan import REPORT, RESULTS, SUMMARY
 from tfner.experiments.results import Group, Results, mean_and_deviation
 from tfner.folder import write_json, write_whole
 from tfner.labels import labelled_spans
 
-FEW_PAIRS = 3
-"""Pairs of models up to which the report has a sentence for each."""
 MOST_TYPES = 12
 """Types that the table and the plot of types show, the most frequent ones."""
 MOST_LABELS = 14
@@ -160,12 +158,9 @@ def _claims(group: Group) -> Section:
         ]
         for c in group.claims
     ]
-    claims = [c for c in group.claims if c.holds or len(group.claims) <= FEW_PAIRS]
-    others = len(group.claims) - len(claims)
     unit = "documents" if group.sentences[0].document is not None else "sentences, as documents are not marked"
     text = [
-        *map(str, claims),
-        *([f"For {'all' if not claims else 'the other'} {others} pairs, no difference can be claimed."] if others else []),
+        *statements(group.claims),
         "A difference is claimed where its 95 % interval excludes 0 and its adjusted p value is below 0.05. The interval is "
         f"from a bootstrap of {SAMPLES:,} samples of seeds, then {unit}; p is from an approximate randomization test with "
         f"{SHUFFLES:,} shuffles, adjusted for all pairs after Holm. The seeds needed are those with which the difference would "
