@@ -92,8 +92,8 @@ _ADDITIONS: dict[str, dict[str, Any]] = {
 _DECISIVE: dict[str, dict[str, Any]] = {
     "model 2 of the study": {},
     "model 3 of the study": {"units": ()},
-    "model 2, padding masked": {"padding": "masked"},
-    "model 3, padding masked": {"units": (), "padding": "masked"},
+    "model 2, a twentieth of the rate": {"rate": 1},
+    "model 3, a twentieth of the rate": {"units": (), "rate": 1},
 }
 _PARTS = {FAILING: (STUDY, _REPAIRS), WORKING: (REPAIRED, _ADDITIONS), DECISIVE: (STUDY, _DECISIVE)}
 TRIALS = tuple(

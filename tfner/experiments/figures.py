@@ -18,8 +18,8 @@ from matplotlib.ticker import MaxNLocator
 
 from tfner.evaluation.plots import COLOURS
 
-INK, RULE = "#010203", "#030201"
-"""The colours of text and of lines in a figure, which `svg` replaces by those of the page."""
+INK, RULE = "#1c1b18", "#d8d7d2"
+"""The colours of text and of lines in a figure, which `svg` replaces by those of the page. No other part has them."""
 _STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "tfner",
