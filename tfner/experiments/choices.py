@@ -11,7 +11,7 @@ from typing import Any
 LENGTH = 100
 """The pieces that the study pads and cuts its sentences to."""
 FAILING, WORKING, DECISIVE = "failing", "working", "decisive"
-"""Parts of the trials: one choice repaired in the study's run, one added to a run that works, and runs on all sentences."""
+"""Parts of the trials: choices repaired in the study's run, choices added to a run that works, and runs on all sentences."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +74,8 @@ _REPAIRS: dict[str, dict[str, Any]] = {
     "rows as long as the longest": {"length": "longest"},
     "batches of 16": {"batch_size": 16},
     "no ReLU layers (model 3)": {"units": ()},
+    "a twentieth of the rate, padding masked": {"rate": 1, "padding": "masked"},
+    "a twentieth of the rate, padding labelled class 0": {"rate": 1, "padding": "class 0"},
 }
 _ADDITIONS: dict[str, dict[str, Any]] = {
     "model 2, trained as tfner does": {},
@@ -92,8 +94,8 @@ _ADDITIONS: dict[str, dict[str, Any]] = {
 _DECISIVE: dict[str, dict[str, Any]] = {
     "model 2 of the study": {},
     "model 3 of the study": {"units": ()},
-    "model 2, a twentieth of the rate": {"rate": 1},
-    "model 3, a twentieth of the rate": {"units": (), "rate": 1},
+    "model 2, a twentieth of the rate, padding masked": {"rate": 1, "padding": "masked"},
+    "model 3, a twentieth of the rate, padding masked": {"units": (), "rate": 1, "padding": "masked"},
 }
 _PARTS = {FAILING: (STUDY, _REPAIRS), WORKING: (REPAIRED, _ADDITIONS), DECISIVE: (STUDY, _DECISIVE)}
 TRIALS = tuple(

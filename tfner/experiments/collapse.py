@@ -32,8 +32,8 @@ ONE_CLASS = 0.99
 """The share of the most frequent label from which a model counts as collapsed. O has 0.83 of the words of CoNLL-2003."""
 TITLE = "Why models 2 and 3 of the study predict one class"
 TITLES = {
-    FAILING: "One choice repaired in the study's run",
-    WORKING: "One choice of the study added to a run that works",
+    FAILING: "Choices repaired in the study's run",
+    WORKING: "Choices of the study added to a run that works",
     DECISIVE: "Decisive runs, on all sentences",
 }
 SETTINGS = ("encoder", "corpus", "tag_column", "text_encoding", "one_document", "epochs", "precision")
