@@ -186,11 +186,11 @@ def _study(name: str, options: dict[str, Any], dry: bool, as_json: bool, say: Ca
     if name != "collapse":
         raise UserError(f"{setting('study', name)}: expected collapse")
     with quiet_imports():
-        from tfner.experiments import collapse
+        from tfner.experiments import collapse, trials
 
-    study = collapse.plan_study(**options)
+    study = trials.plan_study(**options)
     if dry:
-        collapse.dry_run(study, say)
+        trials.dry_run(study, say)
         return
     results = collapse.conduct(study, say)
     if as_json:

@@ -3,9 +3,33 @@ import pytest
 from support.trainings import write_corpus
 
 from tfner.evaluation.scores import score
+from tfner.experiments.choices import DECISIVE, FAILING, TRIALS, WORKING
+from tfner.experiments.collapse import conduct
 from tfner.experiments.plan import Request, make_plan
 from tfner.experiments.results import collect
 from tfner.experiments.runs import Finished
+from tfner.experiments.trials import plan_study
+
+NAMES = {FAILING: ["model 2 of the study"], WORKING: ["model 2, trained as tfner does", "batches of 128"], DECISIVE: []}
+SOME = [trial for trial in TRIALS if trial.name in NAMES[trial.part]]
+"""Trials on the study's collapse that the tests train."""
+
+
+@pytest.fixture(scope="session")
+def plan_some(corpus):
+    """A function that plans some trials with one seed and one epoch, in a folder and with other options."""
+
+    def plan(folder, **options):
+        return plan_study(**({"seeds": 1, "output": folder, "trials": SOME, "epochs": 1, "corpus": str(corpus)} | options))
+
+    return plan
+
+
+@pytest.fixture(scope="session")
+def collapse_results(tmp_path_factory, plan_some):
+    """The folder of these trials, their results, and what was said."""
+    folder, lines = tmp_path_factory.mktemp("study") / "collapse", []
+    return folder, conduct(plan_some(folder), lines.append), lines
 
 
 @pytest.fixture(scope="session")

@@ -1,43 +1,31 @@
-"""Why models 2 and 3 of the study predict one class: trains the trials, and reports what each choice does.
+"""Why models 2 and 3 of the study predict one class: the report of the trials.
 
-Takes a corpus and an encoder, and writes `runs/NAME.json` for each trial and seed. What is finished is not trained again.
+Takes a `Study`, trains its trials, and writes what each choice does beside the study's own figures.
 """
 
 from __future__ import annotations
 
-import json
-import shlex
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from tfner import __version__
-from tfner.config import Config, make_config
-from tfner.corpus import Corpus, Sentence
-from tfner.errors import UserError, setting
+from tfner.corpus import Sentence
 from tfner.experiments import figures
-from tfner.experiments.choices import DECISIVE, FAILING, LENGTH, TRIALS, WORKING, Trial
-from tfner.experiments.plan import REPORT, REPORT_FILES, RUNS, corpus_checksum, differences, encoder_checksum, slug
+from tfner.experiments.choices import DECISIVE, FAILING, LENGTH, WORKING
+from tfner.experiments.plan import REPORT
 from tfner.experiments.report import Section, Table, write_report
 from tfner.experiments.results import find_facts, mean_and_deviation
-from tfner.experiments.runs import duration
-from tfner.folder import check_output, write_json, write_whole
-from tfner.terminal import quiet_imports, table
-from tfner.training.request import check_request
+from tfner.experiments.trials import ONE_CLASS, Outcome, Study, carry_out
+from tfner.terminal import table
 
-ONE_CLASS = 0.99
-"""The share of the most frequent label from which a model counts as collapsed. O has 0.83 of the words of CoNLL-2003."""
 TITLE = "Why models 2 and 3 of the study predict one class"
 TITLES = {
     FAILING: "Choices repaired in the study's run",
     WORKING: "Choices of the study added to a run that works",
     DECISIVE: "Decisive runs, on all sentences",
 }
-SETTINGS = ("encoder", "corpus", "tag_column", "text_encoding", "one_document", "epochs", "precision")
-"""The settings that the experiment takes. Those of the models and their training are the study's."""
 STUDY_FIGURES = {
     "model 2 of the study": [
         (0.4675, 0.0048, 0.4688, 0.0041),
@@ -53,161 +41,6 @@ STUDY_FIGURES = {
     ],
 }
 """Loss, accuracy, validation loss and accuracy of each epoch, from the study's Figures 10 (model 2) and 11 (model 3)."""
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """A finished trial with one seed: the rows that `study.train` yields, and the seconds that it took."""
-
-    trial: Trial
-    seed: int
-    rows: Sequence[Mapping[str, Any]]
-    seconds: float
-
-    @property
-    def kept(self) -> Mapping[str, Any]:
-        """The row of the epoch that EarlyStopping on the accuracy of all positions keeps: the first with the highest."""
-        return max(self.rows, key=lambda row: row["val_accuracy"])
-
-    @property
-    def collapsed(self) -> bool:
-        """Whether the model that EarlyStopping keeps gives (nearly) all words the same label."""
-        return bool(self.kept["top_share"] >= ONE_CLASS)
-
-
-@dataclass(frozen=True)
-class Study:
-    """The experiment: what is trained, and where the results are. `plan_study` makes one.
-
-    Attributes:
-        folder: its folder.
-        config: the settings SETTINGS.
-        corpus: a corpus of entities with a validation split, in which O is class 0.
-        seeds: the number of seeds: 0, 1, ... are used.
-        share: the share of the sentences of both splits, from their beginning, that trials other than the decisive ones use.
-        trials: what is trained.
-    """
-
-    folder: Path
-    config: Config
-    corpus: Corpus
-    seeds: int
-    share: float
-    trials: Sequence[Trial]
-
-    @property
-    def command(self) -> str:
-        """The command that asks for the same."""
-        words = ["python", "-m", "tfner.compare", "--study", "collapse", "--seeds", self.seeds, "--share", self.share]
-        words += ["--output", self.folder]
-        for name in SETTINGS:
-            value = getattr(self.config, name)
-            if value != getattr(Config, name):
-                words += ["--" + name.replace("_", "-"), *([] if value is True else [value])]
-        return shlex.join(map(str, words))
-
-    def share_of(self, trial: Trial) -> float:
-        """The share of the sentences that a trial uses: the decisive ones use all."""
-        return 1.0 if trial.part == DECISIVE else self.share
-
-    def path(self, trial: Trial, seed: int) -> Path:
-        """The file of a trial's results."""
-        return self.folder / RUNS / f"{trial.part}-{slug(trial.name)}-seed{seed}.json"
-
-    def fingerprint(self, trial: Trial, seed: int) -> dict[str, Any]:
-        """What decides whether results are those of this trial."""
-        settings = {"epochs": self.config.epochs, "precision": self.config.precision, "share": self.share_of(trial)}
-        return {
-            "settings": {**settings, "seed": seed, **json.loads(json.dumps(asdict(trial.choices)))},
-            "corpus": corpus_checksum(self.corpus),
-            "encoder": encoder_checksum(self.config.encoder),
-            "tfner": __version__,
-        }
-
-    def finished(self, trial: Trial, seed: int) -> Outcome | None:
-        """The results of a trial, or None. Raises UserError for those of other settings, sentences or another encoder."""
-        path = self.path(trial, seed)
-        if not path.is_file():
-            return None
-        value = json.loads(path.read_text("utf-8"))
-        if differs := differences(value["fingerprint"], self.fingerprint(trial, seed)):
-            raise UserError(f"was planned differently ({'; '.join(differs)}): choose another {setting('output')}", path)
-        return Outcome(trial, seed, value["rows"], value["seconds"])
-
-    def runs(self) -> list[tuple[int, Trial]]:
-        """All trials in the order in which they are trained: the decisive ones, which take longest, come last."""
-        parts = [[t for t in self.trials if (t.part == DECISIVE) is last] for last in (False, True)]
-        return [(seed, trial) for part in parts for seed in range(self.seeds) for trial in part]
-
-
-def plan_study(
-    seeds: int = 2,
-    share: float = 1.0,
-    output: str | Path | None = None,
-    trials: Sequence[Trial] = TRIALS,
-    **settings: Any,
-) -> Study:
-    """Plans the experiment and reads its corpus. Nothing is written.
-
-    Args:
-        seeds: the number of seeds, 0, 1, ..., that each trial is trained with.
-        share: the share of the sentences that trials other than the decisive ones use.
-        output: the folder of the results [`comparisons/collapse`].
-        trials: what is trained, some of `choices.TRIALS`.
-        settings: some of SETTINGS; `epochs` is 4 if it is not given, the most that the study trained.
-
-    Raises:
-        UserError: for other settings, values that cannot be used, a corpus that cannot be read or whose class 0 is not O, and a
-            folder that holds something else, or results of other settings.
-    """
-    for name in settings:
-        if name not in SETTINGS:
-            taken = ", ".join(map(setting, SETTINGS))
-            raise UserError(f"{setting(name)}: the study's trainings do not take this setting, only {taken}")
-    if not 0 < share <= 1:
-        raise UserError(f"{setting('share', share)}: expected more than 0, at most 1")
-    if seeds < 1:
-        raise UserError(f"{setting('seeds', seeds)}: expected at least one")
-    config = make_config(**{"epochs": 4, **settings})
-    if not isinstance(config.epochs, int):
-        raise UserError(f"{setting('epochs', config.epochs)}: expected a number, as the study trained up to 4 epochs")
-    folder = Path(output or Path("comparisons", "collapse")).expanduser()
-    check_output(folder, "a study", (RUNS, *REPORT_FILES))
-    corpus = check_request(replace(config, output=str(folder / RUNS / "new")))
-    if corpus.labels.plain or corpus.labels.names[0] != "O":
-        raise UserError(
-            f"{setting('corpus', config.corpus)}: expected entities, with O as class 0: {corpus.labels.names[0]} is"
-        )
-    study = Study(folder, config, corpus, seeds, share, trials)
-    for seed, trial in study.runs():
-        study.finished(trial, seed)
-    return study
-
-
-def dry_run(study: Study, say: Callable[[str], None] = print) -> None:
-    """Says which trials the experiment has, and which are finished."""
-    rows = [("part", "trial", "seed", "state")]
-    rows += [(t.part, t.name, str(seed), "finished" if study.finished(t, seed) else "new") for seed, t in study.runs()]
-    say(table(rows, left=2))
-
-
-def carry_out(study: Study, say: Callable[[str], None] = print) -> list[Outcome]:
-    """Trains every trial that is not finished; returns the results of all, in the order of the trials.
-
-    A trial that is interrupted starts again with its first epoch.
-    """
-    done: list[Outcome] = []
-    runs = study.runs()
-    for number, (seed, trial) in enumerate(runs, start=1):
-        if known := study.finished(trial, seed):
-            done.append(known)
-            continue
-        outcome = _train(study, trial, seed)
-        done.append(outcome)
-        f1, share, label = (outcome.kept[name] for name in ("f1", "top_share", "top_class"))
-        what = f"{share:.1%} of the words are {label}" if outcome.collapsed else f"F1 {f1:.4f}"
-        say(f"{number:>3} of {len(runs)}  {trial.part}: {trial.name}, seed {seed}: {what}, {duration(outcome.seconds)}")
-    return sorted(done, key=lambda outcome: (study.trials.index(outcome.trial), outcome.seed))
 
 
 def conduct(study: Study, say: Callable[[str], None] = print) -> dict[str, Any]:
@@ -233,23 +66,6 @@ def conduct(study: Study, say: Callable[[str], None] = print) -> dict[str, Any]:
             say(f"\n{title}\n{table(rows)}")
     say(f"\nthe report is {study.folder / REPORT}")
     return value
-
-
-def _train(study: Study, trial: Trial, seed: int) -> Outcome:
-    with quiet_imports():
-        from tfner.experiments.study import train
-
-    start = time.monotonic()
-    config = study.config
-    assert isinstance(config.epochs, int)
-    options = (study.share_of(trial), config.epochs, config.precision)
-    rows = list(train(trial.choices, config.encoder, study.corpus, seed, *options))
-    seconds = time.monotonic() - start
-    path = study.path(trial, seed)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    value = {"fingerprint": study.fingerprint(trial, seed), "rows": rows, "seconds": seconds}
-    write_whole(path, lambda draft: write_json(draft, value))
-    return Outcome(trial, seed, rows, seconds)
 
 
 def sections(study: Study, outcomes: Sequence[Outcome], facts: Mapping[str, Any]) -> Iterator[Section]:
