@@ -147,7 +147,10 @@ def _part(title: str, by_name: Mapping[str, Sequence[Outcome]]) -> Section:
 def _beside(outcomes: Sequence[Outcome], one_class: Mapping[str, float]) -> Iterator[Section]:
     """The study's figures beside those of the same model here."""
     columns = ("loss", "accuracy", "val_loss", "val_accuracy")
-    labels = {f"{accuracy:.4f}": label for label, accuracy in one_class.items()}
+    labels: dict[str, str] = {}
+    for label, accuracy in one_class.items():
+        shown = f"{accuracy:.4f}"
+        labels[shown] = f"{labels[shown]} or {label}" if shown in labels else label
     text = "Accuracy of a model that predicts one label everywhere, counted as in the study: "
     text += ", ".join(f"{label} {accuracy}" for accuracy, label in labels.items())
     text += ". Where the study's accuracy is one of these, the last column has the label in brackets."
@@ -159,8 +162,8 @@ def _beside(outcomes: Sequence[Outcome], one_class: Mapping[str, float]) -> Iter
         rows = []
         for number, values in enumerate(STUDY_FIGURES[name], start=1):
             cells = [f"{value:.4f}" for value in values]
-            label = labels.get(cells[-1])
-            rows.append([f"the study, epoch {number}", *cells, "", f"({label})" if label else ""])
+            label = f"({labels[cells[-1]]})" if cells[-1] in labels else ""
+            rows.append([f"the study, epoch {number}", *cells, "", label])
         for outcome in own:
             for row in outcome.rows:
                 cells = [f"{row[c]:.4f}" for c in (*columns, "f1")]
