@@ -15,7 +15,7 @@ from tfner.corpus import Sentence
 from tfner.experiments import figures
 from tfner.experiments.choices import DECISIVE, FAILING, LENGTH, WORKING
 from tfner.experiments.plan import REPORT
-from tfner.experiments.report import Section, Table, write_report
+from tfner.experiments.report import Section, Table, origin, write_report
 from tfner.experiments.results import find_facts, mean_and_deviation
 from tfner.experiments.trials import ONE_CLASS, Outcome, Study, carry_out
 from tfner.terminal import table
@@ -70,15 +70,13 @@ def conduct(study: Study, say: Callable[[str], None] = print) -> dict[str, Any]:
 
 def sections(study: Study, outcomes: Sequence[Outcome], facts: Mapping[str, Any]) -> Iterator[Section]:
     """The parts of the report, which `report.to_markdown` and `report.to_html` take."""
-    packages = ", ".join(f"{name} {number}" for name, number in facts["packages"].items())
     rate = max(row["rate"] for outcome in outcomes for row in outcome.rows)
     precisions = sorted({row.get("precision", study.config.precision) for outcome in outcomes for row in outcome.rows})
     yield Section(
         "Conditions",
         2,
         [
-            f"Made with `{facts['command']}`.",
-            f"tfner {facts['tfner']}; Python {facts['python']}; {packages}; {facts['processor']}.",
+            *origin(facts),
             f"Encoder {Path(study.config.encoder).name}, corpus {Path(study.corpus.name).name}, {study.config.epochs} epochs, "
             f"{', '.join(precisions)}. Trials use {_sentences(study, study.share)}, decisive ones {_sentences(study, 1.0)}.",
             "The study's Adam ran at 1e-3, which is 20 times tfner's default rate for bert-base; for this encoder, that "

@@ -157,7 +157,7 @@ def make_plan(request: Request) -> Plan:
     for condition in conditions:
         key = corpus_key(condition.config)
         if key not in corpora:
-            corpora[key] = check_request(replace(condition.config, output=str(folder / RUNS / "new")))
+            corpora[key] = read_corpus(condition.config, folder)
             checksums[key] = corpus_checksum(corpora[key])
     encoders = {encoder: encoder_checksum(encoder) for encoder in {c.config.encoder for c in conditions}}
     runs = []
@@ -194,6 +194,11 @@ def read_vary(texts: Sequence[str]) -> dict[str, list[Any]]:
             raise UserError(f"{setting('vary', text)}: expected the values after =, as in learning_rate=2e-5,5e-5")
         found[name] = [_read_value(name, value.strip(), text) for value in values.split(",")]
     return found
+
+
+def read_corpus(config: Config, folder: Path) -> Corpus:
+    """The corpus of runs in a folder, after the checks that each of their trainings makes (see `check_request`)."""
+    return check_request(replace(config, output=str(folder / RUNS / "new")))
 
 
 def corpus_key(config: Config) -> str:

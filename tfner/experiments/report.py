@@ -106,13 +106,20 @@ def write_report(folder: Path, parts: Sequence[Section], value: Any, title: str 
     write_whole(folder / RESULTS, lambda draft: write_json(draft, value))
 
 
-def _facts(results: Results) -> Section:
-    facts = results.facts
+def origin(facts: Mapping[str, Any]) -> list[str]:
+    """The command, the packages and the machine of a report."""
     packages = ", ".join(f"{name} {number}" for name, number in facts["packages"].items())
-    text = [
+    return [
         f"Made with `{facts['command']}`.",
         f"tfner {facts['tfner']}; Python {facts['python']}; {packages}; {facts['processor']}.",
-        f"How the settings were chosen: {facts['tuning']} The test split was scored once for each run, after its training.",
+    ]
+
+
+def _facts(results: Results) -> Section:
+    tuning = results.facts["tuning"]
+    text = [
+        *origin(results.facts),
+        f"How the settings were chosen: {tuning} The test split was scored once for each run, after its training.",
     ]
     text += [f"FAILED: {failed.run.name}: {failed.error}" for failed in results.failed]
     if len(results.groups) > 1:

@@ -22,9 +22,9 @@ from tfner.experiments.choices import LENGTH, Choices
 from tfner.labels import LabelSet
 from tfner.modeling.pretrained import encoder_source, load_encoder_config, load_tokenizer
 from tfner.modeling.variants import ENCODER, build_model
-from tfner.training.devices import choose_precision
-from tfner.training.optimizers import AdamW
-from tfner.training.schedule import FixedSchedule, default_rates
+from tfner.training.optimizers import make_optimizer
+from tfner.training.run import resolved
+from tfner.training.schedule import FixedSchedule
 
 PADDING = -1
 """The label of padding in the rows of this module."""
@@ -115,14 +115,13 @@ def train(
     keras.backend.clear_session()
     keras.utils.set_random_seed(seed)
     tokenizer = load_tokenizer(source)
-    precision = choose_precision(shape.hidden_size) if precision == AUTO else precision
-    settings = make_config(encoder=encoder, precision=precision, seed=seed)
+    settings = resolved(make_config("standard", encoder=encoder, precision=precision, seed=seed), shape.hidden_size)
     splits = {name: corpus.splits[name] for name in ("train", "validation")}
     sentences = {name: list(own[: math.ceil(share * len(own))]) for name, own in splits.items()}
     rows = {name: encode(own, tokenizer, corpus.labels, choices) for name, own in sentences.items()}
     model = make_model(source, len(corpus.labels), choices, settings)
     steps = -(-len(sentences["train"]) // choices.batch_size)
-    optimizer, peak = _optimizer(model, choices, shape.hidden_size)
+    optimizer, peak = _optimizer(model, choices, settings)
     schedule = FixedSchedule(epochs, steps, 0.1, epochs)
     step = _train_step(model, optimizer, choices, len(corpus.labels))
     predict = tf.function(lambda ids, mask: model({"input_ids": ids, "attention_mask": mask}, training=False))
@@ -135,19 +134,21 @@ def train(
         yield {
             "epoch": epoch + 1,
             "rate": peak,
-            "precision": precision,
+            "precision": settings.precision,
             "loss": float(sums[0] / sums[2]),
             "accuracy": float(sums[1] / sums[2]),
             **_validate(predict, rows["validation"], sentences["validation"], corpus.labels, choices),
         }
 
 
-def _optimizer(model: keras.Model, choices: Choices, width: int) -> tuple[Any, float]:
-    rate, new_rate = default_rates(width)
-    if choices.rate is not None:
-        return keras.optimizers.Adam(choices.rate * rate), choices.rate * rate
-    new = [v for layer in model.layers if layer.name != ENCODER for v in layer.trainable_variables]
-    return AdamW(rate, Config.weight_decay, new, new_rate / rate, Config.clip_norm), rate
+def _optimizer(model: keras.Model, choices: Choices, settings: Config) -> tuple[Any, float]:
+    """The optimizer, built, and the peak of its learning rate."""
+    if choices.rate is None:
+        return make_optimizer(model, settings)
+    peak = choices.rate * float(settings.learning_rate)
+    optimizer = keras.optimizers.Adam(peak)
+    optimizer.build(model.trainable_variables)
+    return optimizer, peak
 
 
 def loss_function(choices: Choices, labels: int) -> Any:
@@ -185,7 +186,6 @@ def _train_step(model: keras.Model, optimizer: Any, choices: Choices, labels: in
     loss_of = loss_function(choices, labels)
     array = tf.TensorSpec((None, None), tf.int32)
     variables = model.trainable_variables
-    optimizer.build(variables)
 
     @tf.function(input_signature=[array] * 3)
     def step(ids: tf.Tensor, mask: tf.Tensor, own: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

@@ -9,7 +9,8 @@ import json
 import shlex
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +19,10 @@ from tfner.config import Config, make_config
 from tfner.corpus import Corpus
 from tfner.errors import UserError, setting
 from tfner.experiments.choices import DECISIVE, TRIALS, Trial
-from tfner.experiments.plan import REPORT_FILES, RUNS, corpus_checksum, differences, encoder_checksum, slug
+from tfner.experiments.plan import REPORT_FILES, RUNS, corpus_checksum, differences, encoder_checksum, read_corpus, slug
 from tfner.experiments.runs import duration
 from tfner.folder import check_output, write_json, write_whole
 from tfner.terminal import quiet_imports, table
-from tfner.training.request import check_request
 
 ONE_CLASS = 0.99
 """The share of the most frequent label from which a model counts as collapsed. O has 0.83 of the words of CoNLL-2003."""
@@ -94,10 +94,13 @@ class Study:
         settings = {"epochs": self.config.epochs, "precision": self.config.precision, "share": self.share_of(trial)}
         return {
             "settings": {**settings, "seed": seed, **json.loads(json.dumps(asdict(trial.choices)))},
-            "corpus": corpus_checksum(self.corpus),
-            "encoder": encoder_checksum(self.config.encoder),
+            **self._checksums,
             "tfner": __version__,
         }
+
+    @cached_property
+    def _checksums(self) -> dict[str, str]:
+        return {"corpus": corpus_checksum(self.corpus), "encoder": encoder_checksum(self.config.encoder)}
 
     def finished(self, trial: Trial, seed: int) -> Outcome | None:
         """The results of a trial, or None. Raises UserError for those of other settings, sentences or another encoder."""
@@ -148,7 +151,7 @@ def plan_study(
         raise UserError(f"{setting('epochs', config.epochs)}: expected a number, as the study trained up to 4 epochs")
     folder = Path(output or Path("comparisons", "collapse")).expanduser()
     check_output(folder, "a study", (RUNS, *REPORT_FILES))
-    corpus = check_request(replace(config, output=str(folder / RUNS / "new")))
+    corpus = read_corpus(config, folder)
     if corpus.labels.plain or corpus.labels.names[0] != "O":
         raise UserError(
             f"{setting('corpus', config.corpus)}: expected entities, with O as class 0: {corpus.labels.names[0]} is"
