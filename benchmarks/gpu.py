@@ -34,7 +34,7 @@ def measure(config: Config, device: str, steps: int) -> Measured:
     import tf_keras as keras
 
     from tfner.data.load import corpus_of
-    from tfner.modeling.batches import training_batches
+    from tfner.modeling.pipeline import training_batches
     from tfner.modeling.pretrained import encoder_source, load_encoder_config, load_tokenizer, piece_limit
     from tfner.modeling.rows import make_row_encoder
     from tfner.modeling.variants import build_model, new_variables

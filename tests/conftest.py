@@ -1,5 +1,6 @@
 import fcntl
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -87,3 +88,18 @@ def models(built_once, corpus, small_encoder, model) -> dict[str, Path]:
         return built_once(f"{variant} training", build) / variant
 
     return {"finetune": model, "head": briefly("head"), "replace": briefly("replace")}
+
+
+@pytest.fixture(scope="session")
+def runtimes(built_once, model) -> Path:
+    """A copy of `model` with exports: `openvino/1` and `onnx/1` in float32, `/2` of both in int8. Do not write to it."""
+
+    def build(folder: Path) -> None:
+        from tfner.export import export
+
+        copy = shutil.copytree(model, folder / "model")
+        for runtime in ("openvino", "onnx"):
+            for precision in ("float32", "int8"):
+                export(copy, format=runtime, precision=precision, say=lambda line: None)
+
+    return built_once("runtimes", build) / "model"

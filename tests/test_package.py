@@ -76,12 +76,21 @@ def test_importing_tfner_imports_neither_tensorflow_nor_transformers():
 
 
 def test_every_direct_dependency_is_declared_and_every_declared_one_is_imported():
-    onnx, serve = {"onnx", "tf2onnx"}, {"starlette", "uvicorn"}
-    assert imported(*modules()) - onnx - serve == declared("") - set(NOT_IMPORTED)
+    runtimes, serve = {"onnx", "tf2onnx", "onnxruntime", "openvino", "nncf"}, {"starlette", "uvicorn"}
+    assert imported(*modules()) - runtimes - serve == declared("") - set(NOT_IMPORTED)
 
 
 @pytest.mark.parametrize(
-    ("files", "extra"), [("exports/onnx.py", "onnx"), ("serve.py", "serve"), ("serving/*.py", "serve")], ids=str
+    ("files", "extra"),
+    [
+        ("exports/onnx.py", "onnx"),
+        ("tagging/onnx.py", "onnx"),
+        ("exports/*.py", "openvino"),
+        ("tagging/*.py", "openvino"),
+        ("serve.py", "serve"),
+        ("serving/*.py", "serve"),
+    ],
+    ids=str,
 )
 def test_the_modules_of_an_extra_import_what_it_declares(files, extra):
     assert imported(*(REPOSITORY / "tfner").glob(files)) <= declared("", extra)

@@ -33,12 +33,15 @@ PRECISIONS = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mi
 """Each precision and Keras's name of its policy."""
 MONITORS = {"f1": "max", "val_masked_accuracy": "max", "val_loss": "min"}
 """What early stopping can watch on the validation split, and whether more or less of it is better."""
+RUNTIMES = {"tensorflow": "TensorFlow", "openvino": "OpenVINO", "onnx": "ONNX Runtime"}
+"""What runs an exported model, and its name."""
 INPUT_FORMATS = {"text": "one text a line", "jsonl": "JSON lines", "conll": "CoNLL columns"}
 """What `predict` reads."""
 EXPORT_FORMATS = {
     "savedmodel": "for tfner and TensorFlow Serving",
     "transformers": "for PyTorch transformers, variants finetune and replace",
     "onnx": "for ONNX Runtime",
+    "openvino": "for OpenVINO",
 }
 
 GROUPS = {
@@ -255,6 +258,18 @@ def add_flags(parser: argparse.ArgumentParser, names: Iterable[str] | None = Non
             if isinstance(one.default, tuple):
                 options["nargs"] = "*"
         groups[group].add_argument("--" + one.name.replace("_", "-"), **options)
+
+
+def add_runtime(parser: argparse.ArgumentParser) -> None:
+    """Adds the flag `--runtime`, for commands that run an exported model."""
+    choices = (AUTO, *RUNTIMES)
+    parser.add_argument(
+        "--runtime",
+        default=AUTO,
+        choices=choices,
+        metavar="|".join(choices),
+        help="what runs the model; auto takes the fastest that it is exported for and that is installed [auto]",
+    )
 
 
 def _number_or_auto(kind: Callable[[str], Any]) -> Callable[[str], Any]:

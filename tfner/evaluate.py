@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from tfner.config import CORPUS_SETTINGS, Config, add_flags
+from tfner.config import AUTO, CORPUS_SETTINGS, Config, add_flags, add_runtime
 from tfner.corpus import SPLITS, Corpus, Sentence
 from tfner.data.load import corpus_of
 from tfner.errors import UserError, setting
@@ -21,15 +21,16 @@ from tfner.folder import (
     EVALUATION_FILES,
     EVALUATIONS,
     EXTRA,
+    GRAPHS,
     HISTORY,
     check_replaceable,
     file_name,
     publish,
     read_history,
-    resolve,
     write_json,
 )
 from tfner.labels import LabelSet
+from tfner.tagging.load import find_export, is_address, load_tagger, runtime_of
 from tfner.terminal import Parser, command, print_json, quiet_imports
 
 
@@ -48,6 +49,7 @@ def evaluate(
     output: str | Path | None = None,
     worst: int = 10,
     say: Callable[[str], None] = print,
+    runtime: str = AUTO,
     **corpus: Any,
 ) -> Evaluation:
     """Scores a model by words and entities, whatever alignment it was trained with.
@@ -57,23 +59,22 @@ def evaluate(
             a `corpus`, whose labels are used.
         split: train, validation or test.
         output: the folder to save in, replaced if it holds an earlier evaluation
-            [`NAME/evaluations/VERSION-CORPUS-SPLIT`].
+            [`NAME/evaluations/VERSION-CORPUS-SPLIT`; for a runtime other than TensorFlow, VERSION is such as `openvino-1`].
         worst: how many mistakes to list.
         say: called with each line for the terminal.
+        runtime: what runs the model, as for `load_tagger`.
         corpus: settings of the corpus (`config.CORPUS_SETTINGS`) that differ from those of the training.
 
     Raises:
         UserError: if the model, the corpus or the split is missing, or the split has entity types that the model does not know.
     """
-    with quiet_imports():
-        from tfner.tagging.load import is_address, load_tagger
-
-    if is_address(model) and not (output and "corpus" in corpus):
+    served = is_address(model)
+    if served and not (output and "corpus" in corpus):
         raise UserError(f"{model}: the corpus of a served model is not known: give {setting('corpus')} and {setting('output')}")
-    version = model if is_address(model) else resolve(model)
+    version = model if served else find_export(model, runtime)
     if output:  # before the model is loaded, which takes seconds
         check_replaceable(Path(output), EVALUATION_FILES)
-    with load_tagger(version) as tagger:
+    with load_tagger(version, runtime if served else runtime_of(Path(version))) as tagger:
         config = replace(tagger.config or Config(), **corpus)
         data = corpus_of(replace(config, unseen_labels="keep"))
         labels = tagger.labels or data.labels
@@ -90,7 +91,7 @@ def evaluate(
     say("the worst mistakes\n" + "".join(f"\n{m}\n" for m in found))
     for line in warnings:
         say(line)
-    history = Path(version) / EXTRA / HISTORY
+    history = Path(version) / EXTRA / HISTORY  # exports for other runtimes have none
     rows = read_history(history) if history.is_file() else []
     publish(target, lambda folder: _write(folder, scores, found, rows), replace=True)
     say(f"saved in {target}")
@@ -127,7 +128,10 @@ def _write(folder: Path, scores: Scores, found: Sequence[Mistake], history: Sequ
 
 def _default_output(version: Path, corpus: str, split: str) -> Path:
     """`NAME/evaluations/VERSION-CORPUS-SPLIT`, where CORPUS is the last part of its name without unusual characters."""
-    return version.parent / EVALUATIONS / f"{version.name}-{file_name(corpus)}-{split}"
+    model, name = version.parent, version.name
+    if model.name in GRAPHS:  # NAME/openvino/1
+        model, name = model.parent, f"{model.name}-{name}"
+    return model / EVALUATIONS / f"{name}-{file_name(corpus)}-{split}"
 
 
 @command
@@ -139,6 +143,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--output", metavar="FOLDER", help="where to save [MODEL/evaluations/VERSION-CORPUS-SPLIT]")
     parser.add_argument("--worst", type=int, default=10, metavar="N", help="how many of the worst mistakes to list [10]")
     parser.add_argument("--json", action="store_true", help="print the scores as JSON; the rest goes to standard error")
+    add_runtime(parser)
     add_flags(parser, CORPUS_SETTINGS, default="as in the training")
     arguments = vars(parser.parse_args(argv))
     as_json = arguments.pop("json")

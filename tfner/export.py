@@ -8,18 +8,33 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
-from tfner.config import EXPORT_FORMATS
+from tfner.config import CORPUS_SETTINGS, EXPORT_FORMATS, Config, add_flags
+from tfner.corpus import Sentence
+from tfner.data.load import corpus_of
 from tfner.errors import UserError, setting
 from tfner.folder import TRAINING, next_version, publish, versions
+from tfner.labels import LabelSet
 from tfner.terminal import Parser, command, print_json, quiet_imports, quote
 
-_EXPORTERS = {"savedmodel": "saved_model", "transformers": "transformers", "onnx": "onnx"}
+_EXPORTERS = {"savedmodel": "saved_model", "transformers": "transformers", "onnx": "onnx", "openvino": "openvino"}
 """The module of `tfner.exports` that writes each format."""
+_NEEDS = {
+    ("onnx", "float32"): ("tf2onnx", "onnx", "onnxruntime"),
+    ("onnx", "int8"): ("tf2onnx", "onnx", "onnxruntime"),
+    ("openvino", "float32"): ("tf2onnx", "onnx", "openvino"),
+    ("openvino", "bfloat16"): ("tf2onnx", "onnx", "openvino"),
+    ("openvino", "int8"): ("tf2onnx", "onnx", "openvino", "nncf"),
+}
+"""The packages that a format needs in each of its precisions. Other formats have the precision of the training."""
+MAX_F1_LOSS = 0.002
+"""How far validation F1 may fall by default. It is less than the standard deviation of F1 between seeds (0.003)."""
 
 
 def export(
@@ -28,6 +43,9 @@ def export(
     format: str = "savedmodel",
     output: str | Path | None = None,
     say: Callable[[str], None] = print,
+    precision: str = "float32",
+    max_f1_loss: float = MAX_F1_LOSS,
+    **corpus: Any,
 ) -> Path:
     """Exports the best weights of a training into a new folder.
 
@@ -37,13 +55,17 @@ def export(
         format: a key of `EXPORT_FORMATS`.
         output: the folder to make [the model's next version; for other formats the next number in `folder/FORMAT`].
         say: called with each line for the terminal.
+        precision: for formats `onnx` and `openvino`, the precision of matrix products. The export is tried on the validation
+            split, and kept only if it is good enough.
+        max_f1_loss: how far the F1 of such an export may be below that of the trained model.
+        corpus: settings of the corpus of such a split (`config.CORPUS_SETTINGS`) that differ from those of the training.
 
     Returns:
         The new folder.
 
     Raises:
         UserError: if the training state is missing or damaged, the format cannot hold the model or needs a package that is not
-            installed, or `output` exists.
+            installed, F1 falls too far, or `output` exists.
     """
     folder = Path(folder).expanduser()
     if format not in EXPORT_FORMATS:
@@ -57,14 +79,51 @@ def export(
     target = Path(output).expanduser() if output else parent / str(next_version(parent))
     if target.exists():
         raise UserError(f"{setting('output', target)}: expected a new folder, but it exists: choose another name")
-    if format == "onnx" and not (find_spec("tf2onnx") and find_spec("onnx")):
-        raise UserError(f"{setting('format', format)}: tf2onnx is not installed: pip install -e '.[onnx]'")
+    _check_precision(format, precision, max_f1_loss)
     with quiet_imports():
         from tfner.training.state import load_state
 
         exporter = import_module(f"tfner.exports.{_EXPORTERS[format]}")
     trained = load_state(folder / TRAINING / str(state or found[-1]))
-    return publish(target, exporter.writer(trained, say))
+    if not any(own == format for own, _ in _NEEDS):
+        return publish(target, exporter.writer(trained, say))
+    from tfner.exports.gate import Gate
+
+    gate = Gate(trained, _validation(replace(trained.config, **corpus), trained.row_encoder.labels), max_f1_loss, say)
+    return publish(target, exporter.writer(trained, gate, precision))
+
+
+def _check_precision(format: str, precision: str, max_f1_loss: float) -> None:
+    """Raises UserError for a precision that the format does not have, or one that needs a package that is not installed."""
+    choices = [name for own, name in _NEEDS if own == format]
+    given = f"{setting('format', format)} and {setting('precision', precision)}"
+    if not choices and precision != "float32":
+        raise UserError(
+            f"{given}: this format has the precision of the training: leave {setting('precision')} out, or use "
+            f"{setting('format', 'openvino')}"
+        )
+    if choices and precision not in choices:
+        raise UserError(f"{given}: expected {' or '.join(choices)}, the precisions of this format")
+    if not 0 <= max_f1_loss <= 1:
+        raise UserError(f"{setting('max_f1_loss', max_f1_loss)}: expected a number from 0 to 1")
+    missing = [name for name in _NEEDS.get((format, precision), ()) if find_spec(name) is None]
+    if missing:
+        raise UserError(f"{setting('format', format)}: {missing[0]} is not installed: pip install -e '.[{format}]'")
+
+
+def _validation(config: Config, labels: LabelSet) -> Sequence[Sentence]:
+    """The validation sentences of a corpus. Raises UserError where there are none, or the model does not know their tags."""
+    split = "validation"
+    what = "an export for another runtime is tried on the validation split"
+    try:
+        sentences = corpus_of(replace(config, unseen_labels="keep")).splits.get(split, ())
+    except UserError as error:
+        raise UserError(f"{what}, which cannot be read ({error}): give the corpus with {setting('corpus')}") from error
+    unknown = {tag for sentence in sentences for tag in sentence.tags}.difference(labels.names)
+    if not sentences or unknown:
+        found = f"has tags that the model does not know ({', '.join(sorted(unknown)[:6])})" if unknown else "has no such split"
+        raise UserError(f"{what}, but this corpus {found}: give another with {setting('corpus')}", config.corpus)
+    return sentences
 
 
 @command
@@ -82,13 +141,30 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--output",
         metavar="FOLDER",
-        help="new folder to make [MODEL/N; MODEL/transformers/N and MODEL/onnx/N for these formats]",
+        help="new folder to make [MODEL/N; MODEL/FORMAT/N for other formats than savedmodel]",
     )
+    runtimes = parser.add_argument_group("formats onnx and openvino")
+    runtimes.add_argument(
+        "--precision",
+        default="float32",
+        choices=("float32", "bfloat16", "int8"),
+        metavar="float32|bfloat16|int8",
+        help="precision of matrix products; bfloat16 with openvino alone [float32]",
+    )
+    runtimes.add_argument(
+        "--max-f1-loss",
+        type=float,
+        default=MAX_F1_LOSS,
+        metavar="X",
+        help=f"how far validation F1 may fall; an export that loses more is not kept [{MAX_F1_LOSS}]",
+    )
+    add_flags(parser, CORPUS_SETTINGS, default="as in the training")
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
-    arguments = parser.parse_args(argv)
-    say = partial(print, file=sys.stderr) if arguments.json else print
-    folder = export(arguments.model, arguments.state, arguments.format, arguments.output, say)
-    if arguments.json:
+    arguments = vars(parser.parse_args(argv))
+    as_json = arguments.pop("json")
+    say = partial(print, file=sys.stderr, flush=True) if as_json else partial(print, flush=True)
+    folder = export(arguments.pop("model"), say=say, **arguments)
+    if as_json:
         print_json({"folder": str(folder)})
     else:
         print(f"exported to {folder}")

@@ -8,6 +8,7 @@ other formats.
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
 import os
 import re
@@ -41,8 +42,11 @@ CONFIG, LABELS, SCORES, HISTORY = "config.json", "labels.json", "scores.json", "
 ENCODER, WEIGHTS, CHECKPOINTS = "encoder", "best.weights.h5", "checkpoints"  # in a training state alone
 PREDICTIONS, MEASURES = "predictions.json", "measures.json"  # in a training state alone
 TOKENIZER, LIMITS, CARD = "tokenizer", "limits.json", "README.md"  # in `EXTRA` alone
-SETTINGS = "tfner.json"
-"""The settings of the training in an export for transformers or ONNX, where `config.json` is a file of transformers."""
+GRAPHS = {"openvino": "model.xml", "onnx": "model.onnx"}
+"""The file of the graph in an export for each other runtime."""
+DESCRIPTION = "tfner.json"
+"""What tfner knows of an export for another runtime: settings, labels, row length, weights, measurements. In such an export,
+`config.json` is a file of transformers."""
 EVALUATION_FILES = (SCORES, "scores.txt", "mistakes.txt", "confusion_matrix.png", "learning_curves.png")
 """The files of an evaluation."""
 
@@ -226,6 +230,12 @@ def check_room(path: Path, size: int) -> None:
             os.posix_fallocate(file.fileno(), 0, size)
         else:
             file.write(bytes(size))
+
+
+def digest(path: Path) -> str:
+    """The SHA-256 of a file, in hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def write_json(path: Path, value: Any) -> None:

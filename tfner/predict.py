@@ -12,20 +12,23 @@ import io
 import json
 import os
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict
+from functools import partial
 from itertools import tee
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from tqdm import tqdm
 
-from tfner.config import INPUT_FORMATS
+from tfner.config import AUTO, INPUT_FORMATS, RUNTIMES, add_runtime
 from tfner.data.inputs import guess_format, read_inputs
 from tfner.errors import UserError, setting
 from tfner.labels import Entity
-from tfner.terminal import Parser, command, quiet_imports
+from tfner.tagging.load import load_tagger
+from tfner.tagging.tagger import TEXTS_PER_CHUNK
+from tfner.terminal import Parser, command
 
 STANDARD_INPUT = "standard input"
 _COLOURS = (36, 33, 32, 35, 34, 31)  # cyan, yellow, green, magenta, blue, red
@@ -33,7 +36,11 @@ _BLOCK = 1 << 16  # bytes that are read at once
 
 
 def predict(
-    model: str | Path, inputs: Iterable[str | Sequence[str]], chunk: int | None = None
+    model: str | Path,
+    inputs: Iterable[str | Sequence[str]],
+    chunk: int | None = None,
+    runtime: str = AUTO,
+    say: Callable[[str], None] = lambda line: None,
 ) -> Iterator[tuple[str, list[Entity]]]:
     """Tags any number of texts or split sentences; yields each text with its entities, in order.
 
@@ -41,14 +48,15 @@ def predict(
         model: the folder of a version, a folder of versions, whose highest is used, or the address of a served model.
         inputs: texts (strings) and split sentences (sequences of words).
         chunk: how many inputs are read and tagged together [as many as `Tagger.tag_many` takes].
+        runtime: what runs the model, as for `load_tagger`.
+        say: called with a line that says which runtime was chosen, unless it is TensorFlow.
 
     Raises:
         UserError: where the model does not exist, or an input cannot be tagged.
     """
-    with quiet_imports():
-        from tfner.tagging.load import load_tagger
-        from tfner.tagging.tagger import TEXTS_PER_CHUNK
-    with load_tagger(model) as tagger:
+    with load_tagger(model, runtime) as tagger:
+        if tagger.runtime not in (None, "tensorflow"):
+            say(f"tagging with {RUNTIMES[tagger.runtime]}, {tagger.precision} ({tagger.name})")
         inputs, again = tee(inputs)
         for item, entities in zip(again, tagger.tag_many(inputs, chunk or TEXTS_PER_CHUNK), strict=True):
             yield item if isinstance(item, str) else " ".join(item), entities
@@ -136,7 +144,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     standard: Any = getattr(sys.stdin, "buffer", sys.stdin)
     with Path(arguments.file).open("rb") if arguments.file else nullcontext(standard) as file:
         inputs = arguments.texts or read_inputs(decoded_lines(file, encoding, name), kind, name)
-        results = predict(arguments.model, inputs, chunk=1 if interactive else None)
+        chunk = 1 if interactive else None
+        results = predict(arguments.model, inputs, chunk, arguments.runtime, partial(print, file=sys.stderr))
         for text, entities in tqdm(results, unit="text", disable=quiet, file=sys.stderr):
             if arguments.json:
                 print(json.dumps(as_json(text, entities), ensure_ascii=False))
@@ -148,6 +157,7 @@ def _parser() -> Parser:
     parser = Parser("predict", "Tag texts with a trained model.")
     parser.add_argument("model", help="folder of a trained model, such as saved_models/head, or address of a served one")
     parser.add_argument("texts", nargs="*", metavar="text", help="texts to tag [--file, or standard input]")
+    add_runtime(parser)
     group = parser.add_argument_group("input")
     formats = ", ".join(f"{name} ({what})" for name, what in INPUT_FORMATS.items())
     group.add_argument("--file", metavar="FILE", help="file to read")

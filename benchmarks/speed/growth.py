@@ -26,7 +26,7 @@ from turns import answer, ready
 
 from tfner.config import Config
 from tfner.data.load import load_corpus
-from tfner.modeling.batches import training_batches
+from tfner.modeling.pipeline import training_batches
 from tfner.modeling.pretrained import load_tokenizer
 from tfner.modeling.rows import Row, RowEncoder
 from tfner.modeling.variants import build_model, new_variables

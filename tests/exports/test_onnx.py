@@ -36,8 +36,10 @@ def exported(tmp_path_factory):
     @functools.cache
     def make(kind: str) -> tuple[Path, Path]:
         variant, settings = MODELS[kind]
-        folder = tiny.trained_folder(tmp_path_factory.mktemp(kind), kind, variant, **settings)
-        return folder / "training" / "1", export.export(folder, format="onnx")
+        root = tmp_path_factory.mktemp(kind)
+        folder = tiny.trained_folder(root, kind, variant, corpus=str(tiny.labelled_corpus(root / "corpus")), **settings)
+        # in bfloat16 and float16, the random weights give other tags than in float32
+        return folder / "training" / "1", export.export(folder, format="onnx", max_f1_loss=1, say=lambda line: None)
 
     return make
 
@@ -78,7 +80,7 @@ def test_the_folder_has_all_files_and_the_code_of_its_card_runs(exported):
     card = (folder / folders.CARD).read_text("utf-8")
     assert "onnxruntime.InferenceSession" in card
     assert "probabilities" not in card  # the SavedModel's signature
-    assert {p.name for p in folder.iterdir()} >= {folders.SETTINGS, folders.SCORES, "tokenizer.json", "model.onnx"}
+    assert {p.name for p in folder.iterdir()} >= {folders.DESCRIPTION, folders.SCORES, "tokenizer.json", "model.onnx"}
     # the code of the card
     inputs = AutoTokenizer.from_pretrained(folder)(["Peter said in Nice", "Nice"], padding=True, return_tensors="np")
     logits = onnxruntime.InferenceSession(folder / "model.onnx").run(["logits"], dict(inputs))[0]

@@ -16,7 +16,7 @@ from transformers.modeling_tf_pytorch_utils import convert_tf_weight_name_to_pt_
 from tfner import export
 from tfner.config import make_config
 from tfner.exports.transformers import CLASSES, pytorch_weights
-from tfner.folder import CARD, SCORES, SETTINGS, check_output, next_version
+from tfner.folder import CARD, DESCRIPTION, SCORES, check_output, next_version
 from tfner.modeling.pretrained import load_tokenizer
 from tfner.modeling.variants import build_model, logits_function
 from tfner.training import state as states
@@ -115,9 +115,9 @@ def test_the_card_describes_this_format(exported):
     card = (folder / CARD).read_text("utf-8")
     assert card.startswith("---\nlibrary_name: transformers\n")
     assert 'pipeline("token-classification", FOLDER, aggregation_strategy="first")' in card
-    assert f"All settings: `{SETTINGS}`" in card
+    assert f"All settings: `{DESCRIPTION}`" in card
     assert "probabilities" not in card  # the SavedModel's signature
-    assert {p.name for p in folder.iterdir()} >= {SETTINGS, SCORES, "config.json", "model.safetensors", "tokenizer.json"}
+    assert {p.name for p in folder.iterdir()} >= {DESCRIPTION, SCORES, "config.json", "model.safetensors", "tokenizer.json"}
 
 
 def test_each_export_gets_the_next_number_and_training_can_continue(exported):

@@ -8,7 +8,7 @@ from support import tiny
 from tfner.corpus import Sentence
 from tfner.labels import IGNORED_LABEL
 from tfner.modeling.decoding import decode
-from tfner.modeling.rows import SPECIAL
+from tfner.modeling.rows import SPECIAL, Row
 
 EU = Sentence(
     tuple(tiny.WORDS[:9]),
@@ -16,6 +16,17 @@ EU = Sentence(
     document=0,
 )
 PETER = Sentence(("Peter", "Blackburn"), ("B-PER", "I-PER"), document=0)
+
+
+def numbered_row(length: int, number: int) -> Row:
+    """A row whose ids encode its number and the position, so that a swap is noticed."""
+    ids = np.arange(length, dtype=np.int32) + 1000 * (number + 1)
+    labels = np.arange(length, dtype=np.int32) % 7
+    return Row(ids, labels, np.zeros(length, np.int32), np.arange(length, dtype=np.int32), np.ones(length, bool))
+
+
+LENGTHS = [5, 3, 9, 3, 12, 1, 7, 7, 2, 4, 6]
+ROWS = [numbered_row(length, i) for i, length in enumerate(LENGTHS)]
 
 
 def numbers(row):

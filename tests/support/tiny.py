@@ -116,6 +116,15 @@ def exported_model(folder: Path, kind: str = "bert", name: str = "finetune", see
     return export.export(folder / name)
 
 
+def labelled_corpus(folder: Path) -> Path:
+    """Writes a corpus of columns whose tags are those of `LABELS`, and returns its folder."""
+    folder.mkdir()
+    for split in ("train", "validation"):
+        tags = [LABELS[i % len(LABELS)] for i in range(len(WORDS))]
+        (folder / f"{split}.txt").write_text("".join(f"{w} {t}\n" for w, t in zip(WORDS, tags, strict=True)) + "\n", "utf-8")
+    return folder
+
+
 def random_inputs(lengths: list[int], vocabulary: int, seed: int = 3) -> tuple[np.ndarray, np.ndarray]:
     """Padded ids and mask of rows of random pieces; padding is filled with random ids too, as the mask alone must hide it."""
     generator = np.random.default_rng(seed)

@@ -1,17 +1,23 @@
-"""Which tagger a name leads to."""
+"""Which tagger a name and a runtime lead to."""
+
+import json
+import shutil
 
 import pytest
 from support.errors import refused
 
-from tfner.tagging.load import is_address, load_tagger
+from tfner.errors import UserError
+from tfner.folder import DESCRIPTION, EXTRA, LIMITS
+from tfner.tagging import load
+from tfner.tagging.load import find_export, is_address, load_tagger, runtime_of
 from tfner.tagging.saved_model import SavedModelTagger
 from tfner.tagging.served import ServedTagger
 from tfner.tagging.tagger import Tagger
 
 
 def test_a_folder_is_loaded_and_an_address_is_asked(exported, address):
-    for load in (load_tagger, Tagger.load):
-        with load(str(exported)) as local, load(address) as served:
+    for function in (load_tagger, Tagger.load):
+        with function(str(exported)) as local, function(address) as served:
             assert type(local) is SavedModelTagger
             assert type(served) is ServedTagger
             assert (local.name, served.name) == (str(exported), address)
@@ -30,3 +36,93 @@ def test_a_path_is_not_an_address(name):
 def test_an_address_of_another_kind_is_refused_without_looking_for_a_folder():
     with refused("address_of_another_kind", path="ftp://host/head"):
         load_tagger("ftp://host/head")
+
+
+# --- runtimes ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def copy(runtimes, tmp_path):
+    """A model with a version and exports for other runtimes, whose speeds `set_speed` decides."""
+    return shutil.copytree(runtimes, tmp_path / "model")
+
+
+def set_speed(folder, words_per_second, tensorflow=100):
+    path = folder / DESCRIPTION
+    values = json.loads(path.read_text())
+    values["measured"] |= {"words_per_second": words_per_second, "words_per_second_tensorflow": tensorflow}
+    path.write_text(json.dumps(values))
+
+
+def set_speeds(copy, **speeds):
+    for runtime in ("openvino", "onnx"):
+        for number in "12":
+            set_speed(copy / runtime / number, speeds.get(runtime + number, 50))
+
+
+def test_auto_takes_the_export_that_gains_most(copy):
+    set_speeds(copy, openvino2=300, onnx1=200)
+    assert find_export(copy) == find_export(copy / "1") == copy / "openvino" / "2"
+    set_speed(copy / "onnx" / "1", 900, tensorflow=100)
+    set_speed(copy / "openvino" / "2", 1800, tensorflow=600)  # exported on a faster machine
+    assert find_export(copy) == copy / "onnx" / "1"
+    assert find_export(copy, "openvino") == copy / "openvino" / "2"
+
+
+def test_auto_takes_tensorflow_where_it_is_faster(copy):
+    set_speeds(copy)
+    assert find_export(copy) == copy / "1"
+    assert runtime_of(copy / "1") == "tensorflow"
+
+
+def test_auto_takes_what_is_installed(copy, monkeypatch):
+    set_speeds(copy, openvino2=300, onnx1=200)
+    found = {"openvino", "onnxruntime", "tensorflow"}
+    monkeypatch.setattr(load, "find_spec", lambda name: name if name in found else None)
+    found.remove("openvino")
+    assert find_export(copy) == copy / "onnx" / "1"
+    found.remove("onnxruntime")
+    assert find_export(copy) == copy / "1"
+    shutil.rmtree(copy / "1")
+    found.remove("tensorflow")
+    with refused("no_runtime_installed", path=copy):
+        find_export(copy)
+
+
+def test_without_tensorflow_auto_takes_an_export_that_is_slower(copy, monkeypatch):
+    set_speeds(copy, onnx1=60)
+    monkeypatch.setattr(load, "find_spec", lambda name: None if name == "tensorflow" else name)
+    assert find_export(copy) == copy / "onnx" / "1"
+
+
+def test_an_export_of_other_weights_is_not_used(copy):
+    set_speeds(copy, openvino2=300)
+    limits = copy / "1" / EXTRA / LIMITS
+    limits.write_text(json.dumps(json.loads(limits.read_text()) | {"weights": "of another training"}))
+    assert find_export(copy) == copy / "1"
+    for runtime in ("openvino", "onnx"):
+        with refused(f"{runtime}_of_other_weights", setting="runtime", path=copy):
+            find_export(copy, runtime)
+
+
+def test_a_copy_without_a_version_is_used(copy):
+    set_speeds(copy, openvino2=300)
+    shutil.rmtree(copy / "1")
+    assert find_export(copy) == find_export(copy / "openvino") == copy / "openvino" / "2"
+    assert find_export(copy / "openvino" / "1") == copy / "openvino" / "1"
+
+
+def test_a_runtime_without_an_export_is_refused_with_the_command(exported):
+    with refused("openvino_not_exported", setting="runtime", path=exported):
+        find_export(exported, "openvino")
+
+
+def test_a_runtime_that_does_not_fit_what_is_named_is_refused(copy, address):
+    folder = copy / "openvino" / "1"
+    with refused("runtime_of_another_export", setting="runtime", path=folder):
+        load_tagger(folder, "onnx")
+    with pytest.raises(UserError, match="served model") as caught:
+        load_tagger(address, "onnx")
+    assert (caught.value.setting, caught.value.path) == ("runtime", address)
+    with refused("unknown_runtime", setting="runtime"):
+        load_tagger(copy, "torch")

@@ -15,7 +15,8 @@ from support.trainings import run
 
 from tfner.config import make_config
 from tfner.folder import HISTORY, interrupted_states, read_history, versions
-from tfner.modeling.batches import Share, grid_length, pass_seed, plan_training, training_batches
+from tfner.modeling.batches import grid_length, plan_training
+from tfner.modeling.pipeline import Share, pass_seed, training_batches
 from tfner.modeling.rows import Row
 from tfner.modeling.variants import build_model, new_variables
 from tfner.train import train

@@ -10,9 +10,9 @@ from support import tiny
 
 from tfner.config import Config
 from tfner.labels import IGNORED_LABEL
-from tfner.modeling.batches import Share, training_batches
 from tfner.modeling.layers import dropout_masks
 from tfner.modeling.losses import MaskedCrossentropy
+from tfner.modeling.pipeline import Share, training_batches
 from tfner.modeling.rows import Row
 from tfner.modeling.variants import build_model, new_variables
 from tfner.training.optimizers import AdamW

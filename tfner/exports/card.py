@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
@@ -15,16 +16,22 @@ from tfner import __version__
 from tfner.config import VARIANTS, Config
 from tfner.contract import Signature
 from tfner.evaluation.scores import Scores, format_scores
-from tfner.folder import CONFIG, HISTORY, SETTINGS, read_history
+from tfner.folder import CONFIG, DESCRIPTION, HISTORY, read_history
 from tfner.training.state import TrainedModel
 
 TEMPLATE = Path(__file__).with_name("card.md")
-LIBRARIES = {"savedmodel": "tfner", "transformers": "transformers", "onnx": "onnx"}
+LIBRARIES = {"savedmodel": "tfner", "transformers": "transformers", "onnx": "onnx", "openvino": "openvino"}
 """The library that loads each format, by the name that the hub uses."""
 PIPELINE_TAG = "token-classification"
 
 
-def model_card(trained: TrainedModel, format: str, signatures: Sequence[Signature] = (), pieces_only: str | None = None) -> str:
+def model_card(
+    trained: TrainedModel,
+    format: str,
+    signatures: Sequence[Signature] = (),
+    pieces_only: str | None = None,
+    measured: Mapping[str, Any] | None = None,
+) -> str:
     """The model card of an export.
 
     Args:
@@ -32,6 +39,7 @@ def model_card(trained: TrainedModel, format: str, signatures: Sequence[Signatur
         format: a key of `config.EXPORT_FORMATS`.
         signatures: what the export takes and returns.
         pieces_only: why a SavedModel does not take raw text, or None if it does.
+        measured: what `gate` measured, or None where it measured nothing.
     """
     config, labels = trained.config, trained.row_encoder.labels
     data = ModelCardData(
@@ -49,12 +57,13 @@ def model_card(trained: TrainedModel, format: str, signatures: Sequence[Signatur
         variant=VARIANTS[config.variant],
         version=__version__,
         epochs=len(read_history(trained.state / HISTORY)),
-        settings_file=CONFIG if format == "savedmodel" else SETTINGS,
+        settings_file=CONFIG if format == "savedmodel" else DESCRIPTION,
         scores={split: format_scores(scores) for split, scores in trained.scores.items()},
         labels=labels.names,
         plain=labels.plain,
         signatures=signatures,
         pieces_only=pieces_only,
+        measured=measured,
     )
     return str(card).rstrip("\n") + "\n"
 

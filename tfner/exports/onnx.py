@@ -1,14 +1,16 @@
 """Format `onnx`: a folder for ONNX Runtime, written without PyTorch.
 
 Takes a `TrainedModel` of any variant and returns a function that fills a folder with `model.onnx`, config, tokenizer and model
-card. tf2onnx converts the graph.
+card. tf2onnx converts the graph, and `int8` quantizes it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -17,19 +19,19 @@ import tf_keras as keras
 from tfner.config import Config
 from tfner.contract import PIECES, Field, Signature
 from tfner.errors import UserError, one_line, setting
-from tfner.exports.card import model_card
-from tfner.exports.transformers import write_description
-from tfner.folder import CARD, ENCODER
+from tfner.exports import int8, runtime
+from tfner.exports.gate import Gate, one_way
+from tfner.folder import ENCODER, GRAPHS
 from tfner.modeling.variants import build_model
+from tfner.tagging.onnx import OnnxTagger
 from tfner.training.state import TrainedModel
 
-MODEL = "model.onnx"
 OPSET = 17  # ONNX Runtime reads it since 1.12
-MAX_BYTES = 2**31  # the size limit of a protobuf message, and so of model.onnx
+MAX_BYTES = 2**31  # the size limit of a protobuf message, and so of an ONNX file
 
 LOGITS = "logits"
 SIGNATURE = Signature(
-    MODEL,
+    GRAPHS["onnx"],
     "Takes word pieces as the tokenizer in this folder returns them. A word's prediction is that of its first piece.",
     {name: replace(field, dtype="int64") for name, field in PIECES.inputs.items()},
     {LOGITS: Field("float32", ("batch", "length", "labels"), "logit of each label")},
@@ -37,24 +39,27 @@ SIGNATURE = Signature(
 INPUTS = list(SIGNATURE.inputs)
 
 
-def writer(trained: TrainedModel, say: Callable[[str], None] = print) -> Callable[[Path], None]:
+def writer(trained: TrainedModel, gate: Gate, precision: str = "float32") -> Callable[[Path], None]:
     """Returns a function that fills a folder for ONNX Runtime.
 
     Args:
         trained: the model.
-        say: not used; every format has it.
+        gate: decides whether the export is kept.
+        precision: float32, or int8, where the matrix products multiply integers.
 
     Raises:
         UserError: if the model does not fit into ONNX.
     """
     graph = onnx_graph(trained.model, trained.config, trained.state)
 
-    def write(folder: Path) -> None:
-        (folder / MODEL).write_bytes(graph.SerializeToString())
-        write_description(folder, trained, INPUTS)
-        (folder / CARD).write_text(model_card(trained, "onnx", [SIGNATURE]), "utf-8")
+    def write_graph(folder: Path, graph: Any) -> None:
+        (folder / GRAPHS["onnx"]).write_bytes(graph.SerializeToString())
 
-    return write
+    ways = {
+        "int8": lambda: int8.ways(graph, int8.dynamic, write_graph),
+        "float32": lambda: one_way("float32", partial(write_graph, graph=graph)),
+    }
+    return runtime.writer(trained, "onnx", SIGNATURE, ways, OnnxTagger, precision, gate)
 
 
 def onnx_graph(model: keras.Model, config: Config, state: Path):
@@ -70,7 +75,7 @@ def onnx_graph(model: keras.Model, config: Config, state: Path):
     size = sum(variable.shape.num_elements() * variable.dtype.size for variable in model.weights)
     if size >= MAX_BYTES:
         raise UserError(
-            f"{setting('format', 'onnx')}: expected less than 2 GiB of weights, the limit of a file {MODEL}, found "
+            f"{setting('format', 'onnx')}: expected less than 2 GiB of weights, the limit of an ONNX file, found "
             f"{size / 2**30:.1f} GiB: use {setting('format', 'savedmodel')} or {setting('format', 'transformers')}"
         )
 

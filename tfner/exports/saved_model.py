@@ -28,6 +28,8 @@ from tfner.folder import (
     LIMITS,
     SCORES,
     TOKENIZER,
+    WEIGHTS,
+    digest,
     read_history,
     write_json,
 )
@@ -70,7 +72,7 @@ def _describe(extra: Path, trained: TrainedModel) -> None:
         shutil.copy2(trained.state / name, extra / name)
     row_encoder.tokenizer.save_pretrained(extra / TOKENIZER)
     limit = piece_limit(load_encoder_config(str(trained.state / ENCODER)), row_encoder.tokenizer)
-    write_json(extra / LIMITS, {"max_pieces": limit, "tfner": __version__})
+    write_json(extra / LIMITS, {"max_pieces": limit, "tfner": __version__, "weights": digest(trained.state / WEIGHTS)})
     write_scores(extra / SCORES, trained.scores)
     history = read_history(extra / HISTORY)
     if history:

@@ -1,18 +1,16 @@
 """Rows to padded batches of similar length, for training and for inference.
 
-Takes encoded rows; returns `({"input_ids", "attention_mask"}, labels)`, all int32, shape (batch, length). Both dimensions are
-dynamic, so that a step is traced once for all batches. All `tf.data` pipelines are built here; what a batch is used for is
-left to the caller.
+Takes encoded rows; plans which rows share a batch, and pads them to int32 arrays of shape (batch, length). `pipeline` feeds the
+batches to a training. TensorFlow is not imported, so that a machine that only tags does not need it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 
 import numpy as np
-import tensorflow as tf
 
 from tfner.labels import IGNORED_LABEL
 from tfner.modeling.rows import Row
@@ -86,10 +84,6 @@ def plan_inference(lengths: Sequence[int], pieces: int = PIECES_PER_BATCH) -> li
     return found
 
 
-GRID_ROWS = 4
-"""On a grid, parts of batches have a multiple of this many rows."""
-
-
 def grid_length(length: int, most: int) -> int:
     """The smallest of 16, 24, 32, 48, 64, 96 ... (powers of two and one and a half times them) not below `length`, at most
     `most`. Of lengths spread evenly, a sixth is padding."""
@@ -115,87 +109,12 @@ def pad(rows: Sequence[Row], pad_id: int, grid: int | None = None) -> tuple[dict
     return {"input_ids": ids, "attention_mask": mask}, labels
 
 
-@dataclass(frozen=True)
-class Share:
-    """What one process computes of every training batch, whose rows are split into `replicas * parts` parts of similar size.
-
-    `replicas`: the replicas of all processes. `own`: the numbers of those of this process. `parts`: the parts that a replica
-    computes one after the other in a step.
-    """
-
-    replicas: int = 1
-    own: Sequence[int] = (0,)
-    parts: int = 1
-
-
-def training_batches(
-    rows: Sequence[Row],
-    batch_size: int,
-    pad_id: int,
-    seed: int,
-    first: tuple[int, int] = (0, 0),
-    share: Share = Share(),
-    grid: int | None = None,
-) -> tf.data.Dataset:
-    """An endless dataset of the batches of `plan_training`, the first from step `first[1]` of epoch `first[0]`.
-
-    Each element is what one replica computes in a step: the replicas of this process take turns. It is a dictionary of
-    `parts`, one tuple (input_ids, attention_mask, labels, first row) each, padded to the length of the whole batch; `number`,
-    the labelled pieces of the whole batch; and `seed`, uint64, for its dropout masks.
-
-    `grid`: the longest row that the encoder takes, for parts of few different shapes: their length is a `grid_length`, and rows
-    of padding are added up to a multiple of `GRID_ROWS`.
-    """
-    lengths = [len(row) for row in rows]
-
-    def elements() -> Iterator[dict[str, Any]]:
-        epoch, step = first
-        while True:
-            for number, batch in enumerate(plan_training(lengths, batch_size, pass_seed(seed, epoch))):
-                if number >= step:
-                    mask_seed = np.random.SeedSequence((seed, epoch, number)).generate_state(1, np.uint64)[0]
-                    yield from _elements([rows[i] for i in batch], pad_id, mask_seed, share, grid)
-            epoch, step = epoch + 1, 0
-
-    array, scalar = tf.TensorSpec((None, None), tf.int32), tf.TensorSpec((), tf.int32)
-    signature = {
-        "parts": ((array, array, array, scalar),) * share.parts,
-        "number": tf.TensorSpec((), tf.float32),
-        "seed": tf.TensorSpec((), tf.uint64),
-    }
-    data = tf.data.Dataset.from_generator(elements, output_signature=signature)
-    return data.apply(tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY)).prefetch(2 * len(share.own))
-
-
-def pass_seed(seed: int, epoch: int) -> int:
-    """The seed of `plan_training` for one pass."""
-    return seed * 1000 + epoch
-
-
-def _elements(
-    rows: Sequence[Row], pad_id: int, mask_seed: np.uint64, share: Share, grid: int | None
-) -> Iterator[dict[str, Any]]:
-    inputs, labels = pad(rows, pad_id, grid)
-    number = np.float32((labels != IGNORED_LABEL).sum())
-    arrays = list(zip((*inputs.values(), labels), (pad_id, 0, IGNORED_LABEL), strict=True))
-    starts = np.linspace(0, len(rows), share.replicas * share.parts + 1).astype(np.int32)
-    for replica in share.own:
-        own = range(replica * share.parts, (replica + 1) * share.parts)
-        cut = [[_more_rows(a[starts[i] : starts[i + 1]], value, grid) for a, value in arrays] for i in own]
-        parts = tuple((*part, starts[i]) for part, i in zip(cut, own, strict=True))
-        yield {"parts": parts, "number": number, "seed": mask_seed}
-
-
-def _more_rows(array: np.ndarray, value: int, grid: int | None) -> np.ndarray:
-    missing = -len(array) % GRID_ROWS if grid else 0
-    return np.pad(array, ((0, missing), (0, 0)), constant_values=value) if missing else array
-
-
 def apply_to_rows(
     function: Callable[[np.ndarray, np.ndarray], np.ndarray],
     rows: Sequence[Row],
     pad_id: int,
     progress: Callable[[Iterable[np.ndarray]], Iterable[np.ndarray]] = iter,
+    workers: int = 1,
 ) -> list[np.ndarray]:
     """Calls `function(input_ids, attention_mask)` on the batches of `plan_inference`.
 
@@ -204,14 +123,20 @@ def apply_to_rows(
         rows: the rows.
         pad_id: the piece id of padding.
         progress: wraps the iteration over batches, for example with a progress bar.
+        workers: the number of threads that call the function at the same time.
 
     Returns:
         For every row, in order, an array of shape (the row's length, ...).
     """
     results: list[np.ndarray] = [np.empty(0)] * len(rows)
-    for numbers in progress(plan_inference([len(row) for row in rows])):
+    plan = plan_inference([len(row) for row in rows])
+
+    def values_of(numbers: np.ndarray) -> np.ndarray:
         inputs, _ = pad([rows[i] for i in numbers], pad_id)
-        values = np.asarray(function(inputs["input_ids"], inputs["attention_mask"]))
-        for i, value in zip(numbers, values, strict=True):
-            results[i] = value[: len(rows[i])]
+        return np.asarray(function(inputs["input_ids"], inputs["attention_mask"]))
+
+    with ThreadPoolExecutor(workers) if workers > 1 else nullcontext() as pool:
+        for numbers, values in zip(progress(plan), (pool.map if pool else map)(values_of, plan), strict=True):
+            for i, value in zip(numbers, values, strict=True):
+                results[i] = value[: len(rows[i])]
     return results

@@ -37,6 +37,12 @@ class Tagged:
         return entities
 
 
+def softmax(logits: np.ndarray) -> np.ndarray:
+    """The probability of each label, from logits whose last dimension is labels."""
+    powers = np.exp(logits - logits.max(-1, keepdims=True))
+    return np.asarray(powers / powers.sum(-1, keepdims=True))
+
+
 def best_labels(values: np.ndarray) -> np.ndarray:
     """The label id of each word, int, shape (words,), from values (probabilities or logits) of shape (words, labels)."""
     return np.asarray(values.argmax(-1))

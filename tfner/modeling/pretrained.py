@@ -11,19 +11,9 @@ from typing import Any, TypeVar
 
 from tfner.connection import hub_answers, unreachable
 from tfner.errors import UserError, one_line, setting
+from tfner.modeling.tokenizer import require_fast
 
 Loaded = TypeVar("Loaded")
-
-
-def require_fast(tokenizer: Any) -> None:
-    """Raises UserError for a slow tokenizer: only fast tokenizers tell which word a piece is from."""
-    if not getattr(tokenizer, "is_fast", False):
-        raise UserError(
-            f"expected a fast tokenizer, which tells the word of each piece, found the slow {type(tokenizer).__name__}: save "
-            "its folder again with AutoTokenizer.from_pretrained(..., use_fast=True).save_pretrained(...), or choose another "
-            "encoder",
-            getattr(tokenizer, "name_or_path", None) or None,
-        )
 
 
 def encoder_source(name: str | Path) -> str:

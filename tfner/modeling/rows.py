@@ -6,7 +6,7 @@ Takes sentences; returns `Row`s of piece ids and label ids in which every piece 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -16,7 +16,7 @@ from tfner.config import CONTEXTS, LABEL_PIECES, Config
 from tfner.corpus import Sentence
 from tfner.errors import UserError, setting
 from tfner.labels import IGNORED_LABEL, LabelSet
-from tfner.modeling.pretrained import require_fast
+from tfner.modeling.tokenizer import WordTokenizer
 from tfner.modeling.windows import Window, cut_windows
 from tfner.terminal import table
 
@@ -105,7 +105,7 @@ class RowEncoder:
     """Encodes sentences for one tokenizer, label set and row length.
 
     Args:
-        tokenizer: a fast transformers tokenizer.
+        tokenizer: a fast transformers tokenizer, or a `WordTokenizer`.
         labels: the label set; it has to contain the tags of all sentences that have tags.
         label_pieces: `first` labels only the first piece of a word; `all` labels every piece, and continues `B-X` as `I-X`
             within the word (the study's alignment).
@@ -120,24 +120,21 @@ class RowEncoder:
     def __init__(
         self, tokenizer: Any, labels: LabelSet, label_pieces: str = "first", max_pieces: int = 512, context: str = "sentence"
     ):
-        require_fast(tokenizer)
         for name, value, choices in (("label_pieces", label_pieces, LABEL_PIECES), ("context", context, CONTEXTS)):
             if value not in choices:
                 raise UserError(f"{setting(name, value)}: expected one of {', '.join(choices)}")
         self.tokenizer, self.labels, self.label_pieces = tokenizer, labels, label_pieces
         self.max_pieces, self.context = max_pieces, context
         self._inside = np.array([labels.inside(i) for i in range(len(labels))], np.int32)
-        self.opening, self.closing = _special_pieces(tokenizer)
+        self.word_tokenizer = tokenizer if isinstance(tokenizer, WordTokenizer) else WordTokenizer.of(tokenizer)
+        self.opening, self.closing = self.word_tokenizer.opening, self.word_tokenizer.closing
+        self.pad_id = self.word_tokenizer.pad_id
+        """The piece id that pads rows in a batch. The attention mask hides it from the model."""
         self.room = max_pieces - len(self.opening) - len(self.closing)
         """Pieces of words that fit into a row of one sentence."""
         if self.room < 2:
             least = max_pieces - self.room + 2
             raise UserError(f"{setting('max_pieces', max_pieces)}: too short to hold any word: expected at least {least}")
-
-    @property
-    def pad_id(self) -> int:
-        """The piece id that pads rows in a batch. The attention mask hides it from the model."""
-        return self.tokenizer.pad_token_id or 0
 
     def encode(self, sentences: Sequence[Sentence]) -> EncodedRows:
         """The rows of sentences, in order. In sentences without tags, every label is `IGNORED_LABEL`.
@@ -150,11 +147,12 @@ class RowEncoder:
                     f"sentence {number}: expected one tag per word, found {len(sentence.tags)} for {len(sentence.words)} words"
                     ": correct its tags, or leave them out"
                 )
+        pieces = self.word_tokenizer.split([sentence.words for sentence in sentences])
         report = EncodingReport(sentences=len(sentences), words=sum(len(s.words) for s in sentences))
         rows: list[Row] = []
         open_parts: list[_Part] = []  # the row that further sentences may join
         room = 0
-        for number, (sentence, (ids, words)) in enumerate(zip(sentences, self._pieces(sentences), strict=True)):
+        for number, (sentence, (ids, words)) in enumerate(zip(sentences, pieces, strict=True)):
             windows, cut = cut_windows(ids, words, self.room)
             report += self._losses(sentence, windows, words, cut)
             parts = [_Part(number, sentence, window) for window in windows]
@@ -190,17 +188,6 @@ class RowEncoder:
         for row, row_values in zip(encoded.rows, values, strict=True):
             words[starts[row.sentences[row.speaks]] + row.words[row.speaks]] = row_values[: len(row)][row.speaks]
         return np.split(words, starts[1:-1]) if encoded.lengths else []
-
-    def _pieces(self, sentences: Sequence[Sentence]) -> Iterator[tuple[list[int], list[int]]]:
-        """For every sentence its piece ids and the word of each piece. A word spelled `[SEP]` is text, not a special piece."""
-        block = 2000  # sentences per call: enough for the tokenizer's threads, few enough to bound memory
-        for start in range(0, len(sentences), block):
-            part = [list(sentence.words) for sentence in sentences[start : start + block]]
-            encodings = self.tokenizer(
-                part, is_split_into_words=True, add_special_tokens=False, split_special_tokens=True, verbose=False
-            )
-            for i in range(len(part)):
-                yield encodings["input_ids"][i], encodings.word_ids(i)
 
     def _losses(self, sentence: Sentence, windows: Sequence[Window], words: list[int], cut: int) -> EncodingReport:
         """What is lost of a sentence: words without pieces, and `cut` words that reach beyond the end of their window."""
@@ -276,11 +263,3 @@ def row_table(row: Row, tokenizer: Any, labels: LabelSet) -> str:
     words = ["" if word == SPECIAL else word for word in row.words]
     pieces = tokenizer.convert_ids_to_tokens(row.ids.tolist())
     return table([("piece", "word", "label", ""), *zip(pieces, words, row.labels, names, strict=True)])
-
-
-def _special_pieces(tokenizer: Any) -> tuple[list[int], list[int]]:
-    """The piece ids that a tokenizer puts before and after a text, such as [CLS] and [SEP]."""
-    bare = tokenizer(["a"], is_split_into_words=True, add_special_tokens=False)["input_ids"]
-    full = tokenizer(["a"], is_split_into_words=True)["input_ids"]
-    at = next(i for i in range(len(full)) if full[i : i + len(bare)] == bare)
-    return full[:at], full[at + len(bare) :]

@@ -1,36 +1,131 @@
 """Loads the tagger of a model that is named by its folder or its address.
 
-The kind of tagger follows from the name alone. Callers use only the interface of `Tagger`.
+The kind of tagger follows from the name and the runtime alone. Callers use only the interface of `Tagger`.
 """
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from tfner.config import AUTO, RUNTIMES
+from tfner.errors import UserError, setting
+from tfner.folder import GRAPHS, SAVED_MODEL, resolve, versions
+from tfner.tagging.exported import read_exported
 from tfner.tagging.tagger import Tagger
+from tfner.terminal import quote
+
+_PACKAGES = {"openvino": "openvino", "onnx": "onnxruntime", "tensorflow": "tensorflow"}
+"""What is installed for each runtime."""
 
 
-def load_tagger(model: str | Path, **options: Any) -> Tagger:
+def load_tagger(model: str | Path, runtime: str = AUTO, **options: Any) -> Tagger:
     """Loads a tagger.
 
     Args:
-        model: the folder of an exported version, a folder of versions, whose highest is used, or the address of a served
-            model, `http://HOST:8501/v1/models/NAME` or `grpc://HOST:8500/NAME`.
+        model: the folder of an exported version, a folder of versions, whose highest is used, the folder of an export for
+            another runtime, or the address of a served model, `http://HOST:8501/v1/models/NAME` or `grpc://HOST:8500/NAME`.
+        runtime: what runs the model, one of `config.RUNTIMES`. `auto` takes the fastest of TensorFlow and the exports of the
+            same weights whose runtime is installed, by the speeds that were measured when they were exported.
         options: for an address, the keyword arguments of `ServedTagger`, such as `deadline`; a folder has none.
 
     Raises:
-        UserError: where the model does not exist, its files are incomplete or damaged, or its server does not answer.
+        UserError: where the model does not exist, its files are incomplete or damaged, there is no export for the runtime, or
+            its server does not answer.
     """
+    if runtime != AUTO and runtime not in RUNTIMES:
+        raise UserError(f"{setting('runtime', runtime)}: expected one of {', '.join((AUTO, *RUNTIMES))}")
     if is_address(model):
+        if runtime != AUTO:
+            raise UserError(
+                f"{setting('runtime', runtime)}: the runtime of a served model is its server's: leave it out", model
+            )
         from tfner.tagging.served import ServedTagger
 
         return ServedTagger(str(model), **options)
+    folder = find_export(model, runtime)
+    own = runtime_of(folder)
+    if own == "openvino":
+        from tfner.tagging.openvino import OpenVinoTagger
+
+        return OpenVinoTagger(folder, **options)
+    if own == "onnx":
+        from tfner.tagging.onnx import OnnxTagger
+
+        return OnnxTagger(folder, **options)
     from tfner.tagging.saved_model import SavedModelTagger
 
-    return SavedModelTagger(model, **options)
+    return SavedModelTagger(folder, **options)
 
 
 def is_address(model: str | Path) -> bool:
     """Whether a model is named by the address of a server, not by a folder."""
     return "://" in str(model)
+
+
+def find_export(model: str | Path, runtime: str = AUTO) -> Path:
+    """The folder that a model's folder and a runtime stand for: a version, or an export for another runtime.
+
+    Raises UserError where there is none.
+    """
+    path = Path(model).expanduser()
+    exports = exports_in(path)
+    if exports:  # the folder of an export, or of several for one runtime
+        found = exports[-1]
+        if runtime not in (AUTO, runtime_of(found)):
+            raise UserError(
+                f"{setting('runtime', runtime)}: this is an export for {RUNTIMES[runtime_of(found)]}: give the model's folder",
+                path,
+            )
+        return found
+    model_folder = path.parent if (path / SAVED_MODEL).is_file() else path
+    others = {name: exports_in(model_folder / name) for name in GRAPHS}
+    version = None
+    try:
+        version = resolve(path)
+    except UserError:
+        if not any(others.values()):
+            raise  # otherwise it is a copy for a machine without TensorFlow
+    if version and any(others.values()):
+        weights = read_exported(version).weights
+        others = {name: [f for f in folders if read_exported(f).weights == weights] for name, folders in others.items()}
+    if version and runtime == "tensorflow":
+        return version
+    if runtime != AUTO:
+        if not others.get(runtime):
+            raise UserError(
+                f"{setting('runtime', runtime)}: expected an export of the newest weights for {RUNTIMES[runtime]}, found none: "
+                f"make it with python -m tfner.export {quote(model_folder)} --format {runtime}",
+                path,
+            )
+        return max(others[runtime], key=_gain)
+    usable = [folder for name, folders in others.items() if _is_installed(name) for folder in folders]
+    best = max(usable, key=_gain, default=None)
+    if version and (best is None or (_is_installed("tensorflow") and _gain(best) <= 1)):
+        return version
+    if best is None:
+        packages = " or ".join(_PACKAGES[name] for name, folders in others.items() if folders)
+        raise UserError(f"no runtime for the exports of this model is installed: pip install {packages}", path)
+    return best
+
+
+def exports_in(folder: Path) -> list[Path]:
+    """The exports for another runtime that a folder is, or has under its numbers, the newest last."""
+    candidates = [folder, *(folder / str(number) for number in versions(folder))]
+    return [f for f in candidates if any((f / graph).is_file() for graph in GRAPHS.values())]
+
+
+def runtime_of(folder: Path) -> str:
+    """The runtime of an exported model, a key of `config.RUNTIMES`."""
+    return next((name for name, graph in GRAPHS.items() if (folder / graph).is_file()), "tensorflow")
+
+
+def _is_installed(runtime: str) -> bool:
+    return find_spec(_PACKAGES[runtime]) is not None
+
+
+def _gain(folder: Path) -> float:
+    """How many times as fast as TensorFlow an export was when it was made."""
+    measured = read_exported(folder).measured
+    return float(measured.get("words_per_second", 0) / measured.get("words_per_second_tensorflow", 1))

@@ -1,22 +1,18 @@
 """A tagger over an exported model: a SavedModel in a folder.
 
-Takes the folder and reads the settings, the labels and the tokenizer from it. `exports` writes such folders.
+Takes the folder and loads the graph with TensorFlow; `exported` reads the files beside it. `exports` writes such folders.
 """
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
 
 from tfner.contract import PIECES
-from tfner.errors import UserError, one_line
-from tfner.folder import EXTRA, LIMITS, TOKENIZER, load_saved_model, read_settings, resolve
-from tfner.modeling.pretrained import load_tokenizer
-from tfner.modeling.rows import make_row_encoder
+from tfner.folder import load_saved_model, resolve
+from tfner.tagging.exported import read_exported
 from tfner.tagging.tagger import RowTagger
-from tfner.terminal import quote
 
 (PROBABILITIES,) = PIECES.outputs
 
@@ -31,21 +27,13 @@ class SavedModelTagger(RowTagger):
         UserError: where there is no model, or its files are incomplete or damaged.
     """
 
+    runtime = "tensorflow"
+
     def __init__(self, path: str | Path):
         folder = resolve(path)
-        extra = folder / EXTRA
-        try:
-            config, labels = read_settings(extra)
-            limit = json.loads((extra / LIMITS).read_text("utf-8"))["max_pieces"]
-        except UserError as error:
-            raise UserError(error.message, folder) from error
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise UserError(
-                f"expected a complete tfner model, found a missing or damaged file ({one_line(error)}): export it again with "
-                f"python -m tfner.export {quote(folder.parent)}",
-                folder,
-            ) from error
-        super().__init__(make_row_encoder(load_tokenizer(str(extra / TOKENIZER)), labels, config, limit), config, str(folder))
+        exported = read_exported(folder)
+        super().__init__(exported.row_encoder(), exported.config, str(folder))
+        self.precision = exported.precision
         self._model = load_saved_model(folder)  # its variables live as long as it does
         self._pieces = self._model.signatures[PIECES.name]
 

@@ -19,8 +19,9 @@ from tfner.corpus import Sentence
 from tfner.data.words import split_words
 from tfner.errors import UserError
 from tfner.labels import Entity, LabelSet
+from tfner.modeling.batches import apply_to_rows
 from tfner.modeling.decoding import Tagged, decode
-from tfner.modeling.rows import EncodingReport, RowEncoder
+from tfner.modeling.rows import EncodingReport, Row, RowEncoder
 
 TEXTS_PER_CHUNK = 4096
 """Texts tagged together: enough to group rows by length, few enough to bound memory."""
@@ -40,6 +41,10 @@ class Tagger(ABC):
     """The settings of the training, or None where they are not known."""
     closed: bool = False
     """Whether `close` was called."""
+    runtime: str | None = None
+    """What runs the model, one of `config.RUNTIMES`, or None where that is not known."""
+    precision: str | None = None
+    """The precision of its matrix products, or None where that is not known."""
 
     @property
     @abstractmethod
@@ -146,13 +151,14 @@ class RowTagger(Tagger):
         return self.row_encoder.labels
 
     def predict(self, sentences: Sequence[Sentence], progress: Progress = iter) -> list[Tagged]:
-        from tfner.modeling.batches import apply_to_rows  # imports TensorFlow, which starting a command does not need
-
         self.check_open()
         encoded = self.row_encoder.encode([Sentence(s.words, (), s.document) for s in sentences])
         self.report += encoded.report
-        values = apply_to_rows(self.probabilities, encoded.rows, self.row_encoder.pad_id, progress)
-        return decode(self.row_encoder, encoded, values)
+        return decode(self.row_encoder, encoded, self._run(encoded.rows, progress))
+
+    def _run(self, rows: Sequence[Row], progress: Progress) -> list[np.ndarray]:
+        """The probabilities of every piece of rows, batch by batch: for every row an array of shape (length, labels)."""
+        return apply_to_rows(self.probabilities, rows, self.row_encoder.pad_id, progress)
 
     def warnings(self) -> list[str]:
         return self.report.warnings()

@@ -21,7 +21,7 @@ import tensorflow as tf
 
 from tfner.config import AUTO
 from tfner.errors import UserError, one_line, setting
-from tfner.modeling.batches import Share
+from tfner.modeling.pipeline import Share
 from tfner.training.cluster import Cluster, find_cluster
 
 BFLOAT16_FLAGS = ("avx512_bf16", "amx_bf16", "bf16")

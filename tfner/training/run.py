@@ -24,7 +24,8 @@ from tfner.corpus import Corpus
 from tfner.errors import UserError, one_line, setting
 from tfner.evaluation.scores import Scores
 from tfner.folder import CHECKPOINTS, HISTORY, TRAINING, claim_state, lock_state
-from tfner.modeling.batches import Share, pass_seed, plan_training, training_batches
+from tfner.modeling.batches import plan_training
+from tfner.modeling.pipeline import Share, pass_seed, training_batches
 from tfner.modeling.pretrained import encoder_source, load_encoder_config, load_tokenizer, piece_limit
 from tfner.modeling.rows import EncodedRows, make_row_encoder
 from tfner.modeling.variants import build_model, classifier_note, logits_function, parameter_counts

@@ -1,0 +1,69 @@
+"""What OpenVINO is asked for: its precision, rows of few lengths, and no telemetry."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from support import tiny
+
+from tfner.tagging.openvino import compile_graph, import_openvino, logits_of
+
+
+@pytest.fixture(scope="module")
+def graph(runtimes):
+    return str(runtimes / "openvino" / "1" / "model.xml")
+
+
+@pytest.mark.parametrize(("precision", "kind"), [("float32", "f32"), ("int8", "f32"), ("bfloat16", "bf16")])
+def test_the_precision_is_that_of_the_export(graph, precision, kind):
+    compiled = compile_graph(graph, precision)
+    without = "BF16" not in import_openvino().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    assert compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name() == ("f32" if without else kind)
+
+
+def test_rows_alone_share_few_lengths_and_none_is_longer_than_the_encoder_takes():
+    shapes = []
+
+    class Request:
+        def infer(self, inputs):
+            shapes.append({array.shape for array in inputs.values()})
+            assert {array.dtype for array in inputs.values()} == {np.dtype(np.int64)}
+            self.ids = inputs["input_ids"]
+
+        def get_output_tensor(self):
+            return self
+
+        @property
+        def data(self):
+            return self.ids[..., None].astype(np.float32)
+
+    class Compiled:
+        def get_property(self, name):
+            return 1
+
+        def create_infer_request(self):
+            return Request()
+
+    logits = logits_of(Compiled(), longest=70)
+    for length in (1, 31, 32, 33, 64, 65, 70):
+        ids, mask = tiny.random_inputs([length], 90)
+        assert logits(ids, mask)[..., 0].tolist() == ids.tolist()
+    assert [next(iter(shape))[1] for shape in shapes] == [32, 32, 32, 64, 64, 70, 70]
+    logits(*tiny.random_inputs([5, 3], 90))
+    assert shapes[-1] == {(2, 5)}
+
+
+def test_batches_beside_each_other_have_a_request_each(graph):
+    alone, beside = (compile_graph(graph, "float32", beside) for beside in (False, True))
+    assert alone.get_property("NUM_STREAMS") == 1
+    assert beside.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS") >= beside.get_property("NUM_STREAMS") >= 1
+
+
+def test_the_package_that_sends_telemetry_is_not_imported():
+    program = (
+        "import sys\nfrom tfner.tagging.openvino import import_openvino\nimport_openvino()\n"
+        "print(sys.modules['openvino_telemetry'], [name for name in sys.modules if name.startswith('openvino_telemetry.')])"
+    )
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert result.stdout == "None []\n"

@@ -1,0 +1,142 @@
+"""Checks an export for another runtime on the validation split before it is kept.
+
+Takes a trained model, validation sentences, and ways to write a graph, the best first. Keeps the first with which F1 does not
+fall too far, and returns what was measured.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tfner.corpus import Sentence
+from tfner.errors import UserError, setting
+from tfner.evaluation.scores import score
+from tfner.modeling.decoding import Tagged
+from tfner.modeling.variants import logits_function
+from tfner.tagging.in_memory import InMemoryTagger
+from tfner.tagging.tagger import Tagger
+from tfner.training.state import TrainedModel
+
+_WARM_UP = 200  # sentences tagged before the time is taken
+
+
+@dataclass(frozen=True)
+class Way:
+    """A way to write a graph: what it is, for messages, and a function that fills a folder with it."""
+
+    name: str
+    write: Callable[[Path], None]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What a tagger reached on the validation split: entity F1, words per second, and its tags."""
+
+    f1: float
+    words_per_second: float
+    tagged: Sequence[Tagged]
+
+
+def one_way(name: str, write: Callable[[Path], None]) -> Generator[Way, float, None]:
+    """A single way to write a graph."""
+    yield Way(name, write)
+
+
+class Gate:
+    """Compares exports with the trained model.
+
+    Args:
+        trained: the model.
+        sentences: the validation sentences, with their tags.
+        max_f1_loss: how far F1 may fall.
+        say: called with each line for the terminal.
+    """
+
+    def __init__(self, trained: TrainedModel, sentences: Sequence[Sentence], max_f1_loss: float, say: Callable[[str], None]):
+        self.labels, self.sentences, self.max_f1_loss, self.say = trained.row_encoder.labels, sentences, max_f1_loss, say
+        self.before = self.measure(InMemoryTagger(logits_function(trained.model), trained.row_encoder, trained.config))
+
+    def measure(self, tagger: Tagger) -> Measured:
+        """Tags the validation sentences."""
+        tagger.predict(self.sentences[:_WARM_UP])
+        start = time.perf_counter()
+        tagged = tagger.predict(self.sentences)
+        seconds = time.perf_counter() - start
+        f1 = score([s.tags for s in self.sentences], [t.tags for t in tagged], self.labels).overall.f1
+        return Measured(f1, sum(len(s.words) for s in self.sentences) / seconds, tagged)
+
+    def passes(self, measured: Measured) -> bool:
+        """Whether F1 falls by no more than is allowed."""
+        return self.before.f1 - measured.f1 <= self.max_f1_loss
+
+    def first_that_passes(
+        self, folder: Path, ways: Generator[Way, float, None], load: Callable[[Path], Tagger]
+    ) -> Mapping[str, Any] | None:
+        """Writes graphs into a folder until one passes.
+
+        Args:
+            folder: the folder of the export, complete except for the graph.
+            ways: the ways to write the graph, the best first. It is sent the F1 of each.
+            load: loads the folder.
+
+        Returns:
+            What was measured, for `DESCRIPTION` and the model card, or None where no graph passes.
+        """
+        f1: Any = None  # the first way is asked for without one
+        while True:
+            try:
+                way = ways.send(f1)
+            except StopIteration:
+                return None
+            way.write(folder)
+            with load(folder) as tagger:
+                measured = self.measure(tagger)
+            f1 = measured.f1
+            self.say(
+                f"{way.name}: validation F1 {f1:.4f} ({f1 - self.before.f1:+.4f}), "
+                f"{measured.words_per_second:,.0f} words/s (TensorFlow: {self.before.words_per_second:,.0f})"
+            )
+            if self.passes(measured):
+                return {"graph": way.name, **self._comparison(measured), "mib": round(_mib(folder), 1)}
+
+    def _comparison(self, measured: Measured) -> dict[str, Any]:
+        pairs = list(zip(self.before.tagged, measured.tagged, strict=True))
+        same = np.concatenate([[a == b for a, b in zip(one.tags, other.tags, strict=True)] for one, other in pairs])
+        differences = np.concatenate([np.abs(one.probabilities - other.probabilities) for one, other in pairs])
+        return {
+            "sentences": len(self.sentences),
+            "f1_before": round(self.before.f1, 6),
+            "f1_after": round(measured.f1, 6),
+            "same_tags": round(float(same.mean()), 6),
+            "largest_score_difference": float(f"{differences.max():.2g}"),
+            "words_per_second": round(measured.words_per_second),
+            "words_per_second_tensorflow": round(self.before.words_per_second),
+        }
+
+
+def refusal(gate: Gate, precision: str, alternative: tuple[str, Mapping[str, Any]] | None) -> UserError:
+    """The error for a precision with which F1 falls too far.
+
+    Args:
+        gate: what refused it.
+        precision: the precision.
+        alternative: the fastest of the more exact precisions that passes, and what was measured; None where there is none.
+    """
+    most = f"{setting('precision', precision)}: validation F1 falls by more than {setting('max_f1_loss', gate.max_f1_loss)}"
+    if alternative is None:
+        return UserError(f"{most}, in float32 too: the export does not compute what the model does: use another format")
+    name, measured = alternative
+    return UserError(
+        f"{most}: the fastest precision within it is {setting('precision', name)} "
+        f"({measured['words_per_second']:,} words/s, F1 {measured['f1_after']:.4f}); use that, or allow more"
+    )
+
+
+def _mib(folder: Path) -> float:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 2**20

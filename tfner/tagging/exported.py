@@ -1,0 +1,98 @@
+"""What an exported model consists of besides its graph: settings, labels, row length, tokenizer, and where it came from.
+
+Takes the folder of a version (a SavedModel) or of an export for another runtime. The taggers load the graphs; `exports` writes
+such folders. Neither TensorFlow nor transformers is needed.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tfner.config import Config
+from tfner.errors import UserError, one_line
+from tfner.folder import DESCRIPTION, EXTRA, LIMITS, SAVED_MODEL, TOKENIZER, read_settings
+from tfner.labels import LabelSet
+from tfner.modeling.rows import RowEncoder, make_row_encoder
+from tfner.modeling.tokenizer import WordTokenizer
+from tfner.terminal import quote
+
+
+@dataclass(frozen=True)
+class Exported:
+    """An exported model without its graph.
+
+    Attributes:
+        config: the settings of the training.
+        labels: the labels in the order of their ids.
+        max_pieces: the longest row of the encoder in word pieces.
+        weights: the SHA-256 of the file of weights that was exported, which every export of the same weights shares; empty
+            where an older version of tfner wrote the folder.
+        precision: the precision of its matrix products.
+        measured: what was measured when it was exported, by name.
+        tokenizer: the folder of the tokenizer.
+    """
+
+    config: Config
+    labels: LabelSet
+    max_pieces: int
+    weights: str
+    precision: str
+    measured: Mapping[str, Any]
+    tokenizer: Path
+
+    def row_encoder(self) -> RowEncoder:
+        """Encodes sentences for the model. Raises UserError where the tokenizer is missing or damaged."""
+        return make_row_encoder(WordTokenizer.from_folder(self.tokenizer), self.labels, self.config, self.max_pieces)
+
+
+def read_exported(folder: Path) -> Exported:
+    """Reads the description of an export.
+
+    Raises UserError where files are missing or damaged, or another version of tfner wrote them.
+    """
+    try:
+        return _of_saved_model(folder / EXTRA) if (folder / SAVED_MODEL).is_file() else _of_runtime(folder)
+    except UserError as error:
+        raise UserError(error.message, folder) from error
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UserError(
+            f"expected a complete tfner model, found a missing or damaged file ({one_line(error)}): {export_again(folder)}",
+            folder,
+        ) from error
+
+
+def export_again(folder: Path) -> str:
+    """What to do about a damaged export."""
+    runtime = "" if (folder / SAVED_MODEL).is_file() else f" --format {folder.parent.name}"
+    model = folder.parent.parent if runtime else folder.parent
+    return f"export it again with python -m tfner.export {quote(model)}{runtime}"
+
+
+def describe(config: Config, labels: LabelSet, max_pieces: int, weights: str, **more: Any) -> str:
+    """The content of `DESCRIPTION`, which `read_exported` reads."""
+    from tfner import __version__
+
+    values = {"tfner": __version__, "labels": labels.names, "max_pieces": max_pieces, "weights": weights, **more}
+    return json.dumps({**values, "config": json.loads(config.to_json())}, ensure_ascii=False, indent=2)
+
+
+def _of_saved_model(extra: Path) -> Exported:
+    config, labels = read_settings(extra)
+    return _exported(config, labels, json.loads((extra / LIMITS).read_text("utf-8")), config.precision, extra / TOKENIZER)
+
+
+def _of_runtime(folder: Path) -> Exported:
+    values = json.loads((folder / DESCRIPTION).read_text("utf-8"))
+    config = Config.from_json(json.dumps(values["config"]))
+    return _exported(config, LabelSet(tuple(values["labels"]), plain=config.task == "pos"), values, values["precision"], folder)
+
+
+def _exported(config: Config, labels: LabelSet, values: Mapping[str, Any], precision: str, tokenizer: Path) -> Exported:
+    limit, weights, measured = values["max_pieces"], values.get("weights", ""), values.get("measured", {})
+    if not (type(limit) is int and isinstance(weights, str) and isinstance(measured, dict) and isinstance(precision, str)):
+        raise ValueError(f"max_pieces, weights, precision or measured has a value of the wrong kind: {values!r:.80}")
+    return Exported(config, labels, limit, weights, precision, measured, tokenizer)
