@@ -36,9 +36,10 @@ def main() -> None:
         "--requests", type=int, default=10_000, help="total number of requests, split equally between the runs [10000]"
     )
     parser.add_argument("--clients", type=int, nargs="+", default=[1, 8, 64], help="concurrent clients of each run [1 8 64]")
+    parser.add_argument("--runtime", default="auto", help="what runs the model [auto]")
     parser.add_argument("--json", metavar="FILE", help="write the figures to this file too")
     arguments = parser.parse_args()
-    command = [sys.executable, "-m", "tfner.serve", "--port", "0", arguments.model]
+    command = [sys.executable, "-m", "tfner.serve", "--port", "0", "--runtime", arguments.runtime, arguments.model]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:
         address = next(line.split()[1] for line in process.stdout if line.startswith("REST "))

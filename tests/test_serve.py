@@ -11,6 +11,7 @@ import pytest
 from support import local_server
 from support.errors import refused
 from support.local_server import CommandServer
+from support.trainings import TEXT
 
 from tfner import serve
 from tfner.serving.microbatch import BATCHING
@@ -54,6 +55,30 @@ def test_a_model_that_takes_only_word_pieces_is_named_as_such(tmp_path, monkeypa
     assert lines[0] == "model bpe, version 1, word pieces only"
 
 
+@pytest.mark.slow
+def test_another_runtime_is_served_under_the_name_and_version_of_the_model(runtimes, model):
+    with (
+        CommandServer(runtimes, "--runtime", "openvino") as other,
+        CommandServer(model, "--runtime", "tensorflow") as tensorflow,
+    ):
+        assert other.lines[0].startswith("model model, version 1, OpenVINO ")
+        assert tensorflow.lines[0] == "model finetune, version 1"
+        assert other.ask("/v1/models/model/versions/1")[0] == 200
+        texts = ["", TEXT]
+        (_, found), (_, expected) = (one.predict(name, texts) for one, name in ((other, "model"), (tensorflow, "finetune")))
+        assert found["entity_text"] == expected["entity_text"] != []
+
+
+def test_an_export_alone_is_served_under_its_own_number(runtimes, tmp_path, monkeypatch):
+    import uvicorn
+
+    monkeypatch.setattr(uvicorn.Server, "run", lambda server, sockets: None)
+    lines = []
+    folder = shutil.copytree(runtimes / "onnx" / "2", tmp_path / "ner" / "onnx" / "2")
+    serve.serve([folder], port=0, say=lines.append)
+    assert lines[0] == "model ner, version 2, ONNX Runtime int8"
+
+
 # --- arguments ---------------------------------------------------------------------------------------------------------
 
 
@@ -67,17 +92,22 @@ def asked(monkeypatch):
 
 def test_flags_reach_the_server(asked):
     flags = "--host ::1 --port 0 --max-body 1 --max-texts 2 --max-characters 3 --batch-texts 4 --batch-bytes 5 --max-waiting 6"
-    assert serve.main(["a", "b", *flags.split(), "--wait", "7.5"]) == 0
-    assert asked == [
-        ((["a", "b"], "::1", 0, Limits(1, 2, 3)), {"rows": 4, "size": 5, "wait": pytest.approx(0.0075), "waiting": 6})
-    ]
+    assert serve.main(["a", "b", *flags.split(), "--wait", "7.5", "--runtime", "onnx"]) == 0
+    batching = {"rows": 4, "size": 5, "wait": pytest.approx(0.0075), "waiting": 6}
+    assert asked == [((["a", "b"], "::1", 0, Limits(1, 2, 3)), {"runtime": "onnx", **batching})]
 
 
 def test_defaults_are_those_of_the_library(asked):
     assert serve.main(["a"]) == 0
     ((positional, named),) = asked
     assert positional == (["a"], "127.0.0.1", 8501, LIMITS)
-    assert named == {"rows": BATCHING.rows, "size": BATCHING.size, "wait": BATCHING.wait, "waiting": BATCHING.waiting}
+    assert named == {
+        "runtime": "auto",
+        "rows": BATCHING.rows,
+        "size": BATCHING.size,
+        "wait": BATCHING.wait,
+        "waiting": BATCHING.waiting,
+    }
 
 
 @pytest.mark.parametrize(
@@ -135,7 +165,7 @@ def test_a_folder_without_a_model_is_named(capsys, tmp_path):
 
 
 def test_two_models_with_the_same_name_are_refused(monkeypatch):
-    monkeypatch.setattr(serve, "load_servable", lambda path: Servable("one", 1, Path(path) / "1", {}, {}, None))
+    monkeypatch.setattr(serve, "_servable", lambda path, _: (Servable("one", 1, Path(path) / "1", {}, {}, None), ""))
     with refused("serve_same_names", path="b/one/1"):
         serve.serve(["a/one", "b/one"], port=0, say=lambda line: None)
 

@@ -14,10 +14,15 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from tfner.config import AUTO, RUNTIMES, add_runtime
 from tfner.errors import UserError, setting
+from tfner.folder import versions
 from tfner.serving.microbatch import BATCHING, Batching
 from tfner.serving.rest import LIMITS, Limits
 from tfner.serving.servable import Servable, load_servable
+from tfner.tagging.load import find_export, load_tagger, runtime_of
+from tfner.tagging.runtime import RuntimeTagger
+from tfner.tagging.signatures import make_servable
 from tfner.terminal import Parser, command
 
 HOST, PORT = "127.0.0.1", 8501
@@ -33,6 +38,7 @@ def serve(
     port: int = PORT,
     limits: Limits = LIMITS,
     say: Callable[[str], None] = _print,
+    runtime: str = AUTO,
     **batching: Any,
 ) -> None:
     """Serves models until it is interrupted.
@@ -44,6 +50,7 @@ def serve(
         port: the port to listen at; 0 for any free one.
         limits: the largest request that is answered.
         say: is given every line for the terminal.
+        runtime: what runs the models, as for `load_tagger`.
         batching: how requests are merged, as keyword arguments of `tfner.serving.microbatch.Batching`.
 
     Raises:
@@ -61,7 +68,7 @@ def serve(
 
     merging = Batching(**batching)
     with _listen(host, port) as listener:  # before the models, because it is faster to fail
-        servables = _load(models, say)
+        servables = _load(models, say, runtime)
         address = listener.getsockname()
         shown = f"http://{f'[{address[0]}]' if ':' in address[0] else address[0]}:{address[1]}"
         say(f"page  {shown}/\nREST  {shown}/v1/models/{servables[0].name}:predict\nCtrl-C ends")
@@ -70,11 +77,11 @@ def serve(
             uvicorn.Server(config).run(sockets=[listener])
 
 
-def _load(models: Sequence[str | Path], say: Callable[[str], None]) -> list[Servable]:
+def _load(models: Sequence[str | Path], say: Callable[[str], None], runtime: str) -> list[Servable]:
     """Loads the models. Raises UserError where one cannot be loaded, or two have the same name."""
     servables: dict[str, Servable] = {}
     for model in models:
-        servable = load_servable(model)
+        servable, how = _servable(model, runtime)
         if servable.name in servables:
             raise UserError(
                 f"expected models with different names, but {servables[servable.name].folder} is named {servable.name} too: "
@@ -82,8 +89,22 @@ def _load(models: Sequence[str | Path], say: Callable[[str], None]) -> list[Serv
                 servable.folder,
             )
         servables[servable.name] = servable
-        say(f"model {servable.name}, version {servable.version}{'' if servable.takes_text else ', word pieces only'}")
+        say(f"model {servable.name}, version {servable.version}{how}{'' if servable.takes_text else ', word pieces only'}")
     return list(servables.values())
+
+
+def _servable(model: str | Path, runtime: str) -> tuple[Servable, str]:
+    """A model, and what runs it, for the terminal; nothing for TensorFlow."""
+    export = find_export(model, runtime)
+    if runtime_of(export) == "tensorflow":
+        return load_servable(export), ""
+    export = export.absolute()
+    tagger = load_tagger(export)
+    assert isinstance(tagger, RuntimeTagger)
+    folder = export.parent.parent if export.parent.name == tagger.runtime else export.parent  # NAME/openvino/1
+    found = versions(folder)
+    version = found[-1] if found else int(export.name) if export.name.isdigit() else 1
+    return make_servable(tagger, folder.name, version, export), f", {RUNTIMES[tagger.runtime]} {tagger.precision}"
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -108,6 +129,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         arguments.host,
         arguments.port,
         Limits(arguments.max_body, arguments.max_texts, arguments.max_characters),
+        runtime=arguments.runtime,
         rows=arguments.batch_texts,
         size=arguments.batch_bytes,
         wait=arguments.wait / 1000,
@@ -118,6 +140,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 def _parser() -> Parser:
     parser = Parser("serve", "Serve trained models with TensorFlow Serving's REST API, and a page to try them.")
     parser.add_argument("models", nargs="+", metavar="model", help="folder of a trained model, such as saved_models/head")
+    add_runtime(parser)
     address = parser.add_argument_group("address")
     address.add_argument("--host", default=HOST, metavar="NAME", help=f"address to listen at [{HOST}, for this machine only]")
     address.add_argument(

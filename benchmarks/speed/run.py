@@ -26,7 +26,9 @@ from pathlib import Path
 from tables import lines
 from turns import HERE, Contender
 
-PACKAGES = ("tensorflow", "tf-keras", "transformers", "torch", "accelerate", "onnxruntime", "numpy")
+from tfner.config import RUNTIMES
+
+PACKAGES = ("tensorflow", "tf-keras", "transformers", "openvino", "nncf", "onnxruntime", "tokenizers", "numpy")
 TRAINING = {
     "tfner finetune, float32": ("tfner", "finetune", "float32"),
     "tfner finetune, bfloat16": ("tfner", "finetune", "bfloat16"),
@@ -47,7 +49,10 @@ def main() -> None:
     parser.add_argument("--corpus", required=True, type=Path, help="folder of CoNLL columns with document marks")
     parser.add_argument("--model", required=True, type=Path, help="model that tfner trained on both, variant finetune")
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS), help="what to measure [all]")
-    parser.add_argument("--only", nargs="+", default=[""], help="training contenders whose names contain one of these [all]")
+    parser.add_argument("--only", nargs="+", default=[""], help="contenders whose names contain one of these [all]")
+    parser.add_argument(
+        "--python", nargs="*", default=[], metavar="VERSION=PYTHON", help="interpreters with PyTorch's pipelines"
+    )
     parser.add_argument("--epochs", type=int, default=3, help="epochs of each training contender [3]")
     parser.add_argument("--rounds", type=int, default=5, help="turns of each contender in the other parts [5]")
     parser.add_argument("--most", type=int, default=10**5, help="largest number of sentences that growth tags [100000]")
@@ -143,23 +148,34 @@ def tagging(arguments) -> dict:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "sentences.json"
         file.write_text(json.dumps([s.words for s in sentences]), "utf-8")
-        models = {"float32": arguments.model, "bfloat16": in_bfloat16(arguments.model, Path(folder) / "bfloat16")}
-        for kind in ("transformers", "onnx"):
-            models[kind] = Path(folder) / kind
-            export(arguments.model, "--format", kind, "--output", models[kind])
-        names = {
-            f"tfner {what}, {precision}": (kind, models[precision])
-            for precision in ("float32", "bfloat16")
-            for what, kind in (
-                ("Tagger, from words", "tagger-words"),
-                ("Tagger, from text", "tagger-text"),
-                ("exported graph, from text", "graph-text"),
-            )
+        models = {
+            "TensorFlow, float32": arguments.model,
+            "TensorFlow, bfloat16": in_bfloat16(arguments.model, Path(folder) / "b"),
         }
-        names["ONNX Runtime, float32, from words"] = ("onnx", models["onnx"])
-        names |= {f"PyTorch pipeline, batch {n}": (f"pipeline-{n}", models["transformers"]) for n in (1, 8, 32)}
+        for runtime, precisions in (("openvino", ("float32", "bfloat16", "int8")), ("onnx", ("float32", "int8"))):
+            for precision in precisions:
+                target = Path(folder) / runtime / precision
+                export(arguments.model, "--format", runtime, "--precision", precision, "--output", target)
+                models[f"{RUNTIMES[runtime]}, {precision}"] = target
+        pytorch = Path(folder) / "transformers"
+        export(arguments.model, "--format", "transformers", "--output", pytorch)
+        contenders = {}
+        for what, kind in (("Tagger, from words", "tagger-words"), ("Tagger, from text", "tagger-text")):
+            for name, model in models.items():
+                contenders[f"tfner {what}, {name}"] = (kind, model, sys.executable)
+        for name in ("TensorFlow, float32", "TensorFlow, bfloat16"):
+            contenders[f"tfner exported graph, from text, {name}"] = ("graph-text", models[name], sys.executable)
+        contenders["ONNX Runtime alone, from words, float32"] = ("onnx", models["ONNX Runtime, float32"], sys.executable)
+        for given in arguments.python:
+            number, python = given.split("=", 1)
+            for n in (1, 8, 32):
+                contenders[f"PyTorch pipeline of transformers {number}, batch {n}"] = (f"pipeline-{n}", pytorch, python)
+        contenders = {name: value for name, value in contenders.items() if any(part in name for part in arguments.only)}
         found = {}
-        contenders = {name: Contender(name, "tagging.py", kind, str(model), str(file)) for name, (kind, model) in names.items()}
+        contenders = {
+            name: Contender(name, "tagging.py", kind, str(model), str(file), python=python)
+            for name, (kind, model, python) in contenders.items()
+        }
         for _ in range(arguments.rounds):
             for name, contender in contenders.items():
                 turn, one = contender.turn("all"), contender.turn("one")
@@ -217,7 +233,7 @@ def start(arguments) -> dict:
     contender = Contender("start", "starting.py", *map(str, (arguments.encoder, arguments.corpus, arguments.model)))
     found = defaultdict(list)
     for _ in range(arguments.rounds):
-        for word in ("import", "help", "step", "tag"):
+        for word in ("import", "help", "step", *(f"tag {runtime}" for runtime in RUNTIMES)):
             found[word].append(contender.turn(word)["seconds"])
     contender.end()
     return dict(found)

@@ -7,7 +7,7 @@ The word of a turn is one of
 - `import`: `import tfner`;
 - `help`: `python -m tfner.train --help`;
 - `step`: from the command to the end of the first training step;
-- `tag`: from the command to the first tagged sentence.
+- `tag RUNTIME`: from the command to the first tagged sentence.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ def measure(word: str, encoder: str, corpus: str, model: str) -> float:
             "import": ["-c", "import tfner"],
             "help": ["-m", "tfner.train", "--help"],
             "step": ["-c", STEP, "--encoder", encoder, "--corpus", corpus, "--output", f"{folder}/m"],
-            "tag": ["-m", "tfner.predict", model, "Ahmed works at Unice in Nice."],
-        }[word]
+            "tag": ["-m", "tfner.predict", model, "Ahmed works at Unice in Nice.", "--runtime", *word.split()[1:]],
+        }[word.split()[0]]
         start = time.perf_counter()
         subprocess.run(
             [sys.executable, *command], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=os.environ

@@ -95,9 +95,9 @@ def start_rows(part: dict) -> Iterator:
     yield "Seconds of whole processes: median, minimum, maximum."
     yield ["", "median", "min", "max"]
     names = {"import": "`import tfner`", "help": "`--help`", "step": "to the end of the first training step"}
-    names["tag"] = "to the first tagged sentence"
     for word, values in part.items():
-        yield [names[word], *spread(values, 2)]
+        what, _, runtime = word.partition(" ")
+        yield [names.get(what, f"to the first tagged sentence, {runtime}"), *spread(values, 2)]
 
 
 def spread(values: list[float], digits: int) -> list[str]:

@@ -4,8 +4,9 @@
 
 SENTENCES is a JSON file of lists of words. KIND is one of
 
-- `tagger-words`, `tagger-text`, `graph-text`: MODEL is a model that tfner exported;
-- `pipeline-N`: MODEL is a folder for transformers, tagged in batches of N;
+- `tagger-words`, `tagger-text`: MODEL is a model that tfner exported, for any runtime;
+- `graph-text`: MODEL is a SavedModel that tfner exported;
+- `pipeline-N`: MODEL is a folder for transformers, tagged in batches of N; tfner need not be installed;
 - `onnx`: MODEL is a folder with `model.onnx`.
 
 The word of a turn is `all` or `one`. `all` returns the seconds, and for each sentence the entities found as (type, start, end),
@@ -22,14 +23,14 @@ from pathlib import Path
 import numpy as np
 from turns import answer, ready
 
-from tfner.labels import spans
-from tfner.tagging.tagger import joined_offsets
-
 BATCH = 32
 
 
 def entities(words: list[str], tags: list[str]) -> list[tuple[str, int, int]]:
     """Entities as (type, start, end), in characters of the words joined by spaces."""
+    from tfner.labels import spans
+    from tfner.tagging.tagger import joined_offsets
+
     offsets = joined_offsets(words)
     return [(kind, offsets[first][0], offsets[end - 1][1]) for kind, first, end in spans(tags)]
 
@@ -38,7 +39,7 @@ def tagger(model: str, from_text: bool):
     """tfner's `Tagger`, given text or split words."""
     from tfner.tagging.load import load_tagger
 
-    loaded = load_tagger(model)
+    loaded = load_tagger(model, "auto" if (Path(model) / "tfner.json").is_file() else "tensorflow")
 
     def tag(sentences):
         inputs = [" ".join(words) for words in sentences] if from_text else sentences

@@ -10,7 +10,6 @@ from support.encoding import ROWS
 from tfner.corpus import Sentence
 from tfner.data.load import load_corpus
 from tfner.labels import CONLL_LABELS, IGNORED_LABEL
-from tfner.modeling import batches
 from tfner.modeling.batches import (
     MAX_PIECES_RATIO,
     apply_to_rows,
@@ -137,15 +136,14 @@ def test_ids_mask_and_labels_are_padded_with_different_values():
 
 
 @pytest.mark.parametrize("pieces", [1, 12, 30, 40, 1000])
-def test_values_are_returned_in_the_order_of_the_rows(monkeypatch, pieces):
+def test_values_are_returned_in_the_order_of_the_rows(pieces):
     shapes = []
 
     def ids_and_mask(input_ids, attention_mask):
         shapes.append(input_ids.shape)
         return np.stack([input_ids, attention_mask], -1)
 
-    monkeypatch.setattr(batches, "plan_inference", lambda lengths: plan_inference(lengths, pieces))
-    values = apply_to_rows(ids_and_mask, ROWS, pad_id=0)
+    values = apply_to_rows(ids_and_mask, ROWS, pad_id=0, pieces=pieces)
     assert [v[:, 0].tolist() for v in values] == [r.ids.tolist() for r in ROWS]
     assert all((v[:, 1] == 1).all() for v in values)
     assert sum(n for n, _ in shapes) == len(ROWS)
@@ -168,8 +166,7 @@ def test_progress_wraps_the_iteration_over_batches():
     assert seen == [len(ROWS)]
 
 
-def test_workers_compute_batches_beside_each_other_and_keep_the_order(monkeypatch):
-    monkeypatch.setattr(batches, "plan_inference", lambda lengths: plan_inference(lengths, 12))
+def test_workers_compute_batches_beside_each_other_and_keep_the_order():
     both = threading.Barrier(2, timeout=10)  # breaks unless two threads wait at the same time
 
     def ids(input_ids, attention_mask):
@@ -178,7 +175,7 @@ def test_workers_compute_batches_beside_each_other_and_keep_the_order(monkeypatc
 
     rows = ROWS + ROWS[:2]
     assert len(plan_inference([len(row) for row in rows], 12)) % 2 == 0
-    values = apply_to_rows(ids, rows, 0, workers=2)
+    values = apply_to_rows(ids, rows, 0, workers=2, pieces=12)
     assert [v.tolist() for v in values] == [r.ids.tolist() for r in rows]
 
 

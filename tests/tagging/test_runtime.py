@@ -18,7 +18,6 @@ from tfner import evaluate, predict
 from tfner.data.load import load_corpus
 from tfner.errors import UserError
 from tfner.folder import DESCRIPTION, GRAPHS, LABELS
-from tfner.modeling import batches
 from tfner.modeling.tokenizer import FILE
 from tfner.tagging.load import load_tagger
 
@@ -76,8 +75,6 @@ def test_several_batches_beside_each_other_give_the_same(tagger, corpus, monkeyp
     sentences = load_corpus(str(corpus)).splits["train"]
     expected = tagger.predict(sentences)
     monkeypatch.setattr("tfner.tagging.runtime.PIECES_PER_BATCH", 100)
-    plan = batches.plan_inference
-    monkeypatch.setattr(batches, "plan_inference", lambda lengths: plan(lengths, 100))
     found = tagger.predict(sentences)
     assert tagger._beside is not None
     assert [t.tags for t in found] == [t.tags for t in expected]

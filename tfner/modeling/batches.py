@@ -115,6 +115,7 @@ def apply_to_rows(
     pad_id: int,
     progress: Callable[[Iterable[np.ndarray]], Iterable[np.ndarray]] = iter,
     workers: int = 1,
+    pieces: int = PIECES_PER_BATCH,
 ) -> list[np.ndarray]:
     """Calls `function(input_ids, attention_mask)` on the batches of `plan_inference`.
 
@@ -124,12 +125,13 @@ def apply_to_rows(
         pad_id: the piece id of padding.
         progress: wraps the iteration over batches, for example with a progress bar.
         workers: the number of threads that call the function at the same time.
+        pieces: the largest batch, as for `plan_inference`.
 
     Returns:
         For every row, in order, an array of shape (the row's length, ...).
     """
     results: list[np.ndarray] = [np.empty(0)] * len(rows)
-    plan = plan_inference([len(row) for row in rows])
+    plan = plan_inference([len(row) for row in rows], pieces)
 
     def values_of(numbers: np.ndarray) -> np.ndarray:
         inputs, _ = pad([rows[i] for i in numbers], pad_id)

@@ -24,6 +24,9 @@ Logits = Callable[[np.ndarray, np.ndarray], np.ndarray]
 """Takes `input_ids` and `attention_mask`, int32, shape (batch, length), and returns logits, float32, shape (batch, length,
 labels). Threads may call it at the same time."""
 
+_BESIDE = 512
+"""Rows with at least this many pieces together are divided into batches that are computed beside each other."""
+
 
 class RuntimeTagger(RowTagger):
     """Tags with an export for another runtime.
@@ -78,13 +81,15 @@ class RuntimeTagger(RowTagger):
         return softmax(self._alone(input_ids, attention_mask))
 
     def _run(self, rows: Sequence[Row], progress: Progress) -> list[np.ndarray]:
-        if sum(map(len, rows)) <= PIECES_PER_BATCH:
+        total = sum(map(len, rows))
+        if total < _BESIDE or len(rows) == 1:
             return super()._run(rows, progress)
         if self._beside is None:
             self._beside = self._load(beside=True)
         logits, number = self._beside
+        pieces = min(PIECES_PER_BATCH, total // number + 1)
         pad_id = self.row_encoder.pad_id
-        return apply_to_rows(lambda ids, mask: softmax(logits(ids, mask)), rows, pad_id, progress, workers=number)
+        return apply_to_rows(lambda ids, mask: softmax(logits(ids, mask)), rows, pad_id, progress, number, pieces)
 
     def close(self) -> None:
         super().close()

@@ -164,11 +164,15 @@ class RowTagger(Tagger):
         return self.report.warnings()
 
     def _tag(self, inputs: Sequence[Input]) -> Iterator[list[Entity]]:
+        for text, offsets, tagged in self.tagged(inputs):
+            yield tagged.entities(text, offsets, self.labels.plain)
+
+    def tagged(self, inputs: Sequence[Input]) -> Iterator[tuple[str, list[tuple[int, int]], Tagged]]:
+        """For every text, or sentence of words joined by spaces: the text, the offsets of its words, and their tags."""
         texts = [item if isinstance(item, str) else " ".join(item) for item in inputs]
         offsets = [split_words(item) if isinstance(item, str) else joined_offsets(item) for item in inputs]
         sentences = [Sentence(tuple(t[a:b] for a, b in o), ()) for t, o in zip(texts, offsets, strict=True)]
-        for text, word_offsets, tagged in zip(texts, offsets, self.predict(sentences), strict=True):
-            yield tagged.entities(text, word_offsets, self.labels.plain)
+        yield from zip(texts, offsets, self.predict(sentences), strict=True)
 
 
 def joined_offsets(words: Sequence[str]) -> list[tuple[int, int]]:

@@ -1,0 +1,122 @@
+"""The signatures of an exported model, answered by a tagger: what the graph of a SavedModel does, for the other runtimes.
+
+Takes the arrays of a request and returns the arrays of `contract.SIGNATURES`, so that `serving` need not know what runs a
+model. Tests hold it equal to the graph (`exports.graph`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tfner.contract import ENTITY_FIELDS, PIECES, SIGNATURES, TEXT, WORD_FIELDS, WORDS, Field, Signature
+from tfner.corpus import Sentence
+from tfner.serving.rest import Inputs, RestError, Tensor
+from tfner.serving.servable import Servable
+from tfner.tagging.runtime import RuntimeTagger
+
+Arrays = Mapping[str, np.ndarray]
+
+
+def make_servable(tagger: RuntimeTagger, name: str, version: int, folder: Path) -> Servable:
+    """A servable that a tagger answers.
+
+    Args:
+        tagger: the tagger; one thread calls it at a time.
+        name: the name in the model's address.
+        version: its version number.
+        folder: the folder of the export.
+    """
+    answers = {TEXT.name: tag_texts, WORDS.name: tag_words, PIECES.name: run_pieces}
+    inputs: dict[str, Inputs] = {
+        s.name: {key: Tensor(_dtype(field), (-1,) * len(field.shape)) for key, field in s.inputs.items()} for s in SIGNATURES
+    }
+    definition = {signature.name: _definition(signature) for signature in SIGNATURES}
+    servable = Servable(name, version, folder, inputs, definition, lambda key, arrays: answers[key](tagger, arrays))
+    servable.call(TEXT.name, {"text": np.array([b"Hello"], object)})
+    return servable
+
+
+def tag_texts(tagger: RuntimeTagger, inputs: Arrays) -> dict[str, np.ndarray]:
+    """The outputs of `contract.TEXT` for texts in UTF-8, bytes, shape (batch,). NUL and invalid bytes are read as U+FFFD."""
+    entities: list[list[tuple[Any, ...]]] = []
+    words: list[list[tuple[Any, ...]]] = []
+    for text, offsets, tagged in tagger.tagged([_text(data) for data in inputs["text"]]):
+        found = tagged.entities(text, offsets, tagger.labels.plain)
+        entities.append([tuple(getattr(e, name) for name in ENTITY_FIELDS) for e in found])
+        words.append(
+            [(text[a:b], tag, p, a, b) for (a, b), tag, p in zip(offsets, tagged.tags, tagged.probabilities, strict=True)]
+        )
+    outputs: dict[str, np.ndarray] = {}
+    for item, rows, fields in (("entity", entities, ENTITY_FIELDS), ("word", words, WORD_FIELDS)):
+        outputs[f"{item}_count"] = np.array([len(row) for row in rows], np.int32)
+        for column, (name, (dtype, _)) in enumerate(fields.items()):
+            outputs[f"{item}_{name}"] = _dense([[values[column] for values in row] for row in rows], dtype)
+    return {name: outputs[name] for name in TEXT.outputs}
+
+
+def tag_words(tagger: RuntimeTagger, inputs: Arrays) -> dict[str, np.ndarray]:
+    """The outputs of `contract.WORDS` for sentences padded with empty strings, bytes, shape (batch, words)."""
+    rows = [[_text(data) for data in row] for row in inputs["words"]]
+    tagged = tagger.predict([Sentence(tuple(row), ()) for row in rows])
+    label, score = WORDS.outputs
+    shape = inputs["words"].shape
+    return {
+        label: _dense([one.tags for one in tagged], "string").reshape(shape),
+        score: np.array([one.probabilities for one in tagged], np.float32).reshape(shape),
+    }
+
+
+def run_pieces(tagger: RuntimeTagger, inputs: Arrays) -> dict[str, np.ndarray]:
+    """The outputs of `contract.PIECES`. Raises RestError for ids or lengths that the encoder does not have."""
+    ids, mask = (inputs[name] for name in PIECES.inputs)
+    size = tagger.row_encoder.word_tokenizer.backend.get_vocab_size()
+    if ids.shape != mask.shape:
+        raise RestError(400, f"expected input_ids and attention_mask of one shape, got {ids.shape} and {mask.shape}")
+    if ids.min() < 0 or ids.max() >= size:
+        raise RestError(400, f"expected input_ids from 0 to {size - 1}, got {ids.min() if ids.min() < 0 else ids.max()}")
+    if ids.shape[1] > tagger.longest:
+        raise RestError(400, f"expected rows of at most {tagger.longest} word pieces, got {ids.shape[1]}")
+    (probabilities,) = PIECES.outputs
+    return {probabilities: tagger.probabilities(ids, mask)}
+
+
+def _text(data: bytes) -> str:
+    return data.decode("utf-8", "replace").replace("\0", "\ufffd")
+
+
+def _dense(rows: Sequence[Sequence[Any]], dtype: str) -> np.ndarray:
+    """Rows padded with 0 or empty strings to the longest; text as UTF-8 bytes."""
+    shape = (len(rows), max(map(len, rows), default=0))
+    if dtype == "string":
+        array = np.full(shape, b"", object)
+        rows = [[value.encode() for value in row] for row in rows]
+    else:
+        array = np.zeros(shape, dtype)
+    for i, row in enumerate(rows):
+        array[i, : len(row)] = row
+    return array
+
+
+def _dtype(field: Field) -> str:
+    return {"float32": "DT_FLOAT"}.get(field.dtype, f"DT_{field.dtype.upper()}")
+
+
+def _definition(signature: Signature) -> dict[str, Any]:
+    """A signature as protobuf's JSON, which TensorFlow Serving returns as metadata."""
+
+    def tensors(fields: Mapping[str, Field]) -> dict[str, Any]:
+        return {
+            name: {
+                "dtype": _dtype(field),
+                "tensor_shape": {"dim": [{"size": "-1", "name": ""} for _ in field.shape], "unknown_rank": False},
+                "name": f"{signature.name}_{name}:0",
+            }
+            for name, field in fields.items()
+        }
+
+    inputs, outputs = tensors(signature.inputs), tensors(signature.outputs)
+    return {"inputs": inputs, "outputs": outputs, "method_name": "tensorflow/serving/predict", "defaults": {}}
