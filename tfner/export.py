@@ -1,13 +1,13 @@
 """`python -m tfner.export`: exports a training state again, as the next version or as a folder for another runtime.
 
-Takes the folder of a model and returns a new folder beside the earlier ones. Each format is defined in its own module of
-`tfner.exports`.
+Takes the folder of a model, or a checkpoint of transformers that was trained elsewhere, and returns a new folder. Each format
+is defined in its own module of `tfner.exports`.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from importlib import import_module
@@ -19,7 +19,7 @@ from tfner.config import CORPUS_SETTINGS, EXPORT_FORMATS, Config, add_flags
 from tfner.corpus import Sentence
 from tfner.data.load import corpus_of
 from tfner.errors import UserError, setting
-from tfner.folder import TRAINING, next_version, publish, versions
+from tfner.folder import TRAINING, check_output, is_checkpoint, next_version, publish, versions
 from tfner.labels import LabelSet
 from tfner.terminal import Parser, command, print_json, quiet_imports, quote
 
@@ -50,7 +50,8 @@ def export(
     """Exports the best weights of a training into a new folder.
 
     Args:
-        folder: a model's folder, such as `saved_models/head`.
+        folder: a model's folder, such as `saved_models/head`; or a folder or hub name of transformers with a model for token
+            classification, which becomes the model `output`, with the version that is returned.
         state: the number of the training state in it [the latest].
         format: a key of `EXPORT_FORMATS`.
         output: the folder to make [the model's next version; for other formats the next number in `folder/FORMAT`].
@@ -70,6 +71,8 @@ def export(
     folder = Path(folder).expanduser()
     if format not in EXPORT_FORMATS:
         raise UserError(f"{setting('format', format)}: expected one of {', '.join(EXPORT_FORMATS)}")
+    if is_checkpoint(folder) or (output and format == "savedmodel" and not folder.exists()):
+        return _import(str(folder), output, format, say, corpus)
     found = versions(folder / TRAINING)
     if not found or (state is not None and state not in found):
         wanted = "a training state" if state is None else setting("state", state)
@@ -91,6 +94,23 @@ def export(
 
     gate = Gate(trained, _validation(replace(trained.config, **corpus), trained.row_encoder.labels), max_f1_loss, say)
     return publish(target, exporter.writer(trained, gate, precision))
+
+
+def _import(source: str, output: str | Path | None, format: str, say: Callable[[str], None], corpus: Mapping[str, Any]) -> Path:
+    """Makes a model of a checkpoint of transformers. Raises UserError where it cannot be used."""
+    if not output or format != "savedmodel":
+        raise UserError(
+            "this is a model of transformers: make a model of tfner of it first, with "
+            f"{setting('output', 'saved_models/NAME')} and without {setting('format')}",
+            source,
+        )
+    target = Path(output).expanduser()
+    check_output(target)
+    with quiet_imports():
+        from tfner.training.adopt import adopt
+    number = adopt(source, target, corpus)
+    say(f"training state {target / TRAINING / str(number)}; other formats: python -m tfner.export {quote(target)} --format ...")
+    return export(target, number, output=target / str(number), say=say)
 
 
 def _check_precision(format: str, precision: str, max_f1_loss: float) -> None:
@@ -130,7 +150,11 @@ def _validation(config: Config, labels: LabelSet) -> Sequence[Sentence]:
 def main(argv: Sequence[str] | None = None) -> None:
     """The command line."""
     parser = Parser("export", "Export the best weights of a training into a new folder.")
-    parser.add_argument("model", help="folder of a trained model, such as saved_models/head")
+    parser.add_argument(
+        "model",
+        help="folder of a trained model, such as saved_models/head; or a model of transformers for token classification, its "
+        "folder or its name on the Hugging Face hub, which becomes the model of --output",
+    )
     parser.add_argument("--state", type=int, metavar="N", help="number of the training state in MODEL/training [the latest]")
     parser.add_argument(
         "--format",
@@ -141,7 +165,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--output",
         metavar="FOLDER",
-        help="new folder to make [MODEL/N; MODEL/FORMAT/N for other formats than savedmodel]",
+        help="new folder to make [MODEL/N; MODEL/FORMAT/N for other formats than savedmodel]; for a model of transformers, the "
+        "folder of the model",
     )
     runtimes = parser.add_argument_group("formats onnx and openvino")
     runtimes.add_argument(

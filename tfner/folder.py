@@ -56,6 +56,11 @@ def versions(folder: Path) -> list[int]:
     return sorted(int(p.name) for p in folder.iterdir() if p.is_dir() and p.name.isdigit()) if folder.is_dir() else []
 
 
+def is_checkpoint(folder: Path) -> bool:
+    """Whether a folder holds a model of transformers, not one of tfner."""
+    return (folder / CONFIG).is_file() and not (folder / TRAINING).exists()
+
+
 def next_version(folder: Path) -> int:
     """The number of the next version: one more than the highest version or training state."""
     return max([0, *versions(folder), *versions(folder / TRAINING)]) + 1

@@ -22,7 +22,7 @@ def test_the_precision_is_that_of_the_export(graph, precision, kind):
     assert compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name() == ("f32" if without else kind)
 
 
-def test_rows_alone_share_few_lengths_and_none_is_longer_than_the_encoder_takes():
+def test_batches_share_few_shapes_and_none_is_longer_than_the_encoder_takes():
     shapes = []
 
     class Request:
@@ -50,8 +50,10 @@ def test_rows_alone_share_few_lengths_and_none_is_longer_than_the_encoder_takes(
         ids, mask = tiny.random_inputs([length], 90)
         assert logits(ids, mask)[..., 0].tolist() == ids.tolist()
     assert [next(iter(shape))[1] for shape in shapes] == [32, 32, 32, 64, 64, 70, 70]
-    logits(*tiny.random_inputs([5, 3], 90))
-    assert shapes[-1] == {(2, 5)}
+    for lengths, shape in (([5, 3], (4, 16)), ([17] * 4, (4, 32)), ([70] * 5, (8, 70))):
+        ids, mask = tiny.random_inputs(lengths, 90)
+        assert logits(ids, mask)[..., 0].tolist() == ids.tolist()
+        assert shapes[-1] == {shape}
 
 
 def test_batches_beside_each_other_have_a_request_each(graph):

@@ -100,6 +100,16 @@ def test_threads_can_share_a_tagger(tagger):
 
 
 @pytest.mark.parametrize("runtime", GRAPHS)
+def test_in_int8_too_each_sentence_gets_exactly_what_it_gets_alone(runtimes, corpus, runtime):
+    sentences = load_corpus(str(corpus)).splits["train"]
+    with load_tagger(runtimes / runtime / "2") as tagger:
+        for together, sentence in zip(tagger.predict(sentences), sentences, strict=True):
+            (alone,) = tagger.predict([sentence])
+            assert together.tags == alone.tags
+            assert together.probabilities == pytest.approx(alone.probabilities, abs=1e-6)
+
+
+@pytest.mark.parametrize("runtime", GRAPHS)
 def test_int8_keeps_f1_and_says_what_it_is(runtimes, runtime):
     with load_tagger(runtimes / runtime / "2") as tagger:
         assert (tagger.runtime, tagger.precision) == (runtime, "int8")

@@ -70,7 +70,9 @@ def load_corpus(
 
 
 def corpus_of(config: Config) -> Corpus:
-    """The corpus that settings name. Raises UserError as `load_corpus` does."""
+    """The corpus that settings name. Raises UserError as `load_corpus` does, and where they name none."""
+    if not config.corpus:
+        raise UserError(f"this model was trained elsewhere, on a corpus that is not known: give one with {setting('corpus')}")
     return load_corpus(
         config.corpus,
         config.task,

@@ -45,7 +45,7 @@ def model_card(
     data = ModelCardData(
         library_name=LIBRARIES[format],
         pipeline_tag=PIPELINE_TAG,
-        model_name=f"{config.variant} on {config.corpus}",
+        model_name=f"{config.variant} on {config.corpus}" if config.corpus else None,
         eval_results=_results(config, trained.scores) or None,
         ignore_metadata_errors=False,
     )

@@ -30,6 +30,11 @@ def pytorch_weights(model: keras.Model, config: Config) -> dict[str, np.ndarray]
     from transformers.modeling_tf_pytorch_utils import apply_transpose, convert_tf_weight_name_to_pt_weight_name
 
     kind = model.get_layer(variants.ENCODER).config.model_type
+    if any(layer.name == "merged" for layer in model.layers):
+        raise UserError(
+            f"{setting('format', 'transformers')}: the labels of this checkpoint were converted to IOB2, which no class of "
+            "transformers does: use the checkpoint itself"
+        )
     if config.variant == "head":
         raise UserError(
             f"{setting('format', 'transformers')}: expected variant finetune or replace, found head, for which "

@@ -26,10 +26,13 @@ import tf_keras as keras
 from tfner.config import AUTO, PRECISIONS, VARIANTS, Config
 from tfner.errors import UserError, one_line, setting
 from tfner.modeling.layers import Dropout, Stack, speed_up
+from tfner.modeling.merged import Merged
 from tfner.modeling.pretrained import from_hub_or_folder, load_encoder_config
 
 ENCODER = "encoder"
 """The name of the layer that holds the encoder. All other layers of a model are new, without pretrained weights."""
+MERGED = "tfner_merged"
+"""In an encoder's config: for each label, the numbers of the labels of its own classification layer that it stands for."""
 
 
 def _finetune(hidden: tf.Tensor, labels: int, settings: Config, loaded: Any) -> tf.Tensor:
@@ -66,7 +69,13 @@ of n transformer layers remain, with their pretrained weights, and the classific
 
 
 def build_model(
-    variant: str, source: str, labels: int, settings: Config, weights: bool = True, names: Sequence[str] = ()
+    variant: str,
+    source: str,
+    labels: int,
+    settings: Config,
+    weights: bool = True,
+    names: Sequence[str] = (),
+    merged: Sequence[Sequence[int]] | None = None,
 ) -> keras.Model:
     """Builds a variant.
 
@@ -78,6 +87,8 @@ def build_model(
         weights: False leaves the weights of the encoder random, for a model whose weights are loaded afterwards.
         names: the labels. If an encoder comes with a classification layer for the same ones, in any order, `finetune` keeps its
             weights.
+        merged: keeps the encoder's own classification layer as it is, and makes each label of those labels of it, by their
+            numbers; for `finetune` [those that `MERGED` in the encoder's config names].
 
     Raises:
         UserError: for an unknown variant, an encoder that transformers cannot run on TensorFlow or that has too few layers, and
@@ -87,8 +98,9 @@ def build_model(
         raise UserError(f"{setting('variant', variant)}: expected one of {', '.join(VARIANTS)}")
     config = copy.deepcopy(load_encoder_config(source))
     _refuse_unsupported(config, source)
-    order = _classifier_order(config, names)
-    config.num_labels = labels
+    merged = merged or getattr(config, MERGED, None)
+    order = list(range(config.num_labels)) if merged else _classifier_order(config, names)
+    config.num_labels = config.num_labels if merged else labels
     if variant == "replace":
         if config.num_hidden_layers < 2:
             raise UserError(
@@ -110,6 +122,8 @@ def build_model(
         hidden = encoder(input_ids=ids, attention_mask=mask)[0]
         hidden = Dropout(settings.dropout, name="dropout")(hidden)
         logits = BUILDERS[variant](hidden, labels, settings, loaded)
+        if merged:
+            logits = Merged(merged, name="merged", dtype=tf.float32)(logits)
         logits = keras.layers.Activation("linear", dtype=tf.float32, name="logits")(logits)
         return keras.Model({"input_ids": ids, "attention_mask": mask}, logits, name=variant)
     finally:

@@ -14,9 +14,12 @@ import numpy as np
 from tfner.tagging.runtime import Logits, RuntimeTagger
 
 _TYPES = {"float32": "f32", "bfloat16": "bf16"}
-_STEP = 32
-"""A row alone is padded to a multiple of this many pieces. Rows of equal length are faster: OpenVINO prepares each change of
-the length, which took 1 ms of 3.4 ms (int8, a 6-layer encoder, sentences of 20 words)."""
+_ROWS, _LENGTH = 4, 16
+"""Batches have a multiple of this many rows and of this many pieces. OpenVINO keeps what it prepares for each shape: without
+this grid, 1,500 batches of arbitrary shape took 2,234 MiB, with it 135 MiB, at the same speed (int8, a 6-layer encoder). With
+it, the values of a row do not depend on the rows beside it either."""
+_LENGTH_ALONE = 32
+"""A row alone has a multiple of this many pieces: each change of the length took 1 ms of 3.4 ms (sentences of 20 words)."""
 
 
 class OpenVinoTagger(RuntimeTagger):
@@ -66,14 +69,17 @@ def logits_of(compiled: Any, longest: int) -> Logits:
         idle.put(compiled.create_infer_request())
 
     def logits(input_ids: np.ndarray, attention_mask: np.ndarray) -> np.ndarray:
-        length = input_ids.shape[1]
-        inputs = {"input_ids": input_ids, "attention_mask": attention_mask}
-        if len(input_ids) == 1 and (more := min(-length % _STEP, longest - length)):
-            inputs = {name: np.pad(array, ((0, 0), (0, more))) for name, array in inputs.items()}
+        rows, length = input_ids.shape
+        step = _LENGTH_ALONE if rows == 1 else _LENGTH
+        shape = (rows if rows == 1 else rows + -rows % _ROWS, min(length + -length % step, longest))
+        inputs = {name: np.zeros(shape, np.int64) for name in ("input_ids", "attention_mask")}
+        inputs["attention_mask"][rows:, 0] = 1  # a row without any piece would have no attention to share out
+        for array, values in zip(inputs.values(), (input_ids, attention_mask), strict=True):
+            array[:rows, :length] = values
         request = idle.get()
         try:
-            request.infer({name: array.astype(np.int64) for name, array in inputs.items()})
-            return np.array(request.get_output_tensor().data[:, :length])
+            request.infer(inputs)
+            return np.array(request.get_output_tensor().data[:rows, :length])
         finally:
             idle.put(request)
 
