@@ -11,6 +11,7 @@ from support.errors import refused
 
 from tfner import predict
 from tfner.labels import Entity
+from tfner.tagging.bulk import as_json
 from tfner.tagging.load import load_tagger
 
 TEXT = "Peter Blackburn said in Nice"
@@ -35,7 +36,7 @@ def one_line(capsys, *argv):
 
 
 def test_json_has_the_text_and_every_field_of_its_entities():
-    value = predict.as_json(TEXT, ENTITIES)
+    value = as_json(TEXT, ENTITIES)
     assert value["text"] == TEXT
     assert value["entities"][0] == {
         "type": "PER", "text": "Peter Blackburn", "start": 0, "end": 15, "score": 0.876543, "first_word": 0, "end_word": 2
@@ -111,7 +112,7 @@ def test_texts_are_tagged_in_order(capsys, exported):
     assert any(one["entities"] for one in found)
     with load_tagger(exported) as tagger:
         for text, one in zip(texts, found, strict=True):
-            expected = predict.as_json(text, tagger.tag(text))
+            expected = as_json(text, tagger.tag(text))
             assert one["entities"] == [
                 {**entity, "score": pytest.approx(entity["score"], abs=1e-5)} for entity in expected["entities"]
             ]

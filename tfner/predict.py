@@ -14,7 +14,6 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import nullcontext
-from dataclasses import asdict
 from functools import partial
 from itertools import tee
 from pathlib import Path
@@ -23,9 +22,11 @@ from typing import Any, BinaryIO
 from tqdm import tqdm
 
 from tfner.config import AUTO, INPUT_FORMATS, RUNTIMES, add_runtime
-from tfner.data.inputs import guess_format, read_inputs
+from tfner.data.inputs import Record, guess_format, read_records
+from tfner.data.sources import find_files
 from tfner.errors import UserError, setting
 from tfner.labels import Entity
+from tfner.tagging.bulk import OUTPUT_FORMATS, REJECTS, as_json, tag_files
 from tfner.tagging.load import load_tagger
 from tfner.tagging.tagger import TEXTS_PER_CHUNK
 from tfner.terminal import Parser, command
@@ -60,11 +61,6 @@ def predict(
         inputs, again = tee(inputs)
         for item, entities in zip(again, tagger.tag_many(inputs, chunk or TEXTS_PER_CHUNK), strict=True):
             yield item if isinstance(item, str) else " ".join(item), entities
-
-
-def as_json(text: str, entities: Sequence[Entity]) -> dict[str, Any]:
-    """A text and its entities as an object for `json.dumps`. Offsets count characters and words, half-open."""
-    return {"text": text, "entities": [{**asdict(e), "score": round(e.score, 6)} for e in entities]}
 
 
 def highlight(text: str, entities: Sequence[Entity], colours: bool) -> str:
@@ -136,6 +132,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     arguments = parser.parse_intermixed_args(argv)
     if arguments.texts and arguments.file:
         parser.error("expected texts or --file, got both")
+    if arguments.output:
+        _tag_files(parser, arguments)
+        return
     name, encoding = arguments.file or STANDARD_INPUT, arguments.text_encoding
     kind = arguments.format or guess_format(arguments.file or "")
     interactive = not arguments.texts and not arguments.file and sys.stdin.isatty()
@@ -143,14 +142,53 @@ def main(argv: Sequence[str] | None = None) -> None:
     colours = sys.stdout.isatty() and "NO_COLOR" not in os.environ
     standard: Any = getattr(sys.stdin, "buffer", sys.stdin)
     with Path(arguments.file).open("rb") if arguments.file else nullcontext(standard) as file:
-        inputs = arguments.texts or read_inputs(decoded_lines(file, encoding, name), kind, name)
-        chunk = 1 if interactive else None
-        results = predict(arguments.model, inputs, chunk, arguments.runtime, partial(print, file=sys.stderr))
-        for text, entities in tqdm(results, unit="text", disable=quiet, file=sys.stderr):
+        if arguments.texts:
+            records: Iterator[Record] = (Record(text, 1) for text in arguments.texts)
+        else:
+            records = _valid(decoded_lines(file, encoding, name), kind, name)
+        records, again = tee(records)
+        say = partial(print, file=sys.stderr)
+        results = predict(arguments.model, (r.item for r in records), 1 if interactive else None, arguments.runtime, say)
+        for record, (text, entities) in zip(again, tqdm(results, unit="text", disable=quiet, file=sys.stderr), strict=True):
             if arguments.json:
-                print(json.dumps(as_json(text, entities), ensure_ascii=False))
+                print(json.dumps(as_json(record.item, entities, record.fields), ensure_ascii=False))
             else:
                 print(format_entities(text, entities, colours))
+
+
+def _valid(lines: Iterable[str], kind: str, name: str) -> Iterator[Record]:
+    """The records of lines. Raises UserError for one that is no input."""
+    for record in read_records(lines, kind, name):
+        if record.problem:
+            raise record.problem
+        yield record
+
+
+def _tag_files(parser: Parser, arguments: argparse.Namespace) -> None:
+    """Tags files into a folder."""
+    if not arguments.file:
+        parser.error("--output needs --file")
+    files = find_files(arguments.file)
+    with load_tagger(arguments.model, arguments.runtime) as tagger:
+        size = sum(file.stat().st_size for file in files)
+        with tqdm(total=size, unit="B", unit_scale=True, disable=not sys.stderr.isatty(), file=sys.stderr) as bar:
+            counts = tag_files(
+                tagger,
+                files,
+                Path(arguments.output),
+                arguments.format,
+                arguments.output_format,
+                arguments.text_encoding,
+                arguments.text_column,
+                bar.update,
+            )
+        warnings = tagger.warnings()
+    for line in warnings:
+        print(line)
+    rejected = f", {counts['rejected']:,} rejected (see {REJECTS})" if counts["rejected"] else ""
+    print(
+        f"{counts['records']:,} records of {len(files):,} files: {counts['tagged']:,} tagged{rejected}, in {arguments.output}"
+    )
 
 
 def _parser() -> Parser:
@@ -160,7 +198,9 @@ def _parser() -> Parser:
     add_runtime(parser)
     group = parser.add_argument_group("input")
     formats = ", ".join(f"{name} ({what})" for name, what in INPUT_FORMATS.items())
-    group.add_argument("--file", metavar="FILE", help="file to read")
+    group.add_argument(
+        "--file", metavar="FILE", help="file to read; with --output also a folder, or a pattern such as 'logs/*.jsonl'"
+    )
     group.add_argument(
         "--format",
         choices=tuple(INPUT_FORMATS),
@@ -168,8 +208,22 @@ def _parser() -> Parser:
         help=f"format of the input: {formats} [from the name of the file, or text]",
     )
     group.add_argument("--text-encoding", type=_encoding, default="utf-8", metavar="NAME", help="encoding of the input [utf-8]")
-    parser.add_argument_group("output").add_argument(
-        "--json", action="store_true", help="print a JSON object per text, one a line"
+    group.add_argument(
+        "--text-column", default="text", metavar="NAME", help="column of the texts in Parquet files, with --output [text]"
+    )
+    output = parser.add_argument_group("output")
+    output.add_argument("--json", action="store_true", help="print a JSON object per text, one a line")
+    output.add_argument(
+        "--output",
+        metavar="FOLDER",
+        help="folder to tag files of any size into; after an interruption, the same command goes on",
+    )
+    output.add_argument(
+        "--output-format",
+        default="jsonl",
+        choices=tuple(OUTPUT_FORMATS),
+        metavar="|".join(OUTPUT_FORMATS),
+        help="format of the files in --output [jsonl]",
     )
     return parser
 

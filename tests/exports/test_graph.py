@@ -233,6 +233,15 @@ def test_a_saved_model_uses_only_operations_that_tf_serving_has(saved):
     assert used >= set(TEXT_OPS)
 
 
+def test_a_saved_model_needs_no_xla_which_tf_serving_lacks_on_processors(saved):
+    from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
+
+    graph = SavedModel.FromString((saved / "saved_model.pb").read_bytes()).meta_graphs[0].graph_def
+    parts = [*graph.node, *graph.library.function, *(node for one in graph.library.function for node in one.node_def)]
+    assert len(parts) > 500
+    assert not [part for part in parts if part.attr["_XlaMustCompile"].b]
+
+
 @pytest.mark.parametrize(("kind", "variant"), [("bert", "head"), ("distilbert", "replace"), ("electra", "finetune")])
 def test_every_wordpiece_encoder_uses_only_operations_that_tf_serving_has(tmp_path, kind, variant):
     functions = model_of(tiny.model_folder(tmp_path, kind), variant=variant)[0]

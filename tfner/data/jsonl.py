@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tfner.data.files import RawSentence, number_documents, shorten
-from tfner.errors import UserError
+from tfner.errors import UserError, one_line
 
 LABELS_FILE = "labels.json"
 _DOCUMENT_KEYS = ("document", "document_id")
@@ -30,21 +30,31 @@ def json_objects(lines: Iterable[str], path: str | Path, example: str) -> Iterat
         UserError: for a line that is not one JSON object.
     """
     for number, line in enumerate(lines, start=1):
-        line = line.rstrip("\r\n")
-        if not line or line.isspace():
-            continue
-        try:
-            row = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise UserError(
-                f"expected one JSON object on each line, found {shorten(line)} ({error.msg} at column {error.colno}): write "
-                f"every object on a line of its own, such as {example}",
-                path,
-                number,
-            ) from None
-        if not isinstance(row, dict):
-            raise UserError(f"expected an object such as {example}, found {shorten(row)}: correct the line", path, number)
-        yield number, row
+        if not is_blank(line):
+            yield number, json_object(line, path, number, example)
+
+
+def is_blank(line: str) -> bool:
+    """Whether a line has no object."""
+    return not line or line.isspace()
+
+
+def json_object(line: str, path: str | Path, number: int, example: str) -> dict[str, Any]:
+    """The object of a line. Raises UserError for a line that is not one JSON object."""
+    line = line.rstrip("\r\n")
+    try:
+        row = json.loads(line)
+    except (ValueError, RecursionError) as error:  # ValueError: a number of thousands of digits, besides what is not JSON
+        reason = f"{error.msg} at column {error.colno}" if isinstance(error, json.JSONDecodeError) else one_line(error)
+        raise UserError(
+            f"expected one JSON object on each line, found {shorten(line)} ({reason}): write "
+            f"every object on a line of its own, such as {example}",
+            path,
+            number,
+        ) from None
+    if not isinstance(row, dict):
+        raise UserError(f"expected an object such as {example}, found {shorten(row)}: correct the line", path, number)
+    return row
 
 
 def string_list(row: Mapping[str, Any], key: str, path: str | Path, line: int) -> list[str]:

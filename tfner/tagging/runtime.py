@@ -49,7 +49,7 @@ class RuntimeTagger(RowTagger):
         """The file of the graph."""
         exported = read_exported(folder)
         super().__init__(exported.row_encoder(), exported.config, str(folder))
-        self.precision, self.longest = exported.precision, exported.max_pieces
+        self.precision, self.weights, self.longest = exported.precision, exported.weights, exported.max_pieces
         self._alone: Logits | None = None
         self._beside: tuple[Logits, int] | None = None
         try:

@@ -45,6 +45,8 @@ class Tagger(ABC):
     """What runs the model, one of `config.RUNTIMES`, or None where that is not known."""
     precision: str | None = None
     """The precision of its matrix products, or None where that is not known."""
+    weights: str = ""
+    """The checksum of its weights, or empty where that is not known."""
 
     @property
     @abstractmethod

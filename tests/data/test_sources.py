@@ -1,0 +1,135 @@
+"""Records of files: every kind of file, and what cannot be read is a record too."""
+
+import gzip
+import json
+
+import pyarrow
+import pyarrow.parquet
+import pytest
+from support.errors import refused
+
+from tfner.data.sources import file_records, find_files, identify
+
+TEXTS = ["Anna works.", "", "Köln 😀\u2028x", "Bob  rests."]
+
+
+def items(*arguments, **options):
+    return [record.item for record in file_records(*arguments, **options)]
+
+
+def zstd(path, data):
+    with pyarrow.CompressedOutputStream(str(path), "zstd") as file:
+        file.write(data)
+
+
+@pytest.mark.parametrize(
+    ("name", "write"),
+    [
+        ("a.txt", lambda path, data: path.write_bytes(data)),
+        ("a.txt.gz", lambda path, data: path.write_bytes(gzip.compress(data[:9]) + gzip.compress(data[9:]))),
+        ("a.txt.zst", zstd),
+        ("a", lambda path, data: path.write_bytes(b"\xef\xbb\xbf" + data.replace(b"\n", b"\r\n"))),
+    ],
+)
+def test_compressed_files_have_the_lines_of_plain_ones(tmp_path, name, write):
+    write(tmp_path / name, "\n".join(TEXTS).encode())
+    assert items(tmp_path / name) == TEXTS
+
+
+def test_the_name_inside_a_compressed_name_decides_the_format(tmp_path):
+    path = tmp_path / "a.jsonl.gz"
+    path.write_bytes(gzip.compress(b'{"id": 7, "text": "Anna"}\n\n{"tokens": ["a", "b"]}\n'))
+    one, two = file_records(path)
+    assert (one.item, one.line, dict(one.fields)) == ("Anna", 1, {"id": 7})
+    assert (two.item, two.line) == (("a", "b"), 3)
+    assert items(path, kind="text")[0] == '{"id": 7, "text": "Anna"}'
+
+
+def test_long_files_are_read_block_by_block_with_every_line_whole(tmp_path):
+    lines = [f"line {i} " + "ä" * (i % 997) for i in range(3000)]
+    (tmp_path / "a.txt").write_text("\n".join(lines), "utf-8")
+    moved = []
+    assert items(tmp_path / "a.txt", moved=moved.append) == lines
+    assert sum(moved) == (tmp_path / "a.txt").stat().st_size and len(moved) > 10
+
+
+def test_parquet_has_the_texts_of_a_column_and_the_others_as_fields(tmp_path):
+    table = pyarrow.table({"id": [1, 2, 3], "body": ["Anna", None, "Bob"]})
+    pyarrow.parquet.write_table(table, tmp_path / "a.parquet")
+    one, none, two = file_records(tmp_path / "a.parquet", column="body")
+    assert (one.item, two.item, dict(two.fields)) == ("Anna", "Bob", {"id": 3})
+    assert none.problem and none.line == 2
+    with refused("parquet_column_missing", setting="text_column", path=tmp_path / "a.parquet"):
+        items(tmp_path / "a.parquet")
+    with refused("parquet_column_of_numbers", setting="text_column", path=tmp_path / "a.parquet"):
+        items(tmp_path / "a.parquet", column="id")
+
+
+def test_lines_that_are_no_input_are_problems_of_their_own(tmp_path):
+    deep = "[" * 100_000
+    lines = ['{"text": "a"}', "no JSON", deep, '{"x": 1}', "1" * 5000, '{"text": "b"}']
+    (tmp_path / "a.jsonl").write_text("\n".join(lines))
+    found = list(file_records(tmp_path / "a.jsonl"))
+    assert [record.item for record in found if not record.problem] == ["a", "b"]
+    assert [(record.line, record.source) for record in found if record.problem] == list(enumerate(lines, 1))[1:5]
+
+
+def test_bytes_that_are_not_text_are_a_problem_of_their_line(tmp_path):
+    (tmp_path / "a.txt").write_bytes(b"Anna\nK\xf6ln\nBob\n")
+    one, bad, two = file_records(tmp_path / "a.txt")
+    assert (one.item, two.item) == ("Anna", "Bob")
+    with refused("record_not_utf8", setting="text_encoding", path=tmp_path / "a.txt", line=2):
+        raise bad.problem
+    assert bad.source.encode("utf-8", "surrogateescape") == b"K\xf6ln"
+    assert items(tmp_path / "a.txt", encoding="latin-1") == ["Anna", "Köln", "Bob"]
+
+
+@pytest.mark.parametrize("name", ["a.txt.gz", "a.parquet", "a.txt.zst"])
+def test_a_broken_file_gives_what_can_be_read_and_one_problem(tmp_path, name):
+    path = tmp_path / name
+    lines = [f"line {i}" for i in range(20_000)]
+    if name == "a.parquet":
+        pyarrow.parquet.write_table(pyarrow.table({"text": lines}), path)
+        path.write_bytes(b"PAR1" + path.read_bytes()[4:2000])
+    elif name == "a.txt.zst":
+        zstd(path, "\n".join(lines).encode())
+        path.write_bytes(path.read_bytes()[:-2000])
+    else:
+        path.write_bytes(gzip.compress("\n".join(lines).encode())[:-2000])
+    *good, last = file_records(path)
+    assert [record.item for record in good] == lines[: len(good)]
+    assert last.problem and last.problem.path == path and "\n" not in str(last.problem)
+    assert not any(record.problem for record in good)
+
+
+def test_files_are_found_by_name_folder_and_pattern(tmp_path):
+    for name in ("b.txt", "a.txt", "sub/c.jsonl", ".hidden.txt", ".git/x.txt"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("x")
+
+    def names(given):
+        return [str(path.relative_to(tmp_path)) for path in find_files(str(given))]
+
+    assert names(tmp_path / "b.txt") == ["b.txt"]
+    assert names(tmp_path) == ["a.txt", "b.txt", "sub/c.jsonl"]
+    assert names(tmp_path / "*.txt") == ["a.txt", "b.txt"]
+    assert names(tmp_path / "**" / "*.jsonl") == ["sub/c.jsonl"]
+    for given in (tmp_path / "nothing", tmp_path / "*.csv"):
+        with refused("no_files", path=given):
+            find_files(str(given))
+
+
+def test_a_hidden_folder_can_be_named(tmp_path):
+    (tmp_path / ".data").mkdir()
+    (tmp_path / ".data" / "a.txt").write_text("x")
+    assert len(find_files(str(tmp_path / ".data"))) == 1
+
+
+def test_a_file_is_identified_by_name_size_and_content(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_bytes(b"x" * 3_000_000)
+    first = identify(path)
+    assert (first["name"], first["bytes"]) == ("a.txt", 3_000_000)
+    path.write_bytes(b"x" * 2_999_999 + b"y")
+    assert identify(path)["sha256"] != first["sha256"]
+    assert json.dumps(first)

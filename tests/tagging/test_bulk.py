@@ -1,0 +1,261 @@
+"""Files tagged into a folder: nothing is lost, nothing is tagged twice, wherever it is interrupted."""
+
+import errno
+import hashlib
+import json
+import subprocess
+import sys
+import time
+
+import pyarrow.parquet
+import pytest
+from filelock import FileLock
+from support.errors import refused
+from support.trainings import TEXT
+
+from tfner import predict
+from tfner.errors import UserError
+from tfner.labels import Entity, LabelSet
+from tfner.modeling.decoding import Tagged
+from tfner.tagging import bulk
+from tfner.tagging.bulk import MANIFEST, REJECTS, tag_files
+from tfner.tagging.load import load_tagger
+from tfner.tagging.tagger import Tagger
+
+
+class Capitals(Tagger):
+    """Finds every word with a capital letter; counts the texts that it was given."""
+
+    name, weights, count = "capitals", "abc", 0
+    labels = LabelSet(("O", "B-NAME", "I-NAME"))
+
+    def predict(self, sentences, progress=iter):
+        return [Tagged(["B-NAME" if w[:1].isupper() else "O" for w in s.words], [1.0] * len(s.words)) for s in sentences]
+
+    def _tag(self, inputs):
+        for item in inputs:
+            self.count += 1
+            words = item.split() if isinstance(item, str) else item
+            yield [Entity("NAME", w, 0, len(w), 0.5, i, i + 1) for i, w in enumerate(words) if w[:1].isupper()]
+
+
+@pytest.fixture(autouse=True)
+def small_parts(monkeypatch):
+    monkeypatch.setattr(bulk, "PART", 10)
+
+
+@pytest.fixture
+def files(tmp_path):
+    """Three files with 24, 7 and 4 records, of which three cannot be tagged."""
+    folder = tmp_path / "in"
+    folder.mkdir()
+    (folder / "a.jsonl").write_text("".join(json.dumps({"id": i, "text": f"Anna {i}"}) + "\n" for i in range(24)))
+    (folder / "b.txt").write_bytes(b"".join(b"Bob %d\n" % i for i in range(6)) + b"K\xf6ln\n")
+    (folder / "c.jsonl").write_text('{"text": "Carl"}\nno JSON\n{"tokens": ["Dora", "x"], "id": "ä"}\n{"text": "\\ud83d"}\n')
+    return sorted(folder.iterdir())
+
+
+def content(folder):
+    """A checksum of every file that a job leaves."""
+    files = sorted(p for p in folder.iterdir() if p.name != ".lock")
+    return {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in files}
+
+
+def rows(folder):
+    return [json.loads(line) for part in sorted(folder.glob("part-*")) for line in part.read_text("utf-8").splitlines()]
+
+
+def test_every_record_is_tagged_or_rejected_in_order(files, tmp_path):
+    counts = tag_files(Capitals(), files, tmp_path / "out")
+    assert counts == {"records": 35, "tagged": 32, "rejected": 3}
+    found = rows(tmp_path / "out")
+    assert [row["text"] for row in found] == [f"Anna {i}" for i in range(24)] + [f"Bob {i}" for i in range(6)] + [
+        "Carl",
+        "Dora x",
+    ]
+    assert [row.get("id") for row in found][:3] == [0, 1, 2] and found[-1]["id"] == "ä"
+    assert found[0]["entities"][0] == {
+        "type": "NAME", "text": "Anna", "start": 0, "end": 4, "score": 0.5, "first_word": 0, "end_word": 1,
+    }  # fmt: skip
+    rejects = [json.loads(line) for line in (tmp_path / "out" / REJECTS).read_text().splitlines()]
+    assert [(row["file"], row["line"]) for row in rejects] == [("b.txt", 7), ("c.jsonl", 2), ("c.jsonl", 4)]
+    assert rejects[1]["record"] == "no JSON" and "JSON object" in rejects[1]["reason"]
+    manifest = json.loads((tmp_path / "out" / MANIFEST).read_text())
+    assert [part["records"] for part in manifest["parts"]] == [10, 10, 10, 5]
+    assert manifest["complete"] and [one["name"] for one in manifest["job"]["input"]] == ["a.jsonl", "b.txt", "c.jsonl"]
+
+
+def test_a_job_that_is_done_is_not_done_again(files, tmp_path):
+    tag_files(Capitals(), files, tmp_path / "out")
+    before, tagger = content(tmp_path / "out"), Capitals()
+    assert tag_files(tagger, files, tmp_path / "out")["records"] == 35
+    assert tagger.count == 0
+    assert content(tmp_path / "out") == before
+
+
+@pytest.mark.parametrize("place", ["write", "rejects", "manifest"])
+@pytest.mark.parametrize("part", [0, 1, 3])
+def test_wherever_it_is_interrupted_the_same_call_gives_the_same_files(files, tmp_path, monkeypatch, place, part):
+    tag_files(Capitals(), files, tmp_path / "whole")
+
+    class Stop(BaseException):
+        pass
+
+    own_add, own_save = bulk.Output.add, bulk.Output.save
+
+    def add(self, write, ending, rejects, counts):
+        if len(self.parts) == part and place == "write":
+
+            def half(path):
+                path.write_text("half of a")
+                raise Stop
+
+            write = half
+        if len(self.parts) == part and place == "rejects":
+            (self.folder / f"part-{part:05}.jsonl").write_text("something else")
+            with (self.folder / REJECTS).open("a") as file:
+                file.write("half of a reje")
+            raise Stop
+        own_add(self, write, ending, rejects, counts)
+
+    def save(self):
+        if len(self.parts) == part + 1 and place == "manifest":
+            raise Stop
+        own_save(self)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(bulk.Output, "add", add)
+        patched.setattr(bulk.Output, "save", save)
+        with pytest.raises(Stop):
+            tag_files(Capitals(), files, tmp_path / "out")
+    tagger = Capitals()
+    assert tag_files(tagger, files, tmp_path / "out") == {"records": 35, "tagged": 32, "rejected": 3}
+    assert content(tmp_path / "out") == content(tmp_path / "whole")
+    assert tagger.count <= 32 - 10 * part + 3
+
+
+@pytest.mark.slow
+def test_a_command_that_is_killed_at_any_moment_goes_on_to_the_same_files(runtimes, tmp_path):
+    lines = [json.dumps({"id": i, "text": f"{TEXT} {i}"}) for i in range(4000)]
+    lines[1234] = "no JSON"
+    (tmp_path / "in.jsonl").write_text("\n".join(lines) + "\n")
+    program = (
+        "import sys; from tfner.tagging import bulk; bulk.PART = 200; from tfner import predict; predict.main(sys.argv[1:])"
+    )
+
+    def command(output):
+        model = str(runtimes / "openvino" / "2")
+        argv = [model, "--file", str(tmp_path / "in.jsonl"), "--output", str(output)]
+        return subprocess.Popen(
+            [sys.executable, "-c", program, *argv], stdout=subprocess.PIPE, text=True, stderr=subprocess.PIPE
+        )
+
+    whole = command(tmp_path / "whole")
+    assert "4,000 records of 1 files: 3,999 tagged, 1 rejected" in whole.communicate()[0]
+    killed = 0
+    for wanted in (1, 4, 9, 15):  # parts that are there when it is killed
+        process = command(tmp_path / "out")
+        while process.poll() is None and len(list((tmp_path / "out").glob("part-*"))) < wanted:
+            time.sleep(0.002)
+        killed += process.poll() is None
+        process.kill()
+        process.wait()
+    assert killed == 4
+    assert command(tmp_path / "out").communicate()[0]
+    assert content(tmp_path / "out") == content(tmp_path / "whole")
+    assert [row["id"] for row in rows(tmp_path / "out")] == [i for i in range(4000) if i != 1234]
+
+
+def test_another_job_into_the_folder_is_refused(files, tmp_path):
+    tag_files(Capitals(), files, tmp_path / "out")
+    other = Capitals()
+    other.weights = "of another model"
+    with refused("bulk_other_model", setting="output"):
+        tag_files(other, files, tmp_path / "out")
+    with refused("bulk_other_input", setting="output"):
+        tag_files(Capitals(), files[:2], tmp_path / "out")
+    with refused("bulk_other_settings", setting="output"):
+        tag_files(Capitals(), files, tmp_path / "out", format="conll")
+
+
+def test_a_folder_with_anything_else_is_refused_and_kept(files, tmp_path):
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "thesis.tex").write_text("x")
+    with refused("bulk_folder_in_use", setting="output"):
+        tag_files(Capitals(), files, out)
+    with refused("bulk_output_is_a_file", setting="output"):
+        tag_files(Capitals(), files, out / "thesis.tex")
+    assert (out / "thesis.tex").read_text() == "x"
+
+
+def test_two_commands_into_one_folder_are_refused(files, tmp_path):
+    (tmp_path / "out").mkdir()
+    with FileLock(tmp_path / "out" / ".lock"), refused("bulk_locked", path=tmp_path / "out"):
+        tag_files(Capitals(), files, tmp_path / "out")
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"job": {}}'])
+def test_a_damaged_manifest_is_refused(files, tmp_path, text):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / MANIFEST).write_text(text)
+    with pytest.raises(UserError, match=r"manifest is damaged|another job"):
+        tag_files(Capitals(), files, tmp_path / "out")
+
+
+def test_a_full_disk_is_one_line_and_the_same_call_goes_on(files, tmp_path, monkeypatch):
+    own, calls = bulk.write_whole, []
+
+    def full(path, write):
+        calls.append(path)
+        if len(calls) == 4:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        own(path, write)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(bulk, "write_whole", full)
+        with refused("bulk_full_disk", setting="output"):
+            tag_files(Capitals(), files, tmp_path / "out")
+    assert len(list((tmp_path / "out").glob("part-*"))) >= 1
+    assert tag_files(Capitals(), files, tmp_path / "out")["records"] == 35
+
+
+def test_a_text_that_is_too_long_is_rejected(tmp_path, monkeypatch):
+    monkeypatch.setattr(bulk, "MOST_CHARACTERS", 10)
+    (tmp_path / "a.txt").write_text("Anna\n" + "x" * 11 + "\n")
+    assert tag_files(Capitals(), [tmp_path / "a.txt"], tmp_path / "out")["rejected"] == 1
+
+
+def test_columns_have_the_words_and_tags(files, tmp_path):
+    tag_files(Capitals(), files, tmp_path / "out", format="conll")
+    text = (tmp_path / "out" / "part-00003.conll").read_text()
+    assert text == "Carl\tB-NAME\n\nDora\tB-NAME\nx\tO\n\n"
+
+
+def test_parquet_has_the_entities_and_the_fields(files, tmp_path):
+    tag_files(Capitals(), files, tmp_path / "out", format="parquet")
+    found = pyarrow.parquet.read_table(tmp_path / "out" / "part-00000.parquet").to_pylist()
+    assert len(found) == 10
+    assert found[3]["text"] == "Anna 3" and found[3]["entities"][0]["text"] == "Anna"
+    assert json.loads(found[3]["fields"]) == {"id": 3}
+
+
+def test_fields_keep_half_a_surrogate_pair_as_it_was_written(tmp_path):
+    (tmp_path / "a.jsonl").write_text('{"text": "Anna", "note": "\\ud83d"}\n')
+    tag_files(Capitals(), [tmp_path / "a.jsonl"], tmp_path / "out")
+    assert rows(tmp_path / "out")[0]["note"] == "\ud83d"
+
+
+def test_the_command_says_what_was_tagged(runtimes, files, tmp_path, capsys):
+    argv = [str(runtimes), "--file", str(files[0].parent), "--output", str(tmp_path / "out"), "--runtime", "onnx"]
+    assert predict.main(argv) == 0
+    assert "35 records of 3 files: 32 tagged, 3 rejected (see rejects.jsonl)" in capsys.readouterr().out
+    with load_tagger(runtimes, "onnx") as tagger:
+        expected = [bulk.as_json(text, tagger.tag(text)) for text in ("Anna 0", "Anna 1")]
+    found = [{name: row[name] for name in ("text", "entities")} for row in rows(tmp_path / "out")[:2]]
+    assert found == expected
+
+
+def test_an_output_without_files_is_a_usage_error(runtimes, tmp_path, capsys):
+    assert predict.main([str(runtimes), "Anna", "--output", str(tmp_path / "out")]) == 2
+    assert "--output needs --file" in capsys.readouterr().err

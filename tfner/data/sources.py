@@ -1,0 +1,175 @@
+"""Files of records to tag, of any number and size: lines, compressed lines, or Parquet.
+
+Takes what a user names (a file, a folder, a pattern) and yields the records of all files in order. The formats of lines are
+defined in `inputs`.
+"""
+
+from __future__ import annotations
+
+import codecs
+import glob
+import gzip
+import hashlib
+import re
+import zlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from tfner.data.inputs import Record, guess_format, read_records
+from tfner.errors import UserError, one_line, setting
+
+_BLOCK = 1 << 16  # bytes that are read at once
+_SAMPLE = 1 << 20  # bytes at both ends of a file that identify it
+_GZIP, _ZSTD, _PARQUET = b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"PAR1"
+_COMPRESSED = (".gz", ".zst")
+_BYTES = re.compile("[\udc80-\udcff]")  # what bytes that are not text become
+
+
+def find_files(given: str) -> list[Path]:
+    """The files that a path or a pattern names, sorted: a file, all files in a folder and below it, or those of a pattern such
+    as `logs/*.jsonl`. Hidden files are left out.
+
+    Raises UserError where there is none.
+    """
+    path = Path(given).expanduser()
+    if path.is_file():
+        return [path]
+    if path.is_dir():
+        found = [p for p in path.rglob("*") if not any(part.startswith(".") for part in p.relative_to(path).parts)]
+    else:
+        found = [Path(name) for name in glob.glob(str(path), recursive=True)]  # noqa: PTH207  any pattern; leaves hidden files out
+    files = sorted(p for p in found if p.is_file())
+    if not files:
+        raise UserError("expected a file, a folder with files, or a pattern such as 'logs/*.jsonl', found none", given)
+    return files
+
+
+def identify(file: Path) -> dict[str, Any]:
+    """What identifies a file: its name, its size in bytes, and a SHA-256 of its first and last MiB."""
+    size = file.stat().st_size
+    with file.open("rb") as content:
+        digest = hashlib.sha256(content.read(_SAMPLE))
+        content.seek(max(0, size - _SAMPLE))
+        digest.update(content.read(_SAMPLE))
+    return {"name": file.name, "bytes": size, "sha256": digest.hexdigest()}
+
+
+def file_records(
+    file: Path,
+    kind: str | None = None,
+    encoding: str = "utf-8",
+    column: str = "text",
+    moved: Callable[[int], None] | None = None,
+) -> Iterator[Record]:
+    """The records of a file. What cannot be read is a record with a problem.
+
+    Args:
+        file: the file; it may be compressed with gzip or Zstandard, and Parquet.
+        kind: one of `INPUT_FORMATS` [from the name of the file].
+        encoding: of its text. Bytes that are not text are a problem of their record alone.
+        column: the column of the texts in Parquet; the others are `fields`.
+        moved: called with the number of bytes that were read since the last call, for showing the progress.
+
+    Raises:
+        UserError: where the file needs a package that is not installed, or has no such column of texts.
+    """
+    number = 0
+    try:
+        with file.open("rb") as raw:
+            start = raw.read(4)
+            raw.seek(0)
+            if start == _PARQUET:
+                records = _parquet_records(file, column, moved)
+            else:
+                lines = _lines(_opened(raw, start), encoding, _reporting(raw, moved))
+                name = file.name
+                while name.lower().endswith(_COMPRESSED):
+                    name = name[: name.rindex(".")]
+                records = read_records(lines, kind or guess_format(name), file)
+            for record in records:
+                number = record.line
+                yield _without_bytes(record, file, encoding)
+    except UserError:
+        raise
+    except (OSError, EOFError, ValueError, zlib.error) as error:  # ValueError: text in another encoding, damaged Parquet
+        problem = f"the file cannot be read after this line ({one_line(error)}): repair it, and tag the rest of it"
+        yield Record("", number, problem=UserError(problem, file, number))
+
+
+def _opened(raw: BinaryIO, start: bytes) -> Any:
+    if start.startswith(_GZIP):
+        return gzip.GzipFile(fileobj=raw)
+    if start == _ZSTD:
+        try:
+            import pyarrow
+        except ImportError as error:
+            raise UserError("reading Zstandard needs pyarrow, which is not installed: pip install pyarrow") from error
+        return pyarrow.CompressedInputStream(raw, "zstd")
+    return raw
+
+
+def _reporting(raw: BinaryIO, moved: Callable[[int], None] | None) -> Callable[[], None]:
+    """A function that reports how far a file was read since its last call."""
+    position = 0
+
+    def report() -> None:
+        nonlocal position
+        if moved:
+            moved(raw.tell() - position)
+            position = raw.tell()
+
+    return report
+
+
+def _lines(content: Any, encoding: str, report: Callable[[], None]) -> Iterator[str]:
+    """The lines of a file, which end only with `\\n`. In UTF-8, bytes that are no text become half surrogate pairs."""
+    errors = "surrogateescape" if codecs.lookup(encoding).name == "utf-8" else "strict"
+    decoder = codecs.getincrementaldecoder(encoding)(errors)
+    rest = ""
+    while True:
+        block = content.read(_BLOCK)
+        report()
+        *lines, rest = (rest + decoder.decode(block, final=not block)).split("\n")
+        for line in lines:
+            yield line + "\n"
+        if not block:
+            break
+    if rest:
+        yield rest
+
+
+def _without_bytes(record: Record, file: Path, encoding: str) -> Record:
+    """The record, or one with a problem where it has bytes that are not text."""
+    text = record.item if isinstance(record.item, str) else " ".join(record.item)
+    if record.problem or not _BYTES.search(text):
+        return record
+    problem = f"expected text in {encoding}, found bytes that are not: correct them, or give {setting('text_encoding')}"
+    return Record("", record.line, record.fields, UserError(problem, file, record.line), text)
+
+
+def _parquet_records(file: Path, column: str, moved: Callable[[int], None] | None) -> Iterator[Record]:
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ImportError as error:
+        raise UserError("reading Parquet needs pyarrow, which is not installed: pip install pyarrow", file) from error
+    table = pyarrow.parquet.ParquetFile(file)
+    names = table.schema_arrow.names
+    if column not in names:
+        raise UserError(f"{setting('text_column', column)}: expected one of its columns {', '.join(names)}", file)
+    kind = table.schema_arrow.field(column).type
+    if not (pyarrow.types.is_string(kind) or pyarrow.types.is_large_string(kind)):
+        raise UserError(f"{setting('text_column', column)}: expected a column of text, found {kind}", file)
+    number, rows, size = 0, max(table.metadata.num_rows, 1), file.stat().st_size
+    for batch in table.iter_batches(batch_size=4096):
+        for row in batch.to_pylist():
+            number += 1
+            text = row.pop(column)
+            if isinstance(text, str):
+                yield Record(text, number, row)
+            else:
+                problem = UserError(f"expected a text in column {column}, found {text!r}", file, number)
+                yield Record("", number, row, problem)
+        if moved:
+            moved(size * len(batch) // rows)
