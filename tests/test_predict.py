@@ -143,9 +143,13 @@ def test_files_of_all_formats_and_standard_input_give_the_same_entities(capsys, 
 def test_undecodable_input_is_one_line_with_file_and_line(capsys, exported, tmp_path, monkeypatch):
     data = b"Peter said\nin K\xf6ln\n"
     (tmp_path / "in.txt").write_bytes(data)
-    line = one_line(capsys, exported, "--file", tmp_path / "in.txt")
+    line = one_line(capsys, exported, "--file", tmp_path / "in.txt", "--text-encoding", "utf-8")
     assert line.startswith(f"error: {tmp_path / 'in.txt'}:2: ")
     assert "--text-encoding" in line
+    assert predict.main([str(exported), "--file", str(tmp_path / "in.txt"), "--json"]) == 0
+    output = capsys.readouterr()
+    assert "Köln" in output.out
+    assert output.err == "in.txt: not UTF-8, so it is read as ISO-8859-1; --text-encoding sets another encoding\n"
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(data)))
     assert one_line(capsys, exported).startswith("error: standard input:2: ")
 
@@ -177,5 +181,5 @@ def test_help_shows_the_defaults(capsys):
     with pytest.raises(SystemExit):
         predict.main(["--help"])
     text = " ".join(capsys.readouterr().out.split())
-    assert "encoding of the input [utf-8]" in text
+    assert "encoding of the input [utf-8, or what a file begins with]" in text
     assert "text (one text a line), jsonl (JSON lines), conll (CoNLL columns)" in text

@@ -35,7 +35,7 @@ MONITORS = {"f1": "max", "val_masked_accuracy": "max", "val_loss": "min"}
 """What early stopping can watch on the validation split, and whether more or less of it is better."""
 RUNTIMES = {"tensorflow": "TensorFlow", "openvino": "OpenVINO", "onnx": "ONNX Runtime"}
 """What runs an exported model, and its name."""
-INPUT_FORMATS = {"text": "one text a line", "jsonl": "JSON lines", "conll": "CoNLL columns"}
+INPUT_FORMATS = {"text": "one text a line", "jsonl": "JSON lines", "conll": "CoNLL columns", "conllu": "CoNLL-U"}
 """What `predict` reads."""
 EXPORT_FORMATS = {
     "savedmodel": "for tfner and TensorFlow Serving",

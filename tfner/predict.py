@@ -13,17 +13,16 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import nullcontext
 from functools import partial
-from itertools import tee
+from itertools import chain, islice, tee
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from tqdm import tqdm
 
 from tfner.config import AUTO, INPUT_FORMATS, RUNTIMES, add_runtime
-from tfner.data.inputs import Record, guess_format, read_records
-from tfner.data.sources import find_files
+from tfner.data.inputs import Record, read_records, recognize
+from tfner.data.sources import file_records, find_files
 from tfner.errors import UserError, setting
 from tfner.labels import Entity
 from tfner.tagging.bulk import OUTPUT_FORMATS, REJECTS, as_json, tag_files
@@ -135,30 +134,38 @@ def main(argv: Sequence[str] | None = None) -> None:
     if arguments.output:
         _tag_files(parser, arguments)
         return
-    name, encoding = arguments.file or STANDARD_INPUT, arguments.text_encoding
-    kind = arguments.format or guess_format(arguments.file or "")
     interactive = not arguments.texts and not arguments.file and sys.stdin.isatty()
     quiet = bool(arguments.texts) or not sys.stderr.isatty() or sys.stdout.isatty()
     colours = sys.stdout.isatty() and "NO_COLOR" not in os.environ
-    standard: Any = getattr(sys.stdin, "buffer", sys.stdin)
-    with Path(arguments.file).open("rb") if arguments.file else nullcontext(standard) as file:
-        if arguments.texts:
-            records: Iterator[Record] = (Record(text, 1) for text in arguments.texts)
+    say = partial(print, file=sys.stderr, flush=True)
+    if interactive:
+        say(f"type a text and press Enter; {'Ctrl-Z and Enter end' if os.name == 'nt' else 'Ctrl-D ends'}")
+    records = _valid(_records(arguments, say))
+    records, again = tee(records)
+    results = predict(arguments.model, (r.item for r in records), 1 if interactive else None, arguments.runtime, say)
+    for record, (text, entities) in zip(again, tqdm(results, unit="text", disable=quiet, file=sys.stderr), strict=True):
+        if arguments.json:
+            print(json.dumps(as_json(record.item, entities, record.fields), ensure_ascii=False))
         else:
-            records = _valid(decoded_lines(file, encoding, name), kind, name)
-        records, again = tee(records)
-        say = partial(print, file=sys.stderr)
-        results = predict(arguments.model, (r.item for r in records), 1 if interactive else None, arguments.runtime, say)
-        for record, (text, entities) in zip(again, tqdm(results, unit="text", disable=quiet, file=sys.stderr), strict=True):
-            if arguments.json:
-                print(json.dumps(as_json(record.item, entities, record.fields), ensure_ascii=False))
-            else:
-                print(format_entities(text, entities, colours))
+            print(format_entities(text, entities, colours))
 
 
-def _valid(lines: Iterable[str], kind: str, name: str) -> Iterator[Record]:
-    """The records of lines. Raises UserError for one that is no input."""
-    for record in read_records(lines, kind, name):
+def _records(arguments: argparse.Namespace, say: Callable[[str], None]) -> Iterable[Record]:
+    """The texts on the command line, the records of a file, or those of standard input."""
+    if arguments.texts:
+        return (Record(text, 1) for text in arguments.texts)
+    if arguments.file:
+        column = arguments.text_column
+        return file_records(Path(arguments.file), arguments.format, arguments.text_encoding, column, say=say)
+    standard: Any = getattr(sys.stdin, "buffer", sys.stdin)
+    lines = decoded_lines(standard, arguments.text_encoding or "utf-8", STANDARD_INPUT)
+    first = list(islice(lines, 1))  # a terminal or a program may wait for the answer to it
+    return read_records(chain(first, lines), arguments.format or recognize(first, ""), STANDARD_INPUT)
+
+
+def _valid(records: Iterable[Record]) -> Iterator[Record]:
+    """The records. Raises UserError for one that is no input."""
+    for record in records:
         if record.problem:
             raise record.problem
         yield record
@@ -205,12 +212,12 @@ def _parser() -> Parser:
         "--format",
         choices=tuple(INPUT_FORMATS),
         metavar="|".join(INPUT_FORMATS),
-        help=f"format of the input: {formats} [from the name of the file, or text]",
+        help=f"format of the input: {formats} [recognized from its first lines and its name]",
     )
-    group.add_argument("--text-encoding", type=_encoding, default="utf-8", metavar="NAME", help="encoding of the input [utf-8]")
     group.add_argument(
-        "--text-column", default="text", metavar="NAME", help="column of the texts in Parquet files, with --output [text]"
+        "--text-encoding", type=_encoding, metavar="NAME", help="encoding of the input [utf-8, or what a file begins with]"
     )
+    group.add_argument("--text-column", default="text", metavar="NAME", help="column of the texts in Parquet files [text]")
     output = parser.add_argument_group("output")
     output.add_argument("--json", action="store_true", help="print a JSON object per text, one a line")
     output.add_argument(

@@ -76,7 +76,7 @@ def test_lines_that_are_no_input_are_problems_of_their_own(tmp_path):
 
 def test_bytes_that_are_not_text_are_a_problem_of_their_line(tmp_path):
     (tmp_path / "a.txt").write_bytes(b"Anna\nK\xf6ln\nBob\n")
-    one, bad, two = file_records(tmp_path / "a.txt")
+    one, bad, two = file_records(tmp_path / "a.txt", encoding="utf-8")
     assert (one.item, two.item) == ("Anna", "Bob")
     with refused("record_not_utf8", setting="text_encoding", path=tmp_path / "a.txt", line=2):
         raise bad.problem
@@ -133,3 +133,55 @@ def test_a_file_is_identified_by_name_size_and_content(tmp_path):
     path.write_bytes(b"x" * 2_999_999 + b"y")
     assert identify(path)["sha256"] != first["sha256"]
     assert json.dumps(first)
+
+
+WORDS = (("1-2", "Anna's"), ("1", "Anna"), ("2", "'s"), ("2.1", "-"), ("3", "car"))
+CONLLU = "# text = Anna's car\n" + "".join(f"{number}\t{word}\t_\tX\t_\t_\t0\troot\t_\t_\n" for number, word in WORDS)
+COLUMNS = "Ahmed NNP B-PER\nworks VBZ O\n\nNice NNP B-LOC\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "expected", "note"),
+    [
+        (
+            "my_corpus/test.txt",
+            "Ahmed NNP B-PER\nworks VBZ O\n\nNice NNP B-LOC\n",
+            [("Ahmed", "works"), ("Nice",)],
+            "CoNLL columns",
+        ),
+        ("a.txt", '{"text": "Anna"}\n', ["Anna"], "JSON lines"),
+        ("a.conll", CONLLU + "\n" + CONLLU, [("Anna", "'s", "car")] * 2, "CoNLL-U"),
+        ("a.conllu", CONLLU, [("Anna", "'s", "car")], None),
+        ("a.conll", "Anna\nworks\n\nBob\n", [("Anna", "works"), ("Bob",)], None),
+        ("a.txt", "Anna O\nis here\nto stay\n", ["Anna O", "is here", "to stay"], None),
+        ("a.txt", "{not JSON\n", ["{not JSON"], None),
+        ("a.txt", "", [], None),
+    ],
+)
+def test_the_format_is_recognized_and_said_where_the_name_says_another(tmp_path, name, text, expected, note):
+    path = tmp_path / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(text)
+    said = []
+    assert items(path, say=said.append) == expected
+    assert [note in line for line in said] == [True] * (note is not None)
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-8-sig"])
+def test_a_byte_order_mark_says_the_encoding(tmp_path, encoding):
+    (tmp_path / "a.txt").write_bytes("Köln\nBob".encode(encoding))
+    said = []
+    assert items(tmp_path / "a.txt", say=said.append) == ["Köln", "Bob"]
+    assert said == []
+
+
+def test_text_that_is_not_utf8_is_read_as_latin_1_with_a_note(tmp_path):
+    (tmp_path / "a.txt").write_bytes("Köln".encode("latin-1"))
+    said = []
+    assert items(tmp_path / "a.txt", say=said.append) == ["Köln"]
+    assert len(said) == 1 and "ISO-8859-1" in said[0]
+
+
+def test_a_character_at_the_end_of_the_first_block_is_not_taken_for_another_encoding(tmp_path):
+    (tmp_path / "a.txt").write_bytes(b"x" * 65_535 + "é\nb".encode())
+    assert items(tmp_path / "a.txt")[1] == "b"

@@ -55,6 +55,10 @@ def files(tmp_path):
     return sorted(folder.iterdir())
 
 
+def tag(*arguments, **options):
+    return tag_files(*arguments, encoding="utf-8", **options)
+
+
 def content(folder):
     """A checksum of every file that a job leaves."""
     files = sorted(p for p in folder.iterdir() if p.name != ".lock")
@@ -66,7 +70,7 @@ def rows(folder):
 
 
 def test_every_record_is_tagged_or_rejected_in_order(files, tmp_path):
-    counts = tag_files(Capitals(), files, tmp_path / "out")
+    counts = tag(Capitals(), files, tmp_path / "out")
     assert counts == {"records": 35, "tagged": 32, "rejected": 3}
     found = rows(tmp_path / "out")
     assert [row["text"] for row in found] == [f"Anna {i}" for i in range(24)] + [f"Bob {i}" for i in range(6)] + [
@@ -86,9 +90,9 @@ def test_every_record_is_tagged_or_rejected_in_order(files, tmp_path):
 
 
 def test_a_job_that_is_done_is_not_done_again(files, tmp_path):
-    tag_files(Capitals(), files, tmp_path / "out")
+    tag(Capitals(), files, tmp_path / "out")
     before, tagger = content(tmp_path / "out"), Capitals()
-    assert tag_files(tagger, files, tmp_path / "out")["records"] == 35
+    assert tag(tagger, files, tmp_path / "out")["records"] == 35
     assert tagger.count == 0
     assert content(tmp_path / "out") == before
 
@@ -96,7 +100,7 @@ def test_a_job_that_is_done_is_not_done_again(files, tmp_path):
 @pytest.mark.parametrize("place", ["write", "rejects", "manifest"])
 @pytest.mark.parametrize("part", [0, 1, 3])
 def test_wherever_it_is_interrupted_the_same_call_gives_the_same_files(files, tmp_path, monkeypatch, place, part):
-    tag_files(Capitals(), files, tmp_path / "whole")
+    tag(Capitals(), files, tmp_path / "whole")
 
     class Stop(BaseException):
         pass
@@ -127,9 +131,9 @@ def test_wherever_it_is_interrupted_the_same_call_gives_the_same_files(files, tm
         patched.setattr(bulk.Output, "add", add)
         patched.setattr(bulk.Output, "save", save)
         with pytest.raises(Stop):
-            tag_files(Capitals(), files, tmp_path / "out")
+            tag(Capitals(), files, tmp_path / "out")
     tagger = Capitals()
-    assert tag_files(tagger, files, tmp_path / "out") == {"records": 35, "tagged": 32, "rejected": 3}
+    assert tag(tagger, files, tmp_path / "out") == {"records": 35, "tagged": 32, "rejected": 3}
     assert content(tmp_path / "out") == content(tmp_path / "whole")
     assert tagger.count <= 32 - 10 * part + 3
 
@@ -167,15 +171,15 @@ def test_a_command_that_is_killed_at_any_moment_goes_on_to_the_same_files(runtim
 
 
 def test_another_job_into_the_folder_is_refused(files, tmp_path):
-    tag_files(Capitals(), files, tmp_path / "out")
+    tag(Capitals(), files, tmp_path / "out")
     other = Capitals()
     other.weights = "of another model"
     with refused("bulk_other_model", setting="output"):
-        tag_files(other, files, tmp_path / "out")
+        tag(other, files, tmp_path / "out")
     with refused("bulk_other_input", setting="output"):
-        tag_files(Capitals(), files[:2], tmp_path / "out")
+        tag(Capitals(), files[:2], tmp_path / "out")
     with refused("bulk_other_settings", setting="output"):
-        tag_files(Capitals(), files, tmp_path / "out", format="conll")
+        tag(Capitals(), files, tmp_path / "out", format="conll")
 
 
 def test_a_folder_with_anything_else_is_refused_and_kept(files, tmp_path):
@@ -183,16 +187,16 @@ def test_a_folder_with_anything_else_is_refused_and_kept(files, tmp_path):
     out.mkdir()
     (out / "thesis.tex").write_text("x")
     with refused("bulk_folder_in_use", setting="output"):
-        tag_files(Capitals(), files, out)
+        tag(Capitals(), files, out)
     with refused("bulk_output_is_a_file", setting="output"):
-        tag_files(Capitals(), files, out / "thesis.tex")
+        tag(Capitals(), files, out / "thesis.tex")
     assert (out / "thesis.tex").read_text() == "x"
 
 
 def test_two_commands_into_one_folder_are_refused(files, tmp_path):
     (tmp_path / "out").mkdir()
     with FileLock(tmp_path / "out" / ".lock"), refused("bulk_locked", path=tmp_path / "out"):
-        tag_files(Capitals(), files, tmp_path / "out")
+        tag(Capitals(), files, tmp_path / "out")
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"job": {}}'])
@@ -200,7 +204,7 @@ def test_a_damaged_manifest_is_refused(files, tmp_path, text):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / MANIFEST).write_text(text)
     with pytest.raises(UserError, match=r"manifest is damaged|another job"):
-        tag_files(Capitals(), files, tmp_path / "out")
+        tag(Capitals(), files, tmp_path / "out")
 
 
 def test_a_full_disk_is_one_line_and_the_same_call_goes_on(files, tmp_path, monkeypatch):
@@ -215,25 +219,25 @@ def test_a_full_disk_is_one_line_and_the_same_call_goes_on(files, tmp_path, monk
     with monkeypatch.context() as patched:
         patched.setattr(bulk, "write_whole", full)
         with refused("bulk_full_disk", setting="output"):
-            tag_files(Capitals(), files, tmp_path / "out")
+            tag(Capitals(), files, tmp_path / "out")
     assert len(list((tmp_path / "out").glob("part-*"))) >= 1
-    assert tag_files(Capitals(), files, tmp_path / "out")["records"] == 35
+    assert tag(Capitals(), files, tmp_path / "out")["records"] == 35
 
 
 def test_a_text_that_is_too_long_is_rejected(tmp_path, monkeypatch):
     monkeypatch.setattr(bulk, "MOST_CHARACTERS", 10)
     (tmp_path / "a.txt").write_text("Anna\n" + "x" * 11 + "\n")
-    assert tag_files(Capitals(), [tmp_path / "a.txt"], tmp_path / "out")["rejected"] == 1
+    assert tag(Capitals(), [tmp_path / "a.txt"], tmp_path / "out")["rejected"] == 1
 
 
 def test_columns_have_the_words_and_tags(files, tmp_path):
-    tag_files(Capitals(), files, tmp_path / "out", format="conll")
+    tag(Capitals(), files, tmp_path / "out", format="conll")
     text = (tmp_path / "out" / "part-00003.conll").read_text()
     assert text == "Carl\tB-NAME\n\nDora\tB-NAME\nx\tO\n\n"
 
 
 def test_parquet_has_the_entities_and_the_fields(files, tmp_path):
-    tag_files(Capitals(), files, tmp_path / "out", format="parquet")
+    tag(Capitals(), files, tmp_path / "out", format="parquet")
     found = pyarrow.parquet.read_table(tmp_path / "out" / "part-00000.parquet").to_pylist()
     assert len(found) == 10
     assert found[3]["text"] == "Anna 3" and found[3]["entities"][0]["text"] == "Anna"
@@ -242,12 +246,22 @@ def test_parquet_has_the_entities_and_the_fields(files, tmp_path):
 
 def test_fields_keep_half_a_surrogate_pair_as_it_was_written(tmp_path):
     (tmp_path / "a.jsonl").write_text('{"text": "Anna", "note": "\\ud83d"}\n')
-    tag_files(Capitals(), [tmp_path / "a.jsonl"], tmp_path / "out")
+    tag(Capitals(), [tmp_path / "a.jsonl"], tmp_path / "out")
     assert rows(tmp_path / "out")[0]["note"] == "\ud83d"
 
 
 def test_the_command_says_what_was_tagged(runtimes, files, tmp_path, capsys):
-    argv = [str(runtimes), "--file", str(files[0].parent), "--output", str(tmp_path / "out"), "--runtime", "onnx"]
+    argv = [
+        str(runtimes),
+        "--file",
+        str(files[0].parent),
+        "--output",
+        str(tmp_path / "out"),
+        "--runtime",
+        "onnx",
+        "--text-encoding",
+        "utf-8",
+    ]
     assert predict.main(argv) == 0
     assert "35 records of 3 files: 32 tagged, 3 rejected (see rejects.jsonl)" in capsys.readouterr().out
     with load_tagger(runtimes, "onnx") as tagger:

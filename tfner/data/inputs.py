@@ -1,4 +1,4 @@
-"""Texts and sentences to tag, read as a stream from lines of text, JSON lines or CoNLL columns.
+"""Texts and sentences to tag, read as a stream from lines of text, JSON lines, CoNLL columns or CoNLL-U.
 
 Takes lines and yields texts (strings) and split sentences (tuples of words), one at a time, so that memory is bounded. The
 formats are defined in `tfner.data.conll` and `tfner.data.jsonl`. Opening files is left to the caller.
@@ -6,17 +6,21 @@ formats are defined in `tfner.data.conll` and `tfner.data.jsonl`. Opening files 
 
 from __future__ import annotations
 
+import contextlib
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from tfner.config import INPUT_FORMATS
-from tfner.data.conll import columns, sentence_lines
+from tfner.data.conll import DOCUMENT_MARK, columns, sentence_lines
 from tfner.data.files import BYTE_ORDER_MARK, CONLL_EXTENSIONS, JSON_EXTENSIONS, shorten
 from tfner.data.jsonl import is_blank, json_object, string_list
 from tfner.errors import UserError, setting
 
+_WORD_NUMBER = re.compile(r"[0-9]+([-.][0-9]+)?")
+_TAG = re.compile(r"O|[BIESLU]-\S+")
 _EXAMPLE = '{"text": "..."} or {"tokens": ["...", "..."]}'
 
 
@@ -44,7 +48,29 @@ def guess_format(name: str) -> str:
     ending = "." + name.lower().rpartition(".")[2]
     if ending in JSON_EXTENSIONS:
         return "jsonl"
+    if ending == ".conllu":
+        return "conllu"
     return "conll" if ending in CONLL_EXTENSIONS else "text"
+
+
+def recognize(lines: Iterable[str], name: str) -> str:
+    """The format of a file, from its first lines, and where they fit several, from its name.
+
+    JSON lines begin with an object. CoNLL-U has ten columns and numbers its words. In CoNLL columns, all lines have as many
+    columns, and the last is a tag of a known scheme.
+    """
+    first = [line.rstrip("\r\n").removeprefix(BYTE_ORDER_MARK) for line in lines if not is_blank(line)]
+    if first and first[0].lstrip().startswith("{"):
+        with contextlib.suppress(UserError):
+            json_object(first[0], name, 1, _EXAMPLE)
+            return "jsonl"
+    rows = [columns(line) for line in first if not line.startswith("#") and not line.startswith(DOCUMENT_MARK)]
+    widths = {len(row) for row in rows}
+    if widths == {10} and all(_WORD_NUMBER.fullmatch(row[0]) for row in rows):
+        return "conllu"
+    if len(rows) >= 3 and len(widths) == 1 and widths != {1} and all(_TAG.fullmatch(row[-1]) for row in rows):
+        return "conll"
+    return guess_format(name)
 
 
 def read_inputs(lines: Iterable[str], kind: str, name: str | Path = "standard input") -> Iterator[str | tuple[str, ...]]:
@@ -56,10 +82,11 @@ def read_inputs(lines: Iterable[str], kind: str, name: str | Path = "standard in
 
 
 def read_records(lines: Iterable[str], kind: str, name: str | Path) -> Iterator[Record]:
-    """Yields an input per line (`text`), per object with `"text"` or `"tokens"` (`jsonl`), or per sentence (`conll`).
+    """Yields an input per line (`text`), per object with `"text"` or `"tokens"` (`jsonl`), or per sentence (`conll`, `conllu`).
 
     Every line of text and every object yields an input, so results keep the order and number of the input. For `conll`, the
-    words are the first column; further columns are not used. A byte order mark at the start is removed.
+    words are the first column; further columns are not used. For `conllu`, they are the second column of the lines with whole
+    numbers; comments, lines of several words and empty words are not used. A byte order mark at the start is removed.
 
     Args:
         lines: lines as a file yields them that is opened with `newline="\\n"`.
@@ -72,16 +99,22 @@ def read_records(lines: Iterable[str], kind: str, name: str | Path) -> Iterator[
     if kind not in INPUT_FORMATS:
         raise UserError(f"{setting('format', kind)}: expected one of {', '.join(INPUT_FORMATS)}")
     lines = _without_mark(lines)
-    if kind == "conll":
+    if kind in ("conll", "conllu"):
         for sentence in sentence_lines(lines):
             if sentence is not None:
-                yield Record(tuple(columns(line)[0] for line in sentence.lines), sentence.first)
+                words = _words_of_conllu(sentence.lines) if kind == "conllu" else [columns(line)[0] for line in sentence.lines]
+                yield Record(tuple(words), sentence.first)
         return
     for number, line in enumerate(lines, start=1):
         if kind == "text":
             yield Record(line.rstrip("\r\n"), number)
         elif not is_blank(line):
             yield _of_json(line, number, name)
+
+
+def _words_of_conllu(lines: Iterable[str]) -> list[str]:
+    rows = [line.split("\t") for line in lines if not line.startswith("#")]
+    return [row[1] for row in rows if len(row) > 1 and row[0].isdecimal()]
 
 
 def _without_mark(lines: Iterable[str]) -> Iterator[str]:

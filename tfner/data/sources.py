@@ -16,13 +16,15 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from tfner.data.inputs import Record, guess_format, read_records
+from tfner.config import INPUT_FORMATS
+from tfner.data.inputs import Record, guess_format, read_records, recognize
 from tfner.errors import UserError, one_line, setting
 
 _BLOCK = 1 << 16  # bytes that are read at once
 _SAMPLE = 1 << 20  # bytes at both ends of a file that identify it
 _GZIP, _ZSTD, _PARQUET = b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"PAR1"
 _COMPRESSED = (".gz", ".zst")
+_TEXT_ENCODING, _FORMAT = "--text-encoding", "--format"
 _BYTES = re.compile("[\udc80-\udcff]")  # what bytes that are not text become
 
 
@@ -58,18 +60,21 @@ def identify(file: Path) -> dict[str, Any]:
 def file_records(
     file: Path,
     kind: str | None = None,
-    encoding: str = "utf-8",
+    encoding: str | None = None,
     column: str = "text",
     moved: Callable[[int], None] | None = None,
+    say: Callable[[str], None] = lambda line: None,
 ) -> Iterator[Record]:
     """The records of a file. What cannot be read is a record with a problem.
 
     Args:
         file: the file; it may be compressed with gzip or Zstandard, and Parquet.
-        kind: one of `INPUT_FORMATS` [from the name of the file].
-        encoding: of its text. Bytes that are not text are a problem of their record alone.
+        kind: one of `INPUT_FORMATS` [recognized from its first lines and its name].
+        encoding: of its text [UTF-8, or what a byte order mark says; ISO-8859-1 where the beginning is not UTF-8]. Bytes that
+            are not text are a problem of their record alone.
         column: the column of the texts in Parquet; the others are `fields`.
         moved: called with the number of bytes that were read since the last call, for showing the progress.
+        say: called with a line for everything that was guessed and is not certain.
 
     Raises:
         UserError: where the file needs a package that is not installed, or has no such column of texts.
@@ -80,20 +85,21 @@ def file_records(
             start = raw.read(4)
             raw.seek(0)
             if start == _PARQUET:
-                records = _parquet_records(file, column, moved)
+                encoding, records = "utf-8", _parquet_records(file, column, moved)
             else:
-                lines = _lines(_opened(raw, start), encoding, _reporting(raw, moved))
-                name = file.name
-                while name.lower().endswith(_COMPRESSED):
-                    name = name[: name.rindex(".")]
-                records = read_records(lines, kind or guess_format(name), file)
+                content = _opened(raw, start)
+                head = content.read(_BLOCK)
+                encoding = encoding or _encoding(head, file, say)
+                kind = kind or _kind(head, encoding, file, say)
+                records = read_records(_lines(head, content, encoding, _reporting(raw, moved)), kind, file)
             for record in records:
                 number = record.line
                 yield _without_bytes(record, file, encoding)
     except UserError:
         raise
     except (OSError, EOFError, ValueError, zlib.error) as error:  # ValueError: text in another encoding, damaged Parquet
-        problem = f"the file cannot be read after this line ({one_line(error)}): repair it, and tag the rest of it"
+        where = "after this line " if number else ""
+        problem = f"the file cannot be read {where}({one_line(error)}): repair it, and tag the rest of it"
         yield Record("", number, problem=UserError(problem, file, number))
 
 
@@ -122,19 +128,43 @@ def _reporting(raw: BinaryIO, moved: Callable[[int], None] | None) -> Callable[[
     return report
 
 
-def _lines(content: Any, encoding: str, report: Callable[[], None]) -> Iterator[str]:
+def _encoding(head: bytes, file: Path, say: Callable[[str], None]) -> str:
+    """The encoding of a file that begins with these bytes."""
+    if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return "utf-16"
+    try:
+        codecs.getincrementaldecoder("utf-8")().decode(head)
+    except UnicodeDecodeError:
+        say(f"{file.name}: not UTF-8, so it is read as ISO-8859-1; {_TEXT_ENCODING} sets another encoding")
+        return "latin-1"
+    return "utf-8"
+
+
+def _kind(head: bytes, encoding: str, file: Path, say: Callable[[str], None]) -> str:
+    """The format of a file that begins with these bytes."""
+    name = file.name
+    while name.lower().endswith(_COMPRESSED):
+        name = name[: name.rindex(".")]
+    lines = codecs.getincrementaldecoder(encoding)("replace").decode(head).split("\n")
+    kind = recognize(lines[:-1] if len(head) == _BLOCK else lines, name)
+    if kind != guess_format(name):
+        say(f"{file.name}: read as {INPUT_FORMATS[kind]}, which its first lines are; {_FORMAT} sets another format")
+    return kind
+
+
+def _lines(head: bytes, content: Any, encoding: str, report: Callable[[], None]) -> Iterator[str]:
     """The lines of a file, which end only with `\\n`. In UTF-8, bytes that are no text become half surrogate pairs."""
     errors = "surrogateescape" if codecs.lookup(encoding).name == "utf-8" else "strict"
     decoder = codecs.getincrementaldecoder(encoding)(errors)
-    rest = ""
+    rest, block = "", head
     while True:
-        block = content.read(_BLOCK)
         report()
         *lines, rest = (rest + decoder.decode(block, final=not block)).split("\n")
         for line in lines:
             yield line + "\n"
         if not block:
             break
+        block = content.read(_BLOCK)
     if rest:
         yield rest
 

@@ -121,9 +121,10 @@ def tag_files(
     folder: Path,
     kind: str | None = None,
     format: str = "jsonl",
-    encoding: str = "utf-8",
+    encoding: str | None = None,
     column: str = "text",
     moved: Callable[[int], None] | None = None,
+    say: Callable[[str], None] = print,
 ) -> dict[str, int]:
     """Tags the records of files, in order, and continues where an earlier call was interrupted.
 
@@ -131,11 +132,12 @@ def tag_files(
         tagger: the tagger.
         files: the files.
         folder: where to write.
-        kind: the format of the files, one of `INPUT_FORMATS` [from their names].
+        kind: the format of the files, one of `INPUT_FORMATS` [recognized].
         format: a key of `OUTPUT_FORMATS`.
-        encoding: of their text.
+        encoding: of their text [recognized].
         column: the column of the texts in Parquet files.
         moved: called with numbers of bytes that were read, for showing the progress.
+        say: called with a line for everything that was guessed and is not certain.
 
     Returns:
         The numbers of `records`, of those that were `tagged`, and of those that were `rejected`.
@@ -151,7 +153,7 @@ def tag_files(
     output = Output(folder, job)
     try:
         records = chain.from_iterable(
-            ((file, record) for record in file_records(file, kind, encoding, column, moved)) for file in files
+            ((file, record) for record in file_records(file, kind, encoding, column, moved, say)) for file in files
         )
         done = sum(part["records"] for part in output.parts)
         skipped = sum(1 for _ in islice(records, done))
