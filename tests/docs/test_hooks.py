@@ -75,7 +75,7 @@ def test_every_file_of_a_model_folder_is_on_its_page():
     text = page("reference/model-folder.md")
     names = [folder.TRAINING, folder.EVALUATIONS, *folder.OTHER_FORMATS, folder.SAVED_MODEL, folder.EXTRA, folder.WARMUP]
     names += [folder.CONFIG, folder.LABELS, folder.SCORES, folder.HISTORY, folder.ENCODER, folder.WEIGHTS, folder.TOKENIZER]
-    names += [folder.LIMITS, folder.CARD, folder.SETTINGS, *folder.EVALUATION_FILES]
+    names += [folder.LIMITS, folder.CARD, folder.DESCRIPTION, *folder.GRAPHS.values(), *folder.EVALUATION_FILES]
     assert [name for name in names if name not in text] == []
 
 
