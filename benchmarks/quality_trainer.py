@@ -110,8 +110,7 @@ def main(encoder: str, data: str, answers: str, given: str, seed: str) -> None:
         trainer = OwnTrainer(model, arguments, train_dataset=rows, data_collator=collate, callbacks=[turns])
         trainer.head_rate = settings.get("head_learning_rate")
         trainer.train()
-    keep(answer(turns.result))
-    if best:
+    if answer(turns.result) != "test":  # the last epoch is not the best
         model.load_state_dict(best)
     np.savez(answers, *predict(model, splits["test"]["ids"]))
     answer({"versions": {"transformers": transformers.__version__, "torch": torch.__version__}})

@@ -200,8 +200,9 @@ def tables(results: list[dict[str, Any]], base: str) -> Iterator[str]:
             cells += [spread([until(r, goal, "seconds") for r in own], 0), spread([until(r, goal, "scoring") for r in own], 0)]
         totals = [spread([sum(epoch[what] for epoch in r["epochs"]) for r in own], 0) for what in ("seconds", "saving")]
         cells += [*totals, spread([len(r["epochs"]) for r in own], 0)]
-        cells += [spread([r[split] for r in own], 4) for split in ("validation", "test")]
-        cells += [f"{statistics.mean(r['test'] for r in own):.4f}", spread([r["peak_mib"] for r in own], 0)]
+        cells += [spread([r[split] for r in own], 4, "not scored") for split in ("validation", "test")]
+        tests = [r["test"] for r in own if r["test"] is not None]
+        cells += [f"{statistics.mean(tests):.4f}" if tests else "not scored", spread([r["peak_mib"] for r in own], 0)]
         yield from rows([name, *cells], head=False)
     if base not in named:
         return
@@ -234,11 +235,11 @@ def ratio(a: float | None, b: float | None) -> float | None:
     return None if a is None or b is None else a / b
 
 
-def spread(values: list[Any], digits: int) -> str:
-    """Median and range. Values may be missing: how many are there is said then."""
+def spread(values: list[Any], digits: int, absent: str = "not reached") -> str:
+    """Median and range. Values may be missing: how many are there is said then, or `absent` where there is none."""
     there = [value for value in values if value is not None]
     if not there:
-        return "not reached"
+        return absent
     middle, low, high = (f"{x:,.{digits}f}" for x in (statistics.median(there), min(there), max(there)))
     text = middle if low == high else f"{middle} ({low} to {high})"
     return text if len(there) == len(values) else f"{text}, {len(there)} of {len(values)}"
