@@ -168,7 +168,7 @@ def tagging(arguments) -> dict:
         contenders["ONNX Runtime alone, from words, float32"] = ("onnx", models["ONNX Runtime, float32"], sys.executable)
         for given in arguments.python:
             number, python = given.split("=", 1)
-            for n in (1, 8, 32):
+            for n in (8, 32):
                 contenders[f"PyTorch pipeline of transformers {number}, batch {n}"] = (f"pipeline-{n}", pytorch, python)
         contenders = {name: value for name, value in contenders.items() if any(part in name for part in arguments.only)}
         found = {}
