@@ -50,7 +50,7 @@ def test_batches_share_few_shapes_and_none_is_longer_than_the_encoder_takes():
         ids, mask = tiny.random_inputs([length], 90)
         assert logits(ids, mask)[..., 0].tolist() == ids.tolist()
     assert [next(iter(shape))[1] for shape in shapes] == [32, 32, 32, 64, 64, 70, 70]
-    for lengths, shape in (([5, 3], (4, 16)), ([17] * 4, (4, 32)), ([70] * 5, (8, 70))):
+    for lengths, shape in (([5, 3], (4, 16)), ([17] * 4, (4, 32)), ([70] * 5, (8, 70)), ([33] * 50, (52, 36))):
         ids, mask = tiny.random_inputs(lengths, 90)
         assert logits(ids, mask)[..., 0].tolist() == ids.tolist()
         assert shapes[-1] == {shape}
