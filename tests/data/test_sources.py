@@ -114,8 +114,8 @@ def test_files_are_found_by_name_folder_and_pattern(tmp_path):
     assert names(tmp_path) == ["a.txt", "b.txt", "sub/c.jsonl"]
     assert names(tmp_path / "*.txt") == ["a.txt", "b.txt"]
     assert names(tmp_path / "**" / "*.jsonl") == ["sub/c.jsonl"]
-    for given in (tmp_path / "nothing", tmp_path / "*.csv"):
-        with refused("no_files", path=given):
+    for given, key in ((tmp_path / "nothing", "no_file"), (tmp_path / "*.csv", "no_file_of_a_pattern")):
+        with refused(key, path=given):
             find_files(str(given))
 
 

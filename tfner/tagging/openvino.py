@@ -86,4 +86,6 @@ def logits_of(compiled: Any, longest: int) -> Logits:
         finally:
             idle.put(request)
 
+    # OpenVINO prepares its use of NumPy at the first call, and hangs where threads make that call
+    logits(np.zeros((1, 1), np.int32), np.ones((1, 1), np.int32))
     return logits
