@@ -69,3 +69,20 @@ def test_the_package_that_sends_telemetry_is_not_imported():
     )
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert result.stdout == "None []\n"
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_ctrl_c_after_two_graphs_were_released_in_any_order_is_an_interrupt(graph, order):
+    program = f"""
+import faulthandler, gc, os, signal
+faulthandler.enable()
+from tfner.tagging.openvino import compile_graph
+graphs = [compile_graph({graph!r}, "float32", beside) for beside in (False, True)]
+for number in {order}:
+    graphs[number] = None
+    gc.collect()
+signal.signal(signal.SIGINT, lambda *_: print("handled"))
+os.kill(os.getpid(), signal.SIGINT)
+"""
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert (result.returncode, result.stdout) == (0, "handled\n")

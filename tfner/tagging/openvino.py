@@ -5,7 +5,11 @@ Takes the folder of the export and loads the graph; `exported` reads the files b
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
+import os
 import sys
+from collections.abc import Iterator
 from queue import SimpleQueue
 from typing import Any
 
@@ -59,7 +63,29 @@ def compile_graph(graph: Any, precision: str, beside: bool = False) -> Any:
         "INFERENCE_PRECISION_HINT": _TYPES.get(precision, "f32"),
         "PERFORMANCE_HINT": "THROUGHPUT" if beside else "LATENCY",
     }
-    return import_openvino().Core().compile_model(graph, "CPU", options)
+    core = import_openvino().Core()
+    with _own_signal_stack():
+        return core.compile_model(graph, "CPU", options)
+
+
+class _Stack(ctypes.Structure):
+    _fields_ = (("address", ctypes.c_void_p), ("flags", ctypes.c_int), ("size", ctypes.c_size_t))
+
+
+@contextlib.contextmanager
+def _own_signal_stack() -> Iterator[None]:
+    """Gives this thread its signal stack back.
+
+    A graph that is compiled replaces it, and puts the former one back when it is released. Where two graphs are not released in
+    reverse order, the stack of a released graph stays, and Ctrl-C then ends the process with a segmentation fault.
+    """
+    change = getattr(ctypes.CDLL(None), "sigaltstack", None) if os.name == "posix" else None
+    before = _Stack()
+    if change:
+        change(None, ctypes.byref(before))
+    yield
+    if change:
+        change(ctypes.byref(before), None)
 
 
 def logits_of(compiled: Any, longest: int) -> Logits:
