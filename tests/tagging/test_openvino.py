@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -86,3 +87,25 @@ os.kill(os.getpid(), signal.SIGINT)
 """
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert (result.returncode, result.stdout) == (0, "handled\n")
+
+
+def test_ctrl_c_after_a_graph_could_not_be_compiled_is_an_interrupt(graph, tmp_path):
+    broken = tmp_path / "model.xml"
+    broken.write_text(Path(graph).read_text())
+    broken.with_suffix(".bin").write_bytes(Path(graph).with_suffix(".bin").read_bytes()[:1000])
+    program = f"""
+import ctypes, faulthandler
+from tfner.tagging.openvino import _Stack, compile_graph
+faulthandler.enable()
+def stack():
+    found = _Stack()
+    ctypes.CDLL(None).sigaltstack(None, ctypes.byref(found))
+    return found.address
+before = stack()
+try:
+    compile_graph({str(broken)!r}, "float32")
+except RuntimeError:
+    print(stack() == before)
+"""
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert result.stdout == "True\n"

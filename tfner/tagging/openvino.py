@@ -83,9 +83,11 @@ def _own_signal_stack() -> Iterator[None]:
     before = _Stack()
     if change:
         change(None, ctypes.byref(before))
-    yield
-    if change:
-        change(ctypes.byref(before), None)
+    try:
+        yield
+    finally:  # a graph that cannot be compiled has replaced it too
+        if change:
+            change(ctypes.byref(before), None)
 
 
 def logits_of(compiled: Any, longest: int) -> Logits:
