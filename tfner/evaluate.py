@@ -21,10 +21,10 @@ from tfner.folder import (
     EVALUATION_FILES,
     EVALUATIONS,
     EXTRA,
-    GRAPHS,
     HISTORY,
     check_replaceable,
     file_name,
+    model_folder,
     publish,
     read_history,
     write_json,
@@ -128,9 +128,8 @@ def _write(folder: Path, scores: Scores, found: Sequence[Mistake], history: Sequ
 
 def _default_output(version: Path, corpus: str, split: str) -> Path:
     """`NAME/evaluations/VERSION-CORPUS-SPLIT`, where CORPUS is the last part of its name without unusual characters."""
-    model, name = version.parent, version.name
-    if model.name in GRAPHS:  # NAME/openvino/1
-        model, name = model.parent, f"{model.name}-{name}"
+    model = model_folder(version)
+    name = "-".join(version.relative_to(model).parts)  # 1, or openvino-1
     return model / EVALUATIONS / f"{name}-{file_name(corpus)}-{split}"
 
 

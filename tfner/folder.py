@@ -66,6 +66,12 @@ def next_version(folder: Path) -> int:
     return max([0, *versions(folder), *versions(folder / TRAINING)]) + 1
 
 
+def model_folder(export: Path) -> Path:
+    """The folder of the model that an export belongs to: NAME for NAME/1 and for NAME/openvino/1."""
+    other = export.parent.name in GRAPHS and not (export / SAVED_MODEL).is_file()  # a model may be called openvino
+    return export.parent.parent if other else export.parent
+
+
 def file_name(name: str) -> str:
     """The last part of a corpus's name without unusual characters, as part of a file name."""
     return re.sub(r"[^A-Za-z0-9_.]+", "-", Path(name).name).strip("-.") or "corpus"

@@ -21,7 +21,7 @@ from typing import Any, BinaryIO
 from tqdm import tqdm
 
 from tfner.config import AUTO, INPUT_FORMATS, RUNTIMES, add_runtime
-from tfner.data.inputs import Record, read_records, recognize
+from tfner.data.inputs import Record, read_records, recognize, valid, whole_lines
 from tfner.data.sources import file_records, find_files
 from tfner.errors import UserError, setting
 from tfner.labels import Entity
@@ -95,8 +95,11 @@ def decoded_lines(file: BinaryIO, encoding: str, name: str) -> Iterator[str]:
 
     Raises UserError, with the line, for bytes that are not text in the encoding.
     """
+    return whole_lines(_decoded(file, encoding, name))
+
+
+def _decoded(file: BinaryIO, encoding: str, name: str) -> Iterator[str]:
     decoder, number = codecs.getincrementaldecoder(encoding)(), 1
-    parts: list[str] = []  # of the line that is not complete yet
     read = getattr(file, "read1", file.read)
     while True:
         block = read(_BLOCK)
@@ -111,17 +114,10 @@ def decoded_lines(file: BinaryIO, encoding: str, name: str) -> Iterator[str]:
                 name,
                 number,
             ) from error
-        first, *others = text.split("\n")
-        parts.append(first)
-        if others:
-            number += len(others)
-            yield "".join(parts) + "\n"
-            yield from (line + "\n" for line in others[:-1])
-            parts = [others[-1]]
+        number += text.count("\n")
+        yield text
         if not block:
             break
-    if any(parts):
-        yield "".join(parts)
 
 
 @command
@@ -140,7 +136,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     say = partial(print, file=sys.stderr, flush=True)
     if interactive:
         say(f"type a text and press Enter; {'Ctrl-Z and Enter end' if os.name == 'nt' else 'Ctrl-D ends'}")
-    records = _valid(_records(arguments, say))
+    records = valid(_records(arguments, say))
     records, again = tee(records)
     results = predict(arguments.model, (r.item for r in records), 1 if interactive else None, arguments.runtime, say)
     for record, (text, entities) in zip(again, tqdm(results, unit="text", disable=quiet, file=sys.stderr), strict=True):
@@ -161,14 +157,6 @@ def _records(arguments: argparse.Namespace, say: Callable[[str], None]) -> Itera
     lines = decoded_lines(standard, arguments.text_encoding or "utf-8", STANDARD_INPUT)
     first = list(islice(lines, 1))  # a terminal or a program may wait for the answer to it
     return read_records(chain(first, lines), arguments.format or recognize(first, ""), STANDARD_INPUT)
-
-
-def _valid(records: Iterable[Record]) -> Iterator[Record]:
-    """The records. Raises UserError for one that is no input."""
-    for record in records:
-        if record.problem:
-            raise record.problem
-        yield record
 
 
 def _tag_files(parser: Parser, arguments: argparse.Namespace) -> None:

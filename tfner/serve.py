@@ -16,7 +16,7 @@ from typing import Any
 
 from tfner.config import AUTO, RUNTIMES, add_runtime
 from tfner.errors import UserError, setting
-from tfner.folder import versions
+from tfner.folder import model_folder, versions
 from tfner.serving.microbatch import BATCHING, Batching
 from tfner.serving.rest import LIMITS, Limits
 from tfner.serving.servable import Servable, load_servable
@@ -101,7 +101,7 @@ def _servable(model: str | Path, runtime: str) -> tuple[Servable, str]:
     export = export.absolute()
     tagger = load_tagger(export)
     assert isinstance(tagger, RuntimeTagger)
-    folder = export.parent.parent if export.parent.name == tagger.runtime else export.parent  # NAME/openvino/1
+    folder = model_folder(export)
     found = versions(folder)
     version = found[-1] if found else int(export.name) if export.name.isdigit() else 1
     return make_servable(tagger, folder.name, version, export), f", {RUNTIMES[tagger.runtime]} {tagger.precision}"

@@ -7,9 +7,14 @@ from support.errors import refused
 
 from tfner.data.conll import DOCUMENT_MARK, read_columns
 from tfner.data.files import read_text
-from tfner.data.inputs import guess_format, read_inputs
+from tfner.data.inputs import guess_format, read_records, valid
 from tfner.data.jsonl import read_jsonl
 from tfner.errors import UserError
+
+
+def read_inputs(lines, kind, name="standard input"):
+    """The texts and sentences of lines, as `predict` reads them."""
+    return (record.item for record in valid(read_records(lines, kind, name)))
 
 
 def test_every_line_of_text_is_an_input_even_if_it_is_empty():

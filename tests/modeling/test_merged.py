@@ -1,11 +1,11 @@
-"""Labels that stand for several others have the sum of their probabilities."""
+"""A merged label has the sum of the probabilities of its source labels."""
 
 import numpy as np
 
 from tfner.modeling.merged import Merged
 
 
-def test_probabilities_add_up_and_a_label_that_stands_for_none_has_none():
+def test_probabilities_add_up_and_a_label_without_sources_has_none():
     logits = np.random.default_rng(0).normal(size=(2, 3, 4)).astype(np.float32)
     merged = Merged([[2], [0, 3], [], [1]])(logits).numpy()
     raw = np.exp(logits) / np.exp(logits).sum(-1, keepdims=True)

@@ -115,7 +115,7 @@ def read_text(path: Path, text_encoding: str | None = None) -> tuple[str, str | 
                 path,
             ) from None
         text = data.decode("latin-1")
-        note = f"{path.name}: not UTF-8, so it is read as ISO-8859-1; --text-encoding sets another encoding"
+        note = latin_1_note(path.name)
     if "\0" in text:
         raise UserError(
             f"expected text, found NUL characters: if it is text, give its encoding with {setting('text_encoding')}, such as "
@@ -123,6 +123,11 @@ def read_text(path: Path, text_encoding: str | None = None) -> tuple[str, str | 
             path,
         )
     return text.removeprefix(BYTE_ORDER_MARK), note
+
+
+def latin_1_note(name: str) -> str:
+    """What is said of a file that is not UTF-8."""
+    return f"{name}: not UTF-8, so it is read as ISO-8859-1; --text-encoding sets another encoding"
 
 
 def shorten(value: object, length: int = 60) -> str:

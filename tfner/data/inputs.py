@@ -73,14 +73,6 @@ def recognize(lines: Iterable[str], name: str) -> str:
     return guess_format(name)
 
 
-def read_inputs(lines: Iterable[str], kind: str, name: str | Path = "standard input") -> Iterator[str | tuple[str, ...]]:
-    """Yields the inputs of `read_records`. Raises UserError as it does, and for a line that does not have the format."""
-    for record in read_records(lines, kind, name):
-        if record.problem:
-            raise record.problem
-        yield record.item
-
-
 def read_records(lines: Iterable[str], kind: str, name: str | Path) -> Iterator[Record]:
     """Yields an input per line (`text`), per object with `"text"` or `"tokens"` (`jsonl`), or per sentence (`conll`, `conllu`).
 
@@ -112,6 +104,28 @@ def read_records(lines: Iterable[str], kind: str, name: str | Path) -> Iterator[
             yield _of_json(line, number, name)
 
 
+def valid(records: Iterable[Record]) -> Iterator[Record]:
+    """Passes records on. Raises the UserError of the first that has a problem."""
+    for record in records:
+        if record.problem:
+            raise record.problem
+        yield record
+
+
+def whole_lines(texts: Iterable[str]) -> Iterator[str]:
+    """The lines of a text that comes in pieces. They end only with `\\n`, and each is yielded as soon as its end is there."""
+    parts: list[str] = []  # of the line that is not complete yet
+    for text in texts:
+        first, *others = text.split("\n")
+        parts.append(first)
+        if others:
+            yield "".join(parts) + "\n"
+            yield from (line + "\n" for line in others[:-1])
+            parts = [others[-1]]
+    if any(parts):
+        yield "".join(parts)
+
+
 def _words_of_conllu(lines: Iterable[str]) -> list[str]:
     rows = [line.split("\t") for line in lines if not line.startswith("#")]
     return [row[1] for row in rows if len(row) > 1 and row[0].isdecimal()]
@@ -132,13 +146,12 @@ def _of_json(line: str, number: int, name: str | Path) -> Record:
         row = json_object(line, name, number, _EXAMPLE)
         text = row.get("text")
         if isinstance(text, str):
-            return Record(text, number, _without(row, "text"))
+            del row["text"]
+            return Record(text, number, row)
         if "tokens" in row:
-            return Record(tuple(string_list(row, "tokens", name, number)), number, _without(row, "tokens"))
+            words = string_list(row, "tokens", name, number)
+            del row["tokens"]
+            return Record(tuple(words), number, row)
         raise UserError(f"expected an object such as {_EXAMPLE}, found {shorten(row)}: correct the line", name, number)
     except UserError as error:
         return Record("", number, problem=error, source=line.rstrip("\r\n"))
-
-
-def _without(row: Mapping[str, Any], key: str) -> dict[str, Any]:
-    return {name: value for name, value in row.items() if name != key}

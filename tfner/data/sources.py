@@ -17,14 +17,14 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from tfner.config import INPUT_FORMATS
-from tfner.data.inputs import Record, guess_format, read_records, recognize
+from tfner.data.files import latin_1_note
+from tfner.data.inputs import Record, guess_format, read_records, recognize, whole_lines
 from tfner.errors import UserError, one_line, setting
 
 _BLOCK = 1 << 16  # bytes that are read at once
 _SAMPLE = 1 << 20  # bytes at both ends of a file that identify it
 _GZIP, _ZSTD, _PARQUET = b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"PAR1"
 _COMPRESSED = (".gz", ".zst")
-_TEXT_ENCODING, _FORMAT = "--text-encoding", "--format"
 _BYTES = re.compile("[\udc80-\udcff]")  # what bytes that are not text become
 
 
@@ -91,7 +91,8 @@ def file_records(
                 head = content.read(_BLOCK)
                 encoding = encoding or _encoding(head, file, say)
                 kind = kind or _kind(head, encoding, file, say)
-                records = read_records(_lines(head, content, encoding, _reporting(raw, moved)), kind, file)
+                texts = _texts(head, content, encoding, _reporting(raw, moved))
+                records = read_records(whole_lines(texts), kind, file)
             for record in records:
                 number = record.line
                 yield _without_bytes(record, file, encoding)
@@ -135,7 +136,7 @@ def _encoding(head: bytes, file: Path, say: Callable[[str], None]) -> str:
     try:
         codecs.getincrementaldecoder("utf-8")().decode(head)
     except UnicodeDecodeError:
-        say(f"{file.name}: not UTF-8, so it is read as ISO-8859-1; {_TEXT_ENCODING} sets another encoding")
+        say(latin_1_note(file.name))
         return "latin-1"
     return "utf-8"
 
@@ -148,25 +149,20 @@ def _kind(head: bytes, encoding: str, file: Path, say: Callable[[str], None]) ->
     lines = codecs.getincrementaldecoder(encoding)("replace").decode(head).split("\n")
     kind = recognize(lines[:-1] if len(head) == _BLOCK else lines, name)
     if kind != guess_format(name):
-        say(f"{file.name}: read as {INPUT_FORMATS[kind]}, which its first lines are; {_FORMAT} sets another format")
+        say(f"{file.name}: read as {INPUT_FORMATS[kind]}, which its first lines are; --format sets another format")
     return kind
 
 
-def _lines(head: bytes, content: Any, encoding: str, report: Callable[[], None]) -> Iterator[str]:
-    """The lines of a file, which end only with `\\n`. In UTF-8, bytes that are no text become half surrogate pairs."""
+def _texts(head: bytes, content: Any, encoding: str, report: Callable[[], None]) -> Iterator[str]:
+    """The text of a file, block by block. In UTF-8, each byte that is not text becomes half of a surrogate pair."""
     errors = "surrogateescape" if codecs.lookup(encoding).name == "utf-8" else "strict"
     decoder = codecs.getincrementaldecoder(encoding)(errors)
-    rest, block = "", head
-    while True:
+    block = head
+    while block:
         report()
-        *lines, rest = (rest + decoder.decode(block, final=not block)).split("\n")
-        for line in lines:
-            yield line + "\n"
-        if not block:
-            break
+        yield decoder.decode(block)
         block = content.read(_BLOCK)
-    if rest:
-        yield rest
+    yield decoder.decode(b"", final=True)
 
 
 def _without_bytes(record: Record, file: Path, encoding: str) -> Record:

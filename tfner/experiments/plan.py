@@ -21,7 +21,7 @@ from tfner import __version__
 from tfner.config import PRESETS, VARIANTS, Config, add_flags, make_config
 from tfner.corpus import Corpus
 from tfner.errors import UserError, setting
-from tfner.folder import file_name
+from tfner.folder import digest, file_name
 from tfner.training.request import MAY_DIFFER, changes, check_request
 
 RUNS = "runs"
@@ -237,12 +237,12 @@ def slug(name: str) -> str:
 
 def corpus_checksum(corpus: Corpus) -> str:
     """A checksum of the labels and sentences of a corpus."""
-    digest = hashlib.sha256(repr(corpus.labels.names).encode())
+    whole = hashlib.sha256(repr(corpus.labels.names).encode())
     for split, sentences in corpus.splits.items():
-        digest.update(split.encode())
+        whole.update(split.encode())
         for sentence in sentences:
-            digest.update(repr((sentence.words, sentence.tags, sentence.document)).encode())
-    return digest.hexdigest()
+            whole.update(repr((sentence.words, sentence.tags, sentence.document)).encode())
+    return whole.hexdigest()
 
 
 def encoder_checksum(name: str) -> str:
@@ -250,12 +250,11 @@ def encoder_checksum(name: str) -> str:
     folder = Path(name).expanduser()
     if not folder.is_dir():
         return name
-    digest = hashlib.sha256()
+    whole = hashlib.sha256()
     for path in sorted(path for path in folder.iterdir() if path.is_file()):
-        digest.update(path.name.encode())
-        with path.open("rb") as file:
-            digest.update(hashlib.file_digest(file, "sha256").digest())
-    return digest.hexdigest()
+        whole.update(path.name.encode())
+        whole.update(bytes.fromhex(digest(path)))
+    return whole.hexdigest()
 
 
 def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:

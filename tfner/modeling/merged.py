@@ -1,6 +1,6 @@
-"""Labels that stand for several labels of a checkpoint's own classification layer.
+"""Merges the labels of a checkpoint's classification layer into fewer ones.
 
-Takes the logits of the layer and returns those of the labels.
+Takes the logits of the layer and returns those of the merged labels.
 """
 
 from __future__ import annotations
@@ -13,12 +13,13 @@ import tf_keras as keras
 
 
 class Merged(keras.layers.Layer):
-    """The logits of labels that stand for several others, as B- for B- and S- of BIOES, and I- for I- and E-.
+    """Merges labels, such as B- and S- of BIOES into B-, and I- and E- into I-.
 
-    The probability of such a label is the sum of theirs. A label that stands for none has a probability of 0.
+    The probability of a merged label is the sum of the probabilities of its source labels. A label without source labels has
+    probability 0.
 
     Args:
-        numbers: for each label the numbers of the labels that it stands for.
+        numbers: for each merged label, the ids of its source labels.
     """
 
     _NEVER = -1e4
@@ -28,7 +29,7 @@ class Merged(keras.layers.Layer):
         self.numbers = [list(some) for some in numbers]
 
     def call(self, logits: tf.Tensor) -> tf.Tensor:
-        """Logits, float32, shape (batch, length, labels), of logits of shape (batch, length, labels of the layer)."""
+        """Logits, float32, shape (batch, length, labels), from logits of shape (batch, length, source labels)."""
         parts = [
             tf.reduce_logsumexp(tf.gather(logits, some, axis=-1), -1) if some else tf.fill(tf.shape(logits)[:-1], self._NEVER)
             for some in self.numbers

@@ -32,7 +32,7 @@ from tfner.modeling.pretrained import from_hub_or_folder, load_encoder_config
 ENCODER = "encoder"
 """The name of the layer that holds the encoder. All other layers of a model are new, without pretrained weights."""
 MERGED = "tfner_merged"
-"""In an encoder's config: for each label, the numbers of the labels of its own classification layer that it stands for."""
+"""The entry of an encoder's config with the ids of the source labels of each merged label."""
 
 
 def _finetune(hidden: tf.Tensor, labels: int, settings: Config, loaded: Any) -> tf.Tensor:
@@ -87,8 +87,8 @@ def build_model(
         weights: False leaves the weights of the encoder random, for a model whose weights are loaded afterwards.
         names: the labels. If an encoder comes with a classification layer for the same ones, in any order, `finetune` keeps its
             weights.
-        merged: keeps the encoder's own classification layer as it is, and makes each label of those labels of it, by their
-            numbers; for `finetune` [those that `MERGED` in the encoder's config names].
+        merged: keeps the encoder's own classification layer and merges its labels: for each label, the ids of its source
+            labels; for `finetune` [the entry `MERGED` of the encoder's config].
 
     Raises:
         UserError: for an unknown variant, an encoder that transformers cannot run on TensorFlow or that has too few layers, and
@@ -132,7 +132,7 @@ def build_model(
 
 def classifier_note(variant: str, source: str, names: Sequence[str]) -> str | None:
     """What becomes of the classification layer that an encoder comes with, as a line for the terminal; None without one."""
-    own = _own_labels(load_encoder_config(source))
+    own = own_labels(load_encoder_config(source))
     if own is None:
         return None
     if variant != "finetune":
@@ -198,7 +198,7 @@ def _refuse_unsupported(config: Any, source: str) -> None:
         )
 
 
-def _own_labels(config: Any) -> list[str] | None:
+def own_labels(config: Any) -> list[str] | None:
     """The labels of the classification layer that an encoder comes with, or None if it has none."""
     if not any("ForTokenClassification" in name for name in config.architectures or ()):
         return None
@@ -207,7 +207,7 @@ def _own_labels(config: Any) -> list[str] | None:
 
 def _classifier_order(config: Any, names: Sequence[str]) -> list[int] | None:
     """For each label its place in the encoder's own classification layer, or None if that has other labels."""
-    own = _own_labels(config)
+    own = own_labels(config)
     return [own.index(name) for name in names] if own and sorted(own) == sorted(names) else None
 
 

@@ -98,7 +98,7 @@ class Output:
         path = self.folder / MANIFEST
         try:
             found = json.loads(path.read_text("utf-8"))
-            before, parts, size = found["job"], found["parts"], found["rejects_bytes"]
+            before, _, size = (found[name] for name in ("job", "parts", "rejects_bytes"))
         except (ValueError, KeyError, TypeError) as error:
             self.release()
             raise UserError("the manifest is damaged: choose another folder, or remove this one", path) from error
@@ -109,7 +109,7 @@ class Output:
                 f"{setting('output', self.folder)}: another job wrote to this folder, with another {' and '.join(differing)}: "
                 "choose another folder"
             )
-        self.manifest = found | {"parts": parts, "rejects_bytes": size}
+        self.manifest = found
         if (self.folder / REJECTS).exists():
             with (self.folder / REJECTS).open("r+b") as file:
                 file.truncate(size)  # of a part that was not counted

@@ -14,7 +14,7 @@ from typing import Any
 
 from tfner.config import Config
 from tfner.errors import UserError, one_line
-from tfner.folder import DESCRIPTION, EXTRA, LIMITS, SAVED_MODEL, TOKENIZER, read_settings
+from tfner.folder import DESCRIPTION, EXTRA, LIMITS, SAVED_MODEL, TOKENIZER, model_folder, read_settings
 from tfner.labels import LabelSet
 from tfner.modeling.rows import RowEncoder, make_row_encoder
 from tfner.modeling.tokenizer import WordTokenizer
@@ -67,8 +67,8 @@ def read_exported(folder: Path) -> Exported:
 
 def export_again(folder: Path) -> str:
     """What to do about a damaged export."""
-    runtime = "" if (folder / SAVED_MODEL).is_file() else f" --format {folder.parent.name}"
-    model = folder.parent.parent if runtime else folder.parent
+    model = model_folder(folder)
+    runtime = "" if model == folder.parent else f" --format {folder.parent.name}"
     return f"export it again with python -m tfner.export {quote(model)}{runtime}"
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from tfner.config import AUTO, RUNTIMES
 from tfner.errors import UserError, setting
 from tfner.folder import GRAPHS, SAVED_MODEL, resolve, versions
-from tfner.tagging.exported import read_exported
+from tfner.tagging.exported import Exported, read_exported
 from tfner.tagging.tagger import Tagger
 from tfner.terminal import quote
 
@@ -79,33 +79,34 @@ def find_export(model: str | Path, runtime: str = AUTO) -> Path:
                 path,
             )
         return found
-    model_folder = path.parent if (path / SAVED_MODEL).is_file() else path
-    others = {name: exports_in(model_folder / name) for name in GRAPHS}
-    version = None
+    home = path.parent if (path / SAVED_MODEL).is_file() else path
+    others = {folder: read_exported(folder) for name in GRAPHS for folder in exports_in(home / name)}
     try:
         version = resolve(path)
     except UserError:
-        if not any(others.values()):
-            raise  # otherwise it is a copy for a machine without TensorFlow
-    if version and any(others.values()):
+        if not others:
+            raise
+        version = None  # a copy for a machine without TensorFlow
+    if version and others:
         weights = read_exported(version).weights
-        others = {name: [f for f in folders if read_exported(f).weights == weights] for name, folders in others.items()}
+        others = {folder: exported for folder, exported in others.items() if exported.weights == weights}
     if version and runtime == "tensorflow":
         return version
     if runtime != AUTO:
-        if not others.get(runtime):
+        others = {folder: exported for folder, exported in others.items() if runtime_of(folder) == runtime}
+        if not others:
             raise UserError(
                 f"{setting('runtime', runtime)}: expected an export of the newest weights for {RUNTIMES[runtime]}, found none: "
-                f"make it with python -m tfner.export {quote(model_folder)} --format {runtime}",
+                f"make it with python -m tfner.export {quote(home)} --format {runtime}",
                 path,
             )
-        return max(others[runtime], key=_gain)
-    usable = [folder for name, folders in others.items() if _is_installed(name) for folder in folders]
-    best = max(usable, key=_gain, default=None)
-    if version and (best is None or (_is_installed("tensorflow") and _gain(best) <= 1)):
+        return max(others, key=lambda folder: _gain(others[folder]))
+    usable = [folder for folder in others if _is_installed(runtime_of(folder))]
+    best = max(usable, key=lambda folder: _gain(others[folder]), default=None)
+    if version and (best is None or (_is_installed("tensorflow") and _gain(others[best]) <= 1)):
         return version
     if best is None:
-        packages = " or ".join(_PACKAGES[name] for name, folders in others.items() if folders)
+        packages = " or ".join(dict.fromkeys(_PACKAGES[runtime_of(folder)] for folder in others))
         raise UserError(f"no runtime for the exports of this model is installed: pip install {packages}", path)
     return best
 
@@ -125,7 +126,7 @@ def _is_installed(runtime: str) -> bool:
     return find_spec(_PACKAGES[runtime]) is not None
 
 
-def _gain(folder: Path) -> float:
+def _gain(exported: Exported) -> float:
     """How many times as fast as TensorFlow an export was when it was made."""
-    measured = read_exported(folder).measured
+    measured = exported.measured
     return float(measured.get("words_per_second", 0) / measured.get("words_per_second_tensorflow", 1))

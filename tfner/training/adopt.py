@@ -17,13 +17,13 @@ from tfner.evaluation.scores import write_scores
 from tfner.folder import ENCODER, HISTORY, SCORES, TRAINING, next_version, publish
 from tfner.labels import LabelSet, split_tag
 from tfner.modeling.pretrained import encoder_source, load_encoder_config, load_tokenizer
-from tfner.modeling.variants import MERGED, build_model
+from tfner.modeling.variants import MERGED, build_model, own_labels
 from tfner.training.report import COLUMNS
 from tfner.training.run import resolved
 from tfner.training.state import begin_state, save_weights
 
 _PREFIXES = {"O": "O", "B": "BSU", "I": "IEL"}
-"""The prefixes of BIOES and BILOU that each prefix of IOB2 stands for."""
+"""The prefixes of BIOES and BILOU that become each prefix of IOB2."""
 
 
 def adopt(source: str, folder: Path, corpus: Mapping[str, Any]) -> int:
@@ -43,7 +43,8 @@ def adopt(source: str, folder: Path, corpus: Mapping[str, Any]) -> int:
     """
     source = encoder_source(source)
     description = load_encoder_config(source)
-    if not any("ForTokenClassification" in name for name in description.architectures or ()):
+    own = own_labels(description)
+    if own is None:
         found = ", ".join(description.architectures or ()) or "none"
         raise UserError(
             f"expected a checkpoint with a classification layer for tokens, found the architecture {found}: train it with "
@@ -52,7 +53,6 @@ def adopt(source: str, folder: Path, corpus: Mapping[str, Any]) -> int:
         )
     config = make_config("standard", encoder=source, output=str(folder), precision="float32", **{"corpus": "", **corpus})
     config = resolved(config, description.hidden_size)
-    own = [name for _, name in sorted(description.id2label.items())]
     labels, numbers = labels_of(own, config.task == "pos", source)
     merged = None if numbers == [[i] for i in range(len(own))] else numbers
     model = build_model(config.variant, source, len(labels), config, names=labels.names, merged=merged)
@@ -72,7 +72,7 @@ def adopt(source: str, folder: Path, corpus: Mapping[str, Any]) -> int:
 
 
 def labels_of(own: Sequence[str], plain: bool, source: str) -> tuple[LabelSet, list[list[int]]]:
-    """The labels of a checkpoint in IOB2, and for each the numbers of its own labels that it stands for.
+    """The labels of a checkpoint in IOB2, and for each of them the ids of its source labels in the checkpoint.
 
     Args:
         own: its own labels, in IOB2, IOB1, BIOES or BILOU. IOB1 is read like IOB2: an `I-` that continues nothing begins an

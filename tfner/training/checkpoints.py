@@ -7,7 +7,6 @@ they need no state of their own.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 from collections.abc import Callable
@@ -18,7 +17,7 @@ from typing import Any
 import tensorflow as tf
 
 from tfner.errors import UserError, one_line
-from tfner.folder import CHECKPOINTS, publish, write_json
+from tfner.folder import CHECKPOINTS, digest, publish, write_json
 from tfner.training.step import StepResult
 
 KEPT = 2
@@ -151,7 +150,7 @@ class Checkpoints:
     def _write(self, draft: Path, progress: Progress) -> None:
         self._variables.write(str(draft / VARIABLES))
         write_json(draft / PROGRESS, asdict(progress))
-        write_json(draft / CHECKSUMS, {path.name: checksum(path) for path in sorted(draft.iterdir())})
+        write_json(draft / CHECKSUMS, {path.name: digest(path) for path in sorted(draft.iterdir())})
 
     def _remove(self, name: str) -> None:
         """Removes a checkpoint. It is renamed first, so that it is never left half removed under its name."""
@@ -166,14 +165,5 @@ def read_progress(folder: Path) -> Progress:
 def verify(folder: Path) -> None:
     """Compares the files of a checkpoint with their checksums. Raises OSError, ValueError or TypeError where they differ."""
     for name, expected in dict(json.loads((folder / CHECKSUMS).read_text("utf-8"))).items():
-        if checksum(folder / name) != expected:
+        if digest(folder / name) != expected:
             raise ValueError(f"{folder.name}/{name} does not have its checksum")
-
-
-def checksum(path: Path) -> str:
-    """The SHA-256 of a file."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
