@@ -1,4 +1,5 @@
 import argparse
+import json
 from dataclasses import fields
 
 import pytest
@@ -107,6 +108,12 @@ def test_an_unknown_preset_is_refused():
 def test_settings_of_another_version_are_refused():
     with refused("settings_of_another_version"):
         Config.from_json('{"wings": 2}')
+
+
+def test_models_of_versions_that_did_not_divide_texts_still_do_not():
+    values = json.loads(Config().to_json())
+    assert values.pop("sentences") == "split"
+    assert Config.from_json(json.dumps(values)) == Config(sentences="none")
 
 
 def test_settings_that_are_not_an_object_are_refused():

@@ -53,6 +53,17 @@ def test_a_new_process_gives_the_probabilities_of_the_model_in_memory(probabilit
     assert np.ptp(expected[0], axis=0).max() > 1e-3  # distinct inputs give distinct outputs
 
 
+def test_an_export_divides_texts_as_asked(models, tmp_path):
+    folder = export.export(models["head"], output=tmp_path / "lines" / "1", sentences="line", say=lambda line: None)
+    text = "Peter left. Anna\nstayed."
+    with load_tagger(folder) as tagger:
+        assert tagger.sentences == "line"
+        ((_, _, tagged),) = tagger.tagged([text])
+    assert list(tagged.starts) == [0, 4]
+    with load_tagger(models["head"]) as tagger:
+        assert tagger.sentences == "split"
+
+
 @pytest.mark.slow
 def test_an_export_that_is_killed_changes_nothing_and_the_next_gives_the_same_entities(model, tmp_path, capsys):
     folder = shutil.copytree(model, tmp_path / "model")

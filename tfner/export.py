@@ -45,6 +45,7 @@ def export(
     say: Callable[[str], None] = print,
     precision: str = "float32",
     max_f1_loss: float = MAX_F1_LOSS,
+    sentences: str | None = None,
     **corpus: Any,
 ) -> Path:
     """Exports the best weights of a training into a new folder.
@@ -59,6 +60,7 @@ def export(
         precision: for formats `onnx` and `openvino`, the precision of matrix products. The export is tried on the validation
             split, and kept only if it is good enough.
         max_f1_loss: how far the F1 of such an export may be below that of the trained model.
+        sentences: how the exported model divides text into sentences, one of `config.SENTENCES` [as it was trained to].
         corpus: settings of the corpus of such a split (`config.CORPUS_SETTINGS`) that differ from those of the training.
 
     Returns:
@@ -72,7 +74,7 @@ def export(
     if format not in EXPORT_FORMATS:
         raise UserError(f"{setting('format', format)}: expected one of {', '.join(EXPORT_FORMATS)}")
     if is_checkpoint(folder) or (output and format == "savedmodel" and not folder.exists()):
-        return _import(str(folder), output, format, say, corpus)
+        return _import(str(folder), output, format, say, sentences, corpus)
     found = versions(folder / TRAINING)
     if not found or (state is not None and state not in found):
         wanted = "a training state" if state is None else setting("state", state)
@@ -88,6 +90,8 @@ def export(
 
         exporter = import_module(f"tfner.exports.{_EXPORTERS[format]}")
     trained = load_state(folder / TRAINING / str(state or found[-1]))
+    if sentences:
+        trained = replace(trained, config=replace(trained.config, sentences=sentences))
     if not any(own == format for own, _ in _NEEDS):
         return publish(target, exporter.writer(trained, say))
     from tfner.exports.gate import Gate
@@ -96,7 +100,14 @@ def export(
     return publish(target, exporter.writer(trained, gate, precision))
 
 
-def _import(source: str, output: str | Path | None, format: str, say: Callable[[str], None], corpus: Mapping[str, Any]) -> Path:
+def _import(
+    source: str,
+    output: str | Path | None,
+    format: str,
+    say: Callable[[str], None],
+    sentences: str | None,
+    corpus: Mapping[str, Any],
+) -> Path:
     """Makes a model of a checkpoint of transformers. Raises UserError where it cannot be used."""
     if not output or format != "savedmodel":
         raise UserError(
@@ -110,7 +121,7 @@ def _import(source: str, output: str | Path | None, format: str, say: Callable[[
         from tfner.training.adopt import adopt
     number = adopt(source, target, corpus)
     say(f"training state {target / TRAINING / str(number)}; other formats: python -m tfner.export {quote(target)} --format ...")
-    return export(target, number, output=target / str(number), say=say)
+    return export(target, number, output=target / str(number), say=say, sentences=sentences)
 
 
 def _check_precision(format: str, precision: str, max_f1_loss: float) -> None:
@@ -183,7 +194,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         metavar="X",
         help=f"how far validation F1 may fall; an export that loses more is not kept [{MAX_F1_LOSS}]",
     )
-    add_flags(parser, CORPUS_SETTINGS, default="as in the training")
+    add_flags(parser, (*CORPUS_SETTINGS, "sentences"), default="as in the training")
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
     arguments = vars(parser.parse_args(argv))
     as_json = arguments.pop("json")

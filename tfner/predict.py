@@ -20,7 +20,7 @@ from typing import Any, BinaryIO
 
 from tqdm import tqdm
 
-from tfner.config import AUTO, INPUT_FORMATS, RUNTIMES, add_runtime
+from tfner.config import AUTO, INPUT_FORMATS, RUNTIMES, SENTENCES, add_runtime
 from tfner.data.inputs import Record, read_records, recognize, valid, whole_lines
 from tfner.data.sources import file_records, find_files
 from tfner.errors import UserError, setting
@@ -40,6 +40,7 @@ def predict(
     inputs: Iterable[str | Sequence[str]],
     chunk: int | None = None,
     runtime: str = AUTO,
+    sentences: str | None = None,
     say: Callable[[str], None] = lambda line: None,
 ) -> Iterator[tuple[str, list[Entity]]]:
     """Tags any number of texts or split sentences; yields each text with its entities, in order.
@@ -49,12 +50,13 @@ def predict(
         inputs: texts (strings) and split sentences (sequences of words).
         chunk: how many inputs are read and tagged together [as many as `Tagger.tag_many` takes].
         runtime: what runs the model, as for `load_tagger`.
+        sentences: how texts are divided into sentences, as for `load_tagger`.
         say: called with a line that says which runtime was chosen, unless it is TensorFlow.
 
     Raises:
         UserError: where the model does not exist, or an input cannot be tagged.
     """
-    with load_tagger(model, runtime) as tagger:
+    with load_tagger(model, runtime, sentences) as tagger:
         if tagger.runtime not in (None, "tensorflow"):
             say(f"tagging with {RUNTIMES[tagger.runtime]}, {tagger.precision} ({tagger.name})")
         inputs, again = tee(inputs)
@@ -138,7 +140,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         say(f"type a text and press Enter; {'Ctrl-Z and Enter end' if os.name == 'nt' else 'Ctrl-D ends'}")
     records = valid(_records(arguments, say))
     records, again = tee(records)
-    results = predict(arguments.model, (r.item for r in records), 1 if interactive else None, arguments.runtime, say)
+    chunk = 1 if interactive else None
+    results = predict(arguments.model, (r.item for r in records), chunk, arguments.runtime, arguments.sentences, say)
     for record, (text, entities) in zip(again, tqdm(results, unit="text", disable=quiet, file=sys.stderr), strict=True):
         if arguments.json:
             print(json.dumps(as_json(record.item, entities, record.fields), ensure_ascii=False))
@@ -164,7 +167,7 @@ def _tag_files(parser: Parser, arguments: argparse.Namespace) -> None:
     if not arguments.file:
         parser.error("--output needs --file")
     files = find_files(arguments.file)
-    with load_tagger(arguments.model, arguments.runtime) as tagger:
+    with load_tagger(arguments.model, arguments.runtime, arguments.sentences) as tagger:
         size = sum(file.stat().st_size for file in files)
         with tqdm(total=size, unit="B", unit_scale=True, disable=not sys.stderr.isatty(), file=sys.stderr) as bar:
             counts = tag_files(
@@ -204,6 +207,12 @@ def _parser() -> Parser:
     )
     group.add_argument(
         "--text-encoding", type=_encoding, metavar="NAME", help="encoding of the input [utf-8, or what a file begins with]"
+    )
+    group.add_argument(
+        "--sentences",
+        choices=SENTENCES,
+        metavar="|".join(SENTENCES),
+        help="how texts are divided into sentences: at full stops and line breaks, at line breaks, or not [as the model says]",
     )
     group.add_argument("--text-column", default="text", metavar="NAME", help="column of the texts in Parquet files [text]")
     output = parser.add_argument_group("output")

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support import tiny
 
-from tfner.config import make_config
+from tfner.config import CONTEXTS, SENTENCES, make_config
 from tfner.contract import PIECES, SIGNATURES
 from tfner.corpus import Sentence
 from tfner.data.load import load_corpus
@@ -40,19 +40,19 @@ CORE = """AddV2 All ArgMax Assert AssignVariableOp BatchMatMulV2 BiasAdd Bitcast
 Cumsum DenseBincount DisableCopyOnRead Equal Erf ExpandDims Fill FloorDiv FloorMod GatherV2 Greater GreaterEqual
 Identity IdentityN If InvertPermutation Less LessEqual LogicalAnd LogicalNot LogicalOr MatMul Max Maximum Mean
 MergeV2Checkpoints Minimum Mul Neg NoOp NotEqual Pack Placeholder Prod RaggedTensorToTensor Range ReadVariableOp
-RealDiv Relu Reshape ResourceGather RestoreV2 Rsqrt SaveV2 SegmentMax SegmentMean Select SelectV2 Shape
-ShardedFilename Size Softmax Square SquaredDifference Squeeze StatefulPartitionedCall StaticRegexFullMatch
+RealDiv Relu Reshape ResourceGather RestoreV2 Rsqrt SaveV2 ScatterNd SegmentMax SegmentMean Select SelectV2 Shape
+ShardedFilename Size Softmax Square SquaredDifference Squeeze StatefulPartitionedCall StatelessWhile StaticRegexFullMatch
 StaticRegexReplace StopGradient StridedSlice StringJoin StringLength StringSplitV2 Sub Sum TensorListConcatV2
 TensorListLength TensorListReserve TensorListSetItem TensorScatterUpdate Tile TopKV2 Transpose UnicodeDecode
-UnicodeEncode UnicodeTranscode UnsortedSegmentJoin VarHandleOp Where While ZerosLike""".split()
+UnicodeEncode UnicodeTranscode UnsortedSegmentJoin UpperBound VarHandleOp Where While ZerosLike""".split()
 TEXT_OPS = ["RegexSplitWithOffsets", "FastWordpieceTokenizeWithOffsets"]  # TF Serving 2.16 to 2.20 links them
 
 
 class PiecesTagger(RowTagger):
     """Tags in Python with the signature `pieces`."""
 
-    def __init__(self, pieces, row_encoder):
-        super().__init__(row_encoder, make_config("standard"), "pieces")
+    def __init__(self, pieces, row_encoder, sentences):
+        super().__init__(row_encoder, make_config("standard", sentences=sentences), "pieces")
         self.pieces = pieces
 
     def probabilities(self, input_ids, attention_mask):
@@ -60,7 +60,9 @@ class PiecesTagger(RowTagger):
         return values.numpy()
 
 
-def model_of(folder, labels=CONLL_LABELS, max_pieces=24, variant="finetune", scatter=True):
+def model_of(
+    folder, labels=CONLL_LABELS, max_pieces=24, variant="finetune", scatter=True, sentences="split", context="sentence"
+):
     """The signatures of an untrained model, the tagger that does the same in Python, why signatures are missing, the logits."""
     model = build_model(variant, str(folder), len(labels), make_config("standard"))
     if scatter:
@@ -70,9 +72,9 @@ def model_of(folder, labels=CONLL_LABELS, max_pieces=24, variant="finetune", sca
     bias = model.get_layer("classifier").bias
     bias.assign(bias - mean)  # now all labels occur
     logits = logits_function(model)
-    row_encoder = RowEncoder(load_tokenizer(str(folder)), labels, max_pieces=max_pieces)
-    functions, missing = signatures(logits, row_encoder)
-    tagger = PiecesTagger(functions[PIECES.name], row_encoder)
+    row_encoder = RowEncoder(load_tokenizer(str(folder)), labels, max_pieces=max_pieces, context=context)
+    functions, missing = signatures(logits, row_encoder, sentences)
+    tagger = PiecesTagger(functions[PIECES.name], row_encoder, sentences)
     return functions, tagger, missing, logits
 
 
@@ -149,6 +151,39 @@ def test_texts_give_the_entities_of_the_python_path(built):
 def test_a_text_alone_gives_the_entities_that_it_gives_in_a_batch(built):
     for text in TEXTS:
         check(built, [text])
+
+
+ENDINGS = st.lists(
+    st.sampled_from(
+        [*"..!?xy\u3002\"')]", "Peter", "said", "Nice", "lamb", "U.S.", "Gen", "12", *" \n\r", "\n\n", "\u200b", "s" * 50]
+    ),
+    max_size=30,
+).map("".join)
+DIVIDED = [
+    *TEXTS,
+    'Peter said no. Blackburn (in Nice.) said so." Nice\nBlackburn\r\n\r\nlamb.\u2028EU',
+    'said. lamb... Peter! Nice? "EU." " German\n \n call.\'") x.\ny U.S. Nice',
+    ". . Nice .\u200b. \u200b. Peter " + "s" * 60 + ". Nice. " + "Peter Blackburn said. " * 30,
+    '1. Nice 12. Peter 13. 14. Gen. Nice. 5. lamb 5.\n6. said Sen . Peter 7.") Nice',
+    "東京。次。」『です！？Nice ।Peter । Nice",
+]
+
+
+@pytest.mark.parametrize("context", CONTEXTS)
+@pytest.mark.parametrize("sentences", SENTENCES)
+def test_texts_are_divided_into_sentences_as_in_python(folder, sentences, context):
+    divided = model_of(folder, sentences=sentences, context=context)
+    check(divided, DIVIDED)
+    for text in DIVIDED:
+        check(divided, [text])
+    check(divided, [])
+
+    @settings(deadline=None, max_examples=60)
+    @given(st.lists(ENDINGS, min_size=1, max_size=4))
+    def random(texts):
+        check(divided, texts)
+
+    random()
 
 
 def test_no_texts_give_empty_outputs(built):
@@ -242,9 +277,12 @@ def test_a_saved_model_needs_no_xla_which_tf_serving_lacks_on_processors(saved):
     assert not [part for part in parts if part.attr["_XlaMustCompile"].b]
 
 
-@pytest.mark.parametrize(("kind", "variant"), [("bert", "head"), ("distilbert", "replace"), ("electra", "finetune")])
-def test_every_wordpiece_encoder_uses_only_operations_that_tf_serving_has(tmp_path, kind, variant):
-    functions = model_of(tiny.model_folder(tmp_path, kind), variant=variant)[0]
+@pytest.mark.parametrize(
+    ("kind", "variant", "context"),
+    [("bert", "head", "sentence"), ("distilbert", "replace", "document"), ("electra", "finetune", "sentence")],
+)
+def test_every_wordpiece_encoder_uses_only_operations_that_tf_serving_has(tmp_path, kind, variant, context):
+    functions = model_of(tiny.model_folder(tmp_path, kind), variant=variant, context=context)[0]
     for function in functions.values():
         assert operations(function.get_concrete_function().graph.as_graph_def()) - {*CORE, *TEXT_OPS} == set()
 

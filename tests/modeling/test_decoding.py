@@ -4,7 +4,7 @@ from support.encoding import EU, PETER, decoded_tags
 
 from tfner.corpus import Sentence
 from tfner.labels import CONLL_LABELS, Entity, LabelSet
-from tfner.modeling.decoding import Tagged, best_labels, decode
+from tfner.modeling.decoding import Tagged, best_labels, decode, join
 from tfner.modeling.rows import RowEncoder
 
 UNSEEN = Sentence(("Peter", "", "Blackburn"), ())
@@ -114,6 +114,23 @@ def test_with_plain_labels_every_word_is_an_entity():
         Entity("NOUN", "bc", 2, 4, 0.25, 1, 2),
         Entity("VERB", "d", 5, 6, 1.0, 2, 3),
     ]
+
+
+def test_no_entity_reaches_from_one_sentence_into_another():
+    sentences = [
+        Tagged(["O", "B-LOC"], np.array([1, 0.5], np.float32)),
+        Tagged(["I-LOC", "O"], np.array([0.75, 1], np.float32)),
+    ]
+    text, offsets = "in Nice. York is", [(0, 2), (3, 7), (9, 13), (14, 16)]
+    assert join(sentences).entities(text, offsets, plain=False) == [
+        Entity("LOC", "Nice", 3, 7, 0.5, 1, 2),
+        Entity("LOC", "York", 9, 13, 0.75, 2, 3),
+    ]
+
+
+def test_a_text_without_sentences_has_no_tags():
+    joined = join([])
+    assert (joined.tags, len(joined.probabilities), joined.entities("", [], plain=False)) == ([], 0, [])
 
 
 def test_a_sentence_without_entities_has_none():

@@ -239,6 +239,12 @@ def test_sentences_without_document_marks_have_rows_of_their_own(wordpiece):
     assert [numbers(row) for row in encoded.rows] == [[0], [1], [2]]
 
 
+def test_a_sentence_without_pieces_divides_no_document_row(wordpiece):
+    sentences = [Sentence(words, (), 0) for words in (("x",), (), ("\u200b",), ("y",))]
+    encoded = RowEncoder(wordpiece, CONLL_LABELS, context="document").encode(sentences)
+    assert [sorted(set(row.sentences) - {SPECIAL}) for row in encoded.rows] == [[0, 3]]
+
+
 def test_a_document_row_is_filled_up_to_its_limit(wordpiece):
     sentences = [Sentence(("x", "y"), ("O", "O"), 0)] * 4
     for limit, expected in ((7, [[0, 1], [2, 3]]), (10, [[0, 1, 2], [3]]), (9, [[0, 1], [2, 3]])):

@@ -236,6 +236,13 @@ def test_columns_have_the_words_and_tags(files, tmp_path):
     assert text == "Carl\tB-NAME\n\nDora\tB-NAME\nx\tO\n\n"
 
 
+def test_the_sentences_of_a_text_are_apart_in_columns(tmp_path):
+    (tmp_path / "a.txt").write_text("Anna left. Carl too\n\n")
+    tag(Capitals(), [tmp_path / "a.txt"], tmp_path / "out", format="conll")
+    text = (tmp_path / "out" / "part-00000.conll").read_text()
+    assert text == "Anna\tB-NAME\nleft\tO\n.\tO\n\nCarl\tB-NAME\ntoo\tO\n\n"
+
+
 def test_parquet_has_the_entities_and_the_fields(files, tmp_path):
     tag(Capitals(), files, tmp_path / "out", format="parquet")
     found = pyarrow.parquet.read_table(tmp_path / "out" / "part-00000.parquet").to_pylist()

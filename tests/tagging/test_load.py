@@ -6,6 +6,7 @@ import shutil
 import pytest
 from support.errors import refused
 
+from tfner.config import SENTENCES
 from tfner.errors import UserError
 from tfner.folder import DESCRIPTION, EXTRA, LIMITS
 from tfner.tagging import load
@@ -115,6 +116,29 @@ def test_a_copy_without_a_version_is_used(copy):
 def test_a_runtime_without_an_export_is_refused_with_the_command(exported):
     with refused("openvino_not_exported", setting="runtime", path=exported):
         find_export(exported, "openvino")
+
+
+def test_texts_are_divided_as_asked_or_as_the_model_says(exported, address):
+    text = "Peter\nBlackburn. Nice\nsaid"
+    with load_tagger(exported) as tagger:
+        assert tagger.sentences == "split"
+        usual = next(iter(tagger.tagged([text])))[2].starts
+    starts = {how: next(iter(load_tagger(exported, sentences=how).tagged([text])))[2].starts for how in SENTENCES}
+    assert usual == starts["split"] == [0, 1, 3]
+    assert (list(starts["line"]), list(starts["none"])) == ([0, 1, 4], [0])
+    with refused("unknown_sentences", setting="sentences"):
+        load_tagger(exported, sentences="paragraph")
+    with pytest.raises(UserError, match="served model") as caught:
+        load_tagger(address, sentences="line")
+    assert (caught.value.setting, caught.value.path) == ("sentences", address)
+
+
+def test_tensorflow_needs_no_other_export(copy):
+    (copy / "onnx" / "1" / DESCRIPTION).write_text("{")
+    assert find_export(copy, "tensorflow") == copy / "1"
+    shutil.rmtree(copy / "1")
+    with pytest.raises(UserError, match="train"):
+        find_export(copy, "tensorflow")
 
 
 def test_a_runtime_that_does_not_fit_what_is_named_is_refused(copy, address):

@@ -1,7 +1,8 @@
 """Splits text into words as CoNLL corpora do, with one regular expression that Python and a TensorFlow graph share.
 
 Takes a text and returns the character offsets of its words. Every character other than white space is in exactly one word.
-Text is not split into sentences.
+`sentences`
+divides them into sentences.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """The signatures of a SavedModel: what `RowTagger` does in Python, as one TensorFlow graph of operations that TF Serving has.
 
 Takes a function from piece ids to logits and its `RowEncoder`, and returns the functions of `contract.SIGNATURES`. They follow
-the rules of `data.words` (the same expression), the tokenizer (`wordpiece`), `modeling.windows` and `labels.spans`.
+the rules of `data.words` and `data.sentences` (the same expressions), the tokenizer (`wordpiece`), `modeling.rows`,
+`modeling.windows` and `labels.spans`.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import tensorflow as tf
 import tensorflow_text as tf_text
 
 from tfner.contract import ENTITY_FIELDS, PIECES, TEXT, WORD_FIELDS, WORDS, Signature
+from tfner.data.sentences import ABBREVIATION, BLANK, BREAK, CLOSING, FINAL, LOWER, MOST_CLOSING, NUMBERED, WIDE
 from tfner.data.words import PATTERN, SPACE
 from tfner.exports.wordpiece import WordPiece, unsupported
 from tfner.labels import split_tag
@@ -26,12 +28,13 @@ and 4,300, 5,200 and 5,000 with all texts in one request. A GPU is faster with a
 _OUTSIDE = -1  # the type of a word that is in no entity
 
 
-def signatures(logits: Callable, row_encoder: RowEncoder) -> tuple[dict[str, Callable], str | None]:
+def signatures(logits: Callable, row_encoder: RowEncoder, sentences: str) -> tuple[dict[str, Callable], str | None]:
     """The signatures that a model can have.
 
     Args:
         logits: takes `input_ids` and `attention_mask`, int32 (batch, length), and returns float32 (batch, length, labels).
         row_encoder: tokenizer, label set and row length.
+        sentences: how texts are divided into sentences, one of `config.SENTENCES`.
 
     Returns:
         The functions by name: `PIECES` for every model, `TEXT` and `WORDS` for a WordPiece tokenizer. Then the reason why
@@ -44,7 +47,7 @@ def signatures(logits: Callable, row_encoder: RowEncoder) -> tuple[dict[str, Cal
     reason = unsupported(row_encoder.tokenizer)
     if reason:
         return {PIECES.name: _traced(pieces, PIECES)}, reason
-    graph = TextGraph(logits, row_encoder)
+    graph = TextGraph(logits, row_encoder, sentences)
     parts = ((graph.tag_texts, TEXT), (graph.tag_words, WORDS), (pieces, PIECES))
     return {signature.name: _traced(function, signature) for function, signature in parts}, None
 
@@ -60,20 +63,21 @@ def best_labels(values: tf.Tensor) -> tf.Tensor:
 class TextGraph:
     """Builds the graph. Its methods are traced, so each call adds operations.
 
-    Flat tensors hold the words of all texts in order; `splits` are the positions in them where texts begin and end.
+    Flat tensors hold the words of all texts in order; `splits` are the positions in them where texts, or sentences, begin and
+    end.
     """
 
-    def __init__(self, logits: Callable, row_encoder: RowEncoder):
+    def __init__(self, logits: Callable, row_encoder: RowEncoder, sentences: str):
         labels = row_encoder.labels
-        self.logits, self.row_encoder = logits, row_encoder
+        self.logits, self.row_encoder, self.sentences = logits, row_encoder, sentences
         self.wordpiece = WordPiece(row_encoder.tokenizer)
         self.default = labels.ids[labels.default]
         self.names, self.types = tf.constant(labels.names), tf.constant(labels.types)
         parts = [("", name) if labels.plain else split_tag(name) for name in labels.names]
         self.type_ids = tf.constant([labels.types.index(t) if t else _OUTSIDE for _, t in parts])
         self.inside = tf.constant([prefix == "I" for prefix, _ in parts])
-        # traced once for both signatures
-        self._traced_tag = tf.function(self.tag, [tf.TensorSpec((None,), tf.string), tf.TensorSpec((None,), tf.int32)])
+        numbers = tf.TensorSpec((None,), tf.int32)
+        self._traced_tag = tf.function(self.tag, [tf.TensorSpec((None,), tf.string), numbers, numbers])  # for both signatures
 
     def tag_texts(self, text: tf.Tensor) -> dict[str, tf.Tensor]:
         """Entities and words of texts, string (batch,). NUL and bytes that are not UTF-8 are read as U+FFFD.
@@ -87,9 +91,11 @@ class TextGraph:
         words, word_text = tf.boolean_mask(tokens.values, is_word), tf.boolean_mask(tokens.value_rowids(), is_word)
         word_ends = tf.boolean_mask(ends, is_word)
         word_starts = word_ends - tf.boolean_mask(tf.strings.length(tokens.values, "UTF8_CHAR"), is_word)
-        labels, scores = self._traced_tag(words, splits)
+        opens = self._sentences(tokens, is_word, word_text)
+        sentence_splits = tf.concat([tf.cast(tf.where(opens)[:, 0], tf.int32), splits[-1:]], 0)
+        labels, scores = self._traced_tag(words, sentence_splits, tf.cast(tf.boolean_mask(word_text, opens), tf.int32))
 
-        begins, continues, kinds = self._boundaries(labels, word_text)
+        begins, continues, kinds = self._boundaries(labels, opens)
         within = begins | continues
         entities_before = _running(begins)
         entity = entities_before[1:] - 1  # of each word that is in an entity
@@ -129,16 +135,42 @@ class TextGraph:
         tokens = _split(text)
         before = tf.concat([[0], tf.cumsum(tf.strings.length(tokens.values, "UTF8_CHAR"))], 0)
         ends = before[1:] - tf.gather(before, tf.gather(tokens.row_starts(), tokens.value_rowids()))
-        return tokens, ~tf.strings.regex_full_match(tokens.values, f"[{SPACE}]+"), ends
+        return tokens, ~_matches(tokens.values, f"[{SPACE}]+"), ends
 
-    def _boundaries(self, labels: tf.Tensor, word_text: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    def _sentences(self, tokens: tf.RaggedTensor, is_word: tf.Tensor, word_text: tf.Tensor) -> tf.Tensor:
+        """For each word whether a sentence begins there, bool, by the rule of `data.sentences`."""
+        opens = tf.concat([tf.ones_like(word_text[:1], tf.bool), word_text[1:] != word_text[:-1]], 0)
+        if self.sentences == "none":
+            return opens
+
+        def before(pattern: str) -> tf.Tensor:  # whether white space before each word matches
+            return tf.boolean_mask(_shifted(_matches(tokens.values, pattern)), is_word)
+
+        if self.sentences == "line":
+            return opens | before(BREAK)
+        words = tf.boolean_mask(tokens.values, is_word)
+        glued = tf.boolean_mask(_shifted(is_word), is_word) & ~opens
+        closing = _matches(words, CLOSING)
+        mark, line = _matches(words, FINAL), before(BREAK)
+        final = (mark & ~(glued & _shifted(_matches(words, ABBREVIATION)))) | (
+            _matches(words, NUMBERED) & ~(opens | line | _shifted(mark))
+        )
+        ended, wide = final, wide_final = final, final & _matches(words, WIDE)
+        for _ in range(MOST_CLOSING):
+            follows = closing & glued
+            ended, wide = final | (follows & _shifted(ended)), wide_final | (follows & _shifted(wide))
+        ended, wide = _shifted(ended), _shifted(wide)
+        begins = tf.where(glued, wide & ~mark & ~closing, line | (ended & ~mark))
+        return opens | before(BLANK) | (begins & ~_matches(words, rf"\p{{{LOWER}}}(?s:.)*"))
+
+    def _boundaries(self, labels: tf.Tensor, opens: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         """For each word whether an entity begins there and whether one continues there, bool, and its type, int32.
 
-        Follows `labels.spans`: an `I-` that continues nothing begins an entity. No entity spans two texts.
+        Follows `labels.spans`: an `I-` that continues nothing begins an entity. No entity spans two sentences.
         """
         kinds = tf.gather(self.type_ids, labels)
         within = kinds != _OUTSIDE
-        same = (word_text[1:] == word_text[:-1]) & (kinds[1:] == kinds[:-1])
+        same = ~opens[1:] & (kinds[1:] == kinds[:-1])
         continues = within & tf.gather(self.inside, labels) & tf.concat([tf.zeros_like(within[:1]), same], 0)
         return within & ~continues, continues, kinds
 
@@ -149,27 +181,38 @@ class TextGraph:
             The outputs of `contract.WORDS`.
         """
         shape = tf.shape(words)
-        labels, scores = self._traced_tag(_valid(tf.reshape(words, [-1])), tf.range(shape[0] + 1) * shape[1])
+        sentences = tf.range(shape[0] + 1)
+        labels, scores = self._traced_tag(_valid(tf.reshape(words, [-1])), sentences * shape[1], sentences[:-1])
         return _named(WORDS, tf.reshape(tf.gather(self.names, labels), shape), tf.reshape(scores, shape))
 
-    def tag(self, words: tf.Tensor, splits: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Label ids, int32 (words,), and their probabilities, float32 (words,), of the words of several texts.
+    def tag(self, words: tf.Tensor, splits: tf.Tensor, texts: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Label ids, int32 (words,), and their probabilities, float32 (words,), of the words of several sentences.
 
-        A word without pieces gets the default label with probability 1. Long texts are divided as by `modeling.windows`.
+        A word without pieces gets the default label with probability 1. Long sentences are divided as by `modeling.windows`.
+
+        Args:
+            words: the words of all sentences, string.
+            splits: where sentences begin and end, int32 (sentences + 1,).
+            texts: the text of each sentence, int32 (sentences,), ascending.
         """
         ids, piece_splits = self.wordpiece(words)
         visible = piece_splits[1:] > piece_splits[:-1]
-        word_text = tf.repeat(tf.range(tf.size(splits) - 1), splits[1:] - splits[:-1])
-        text = tf.boolean_mask(word_text, visible)
-        text_splits = tf.gather(piece_splits, splits)
-        start, end = tf.gather(text_splits, text), tf.gather(text_splits, text + 1)
-        position = tf.boolean_mask(piece_splits[:-1], visible) - start  # of a word's first piece in its text
+        sentence_of = tf.repeat(tf.range(tf.size(texts)), splits[1:] - splits[:-1])
+        first = tf.boolean_mask(piece_splits[:-1], visible)  # piece of each word
+        sentence = tf.boolean_mask(sentence_of, visible)
+        bounds = tf.gather(piece_splits, splits)
+        starts, ends = bounds[:-1], bounds[1:]  # of the stretch of pieces that shares a row with each sentence
+        if self.row_encoder.context == "document":
+            ids, starts, ends, moved = self._packed(ids, bounds, texts)
+            first += tf.gather(moved, sentence)
+        start, end = tf.gather(starts, sentence), tf.gather(ends, sentence)
+        position = first - start
         room = self.row_encoder.room
         overlap, stride = overlap_and_stride(room)
         last = tf.maximum(0, -((room - (end - start)) // stride))
         window = tf.clip_by_value((position - overlap // 2) // stride, 0, last)
-        changes = (text[1:] != text[:-1]) | (window[1:] != window[:-1])
-        opens = tf.concat([tf.ones_like(text[:1], tf.bool), changes], 0)
+        changes = (start[1:] != start[:-1]) | (window[1:] != window[:-1])
+        opens = tf.concat([tf.ones_like(start[:1], tf.bool), changes], 0)
         row = tf.cumsum(tf.cast(opens, tf.int32)) - 1
         row_starts = tf.boolean_mask(start + window * stride, opens)
         row_lengths = tf.minimum(room, tf.boolean_mask(end, opens) - row_starts)
@@ -183,6 +226,51 @@ class TextGraph:
         labels = tf.tensor_scatter_nd_update(tf.fill(tf.shape(words), self.default), seen, tf.gather(labels, at))
         scores = tf.tensor_scatter_nd_update(tf.ones(tf.shape(words)), seen, tf.gather(scores, at))
         return labels, scores
+
+    def _packed(self, ids: tf.Tensor, bounds: tf.Tensor, texts: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]:
+        """Packs the sentences of each text into rows, as `RowEncoder` does with the context of documents.
+
+        Returns:
+            The pieces with the closing ones after every sentence that has pieces; for each sentence where its row begins and
+            ends in them, and how far its own pieces moved.
+        """
+        closing = tf.constant(self.row_encoder.closing, tf.int32)
+        size, number, room = len(self.row_encoder.closing), tf.size(texts), self.row_encoder.room
+        lengths = bounds[1:] - bounds[:-1]
+        filled = lengths > 0
+        moved = tf.cumsum(tf.where(filled, size, 0), exclusive=True)
+        places = tf.concat([tf.where(filled, lengths + size, 0), [0]], 0)
+        places = tf.cumsum(places, exclusive=True)  # where the sentences begin and end in the new pieces
+        at = tf.range(tf.size(ids)) + tf.repeat(moved, lengths)
+        after = tf.boolean_mask(bounds[1:] + moved, filled)[:, None] + tf.range(size)
+        where = tf.concat([at, tf.reshape(after, [-1])], 0)
+        values = tf.concat([ids, tf.reshape(tf.broadcast_to(closing, tf.shape(after)), [-1])], 0)
+        packed = tf.scatter_nd(where[:, None], values, [places[-1]])
+
+        # the sentence after the last that fits into a row that begins with each sentence
+        following = tf.searchsorted(places, places[:-1] + room + size, side="right") - 1
+        following = tf.maximum(following, tf.range(number) + 1)
+        text_end = tf.searchsorted(texts, texts, side="right")
+        following = tf.minimum(following, text_end)
+        heads = tf.cast(tf.where(tf.concat([tf.ones_like(texts[:1], tf.bool), texts[1:] != texts[:-1]], 0))[:, 0], tf.int32)
+
+        def step(i, heads, found):
+            found = found.write(i, heads)
+            after = tf.gather(following, heads)
+            return i + 1, tf.boolean_mask(after, after < tf.gather(text_end, heads)), found
+
+        empty = {"size": 0, "dynamic_size": True, "infer_shape": False, "element_shape": [None]}
+        _, _, found = tf.while_loop(
+            lambda i, heads, _: tf.size(heads) > 0,
+            step,
+            (tf.constant(0), heads, tf.TensorArray(tf.int32, **empty)),
+            shape_invariants=(tf.TensorShape([]), tf.TensorShape([None]), None),
+        )
+        rows = tf.sort(found.concat())
+        row = tf.searchsorted(rows, tf.range(number), side="right") - 1
+        begins = tf.gather(places, rows)
+        ends = tf.concat([begins[1:], places[-1:]], 0) - size
+        return packed, tf.gather(begins, row), tf.gather(ends, row), moved
 
     def _run(self, ids: tf.Tensor, starts: tf.Tensor, lengths: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Label id and probability of each piece of the rows, which are stretches of `ids`, longest first."""
@@ -251,6 +339,15 @@ def _split(text: tf.Tensor) -> tf.RaggedTensor:
 
 def _append(values: tf.Tensor, value: bool | int) -> tf.Tensor:
     return tf.concat([values, [value]], 0)
+
+
+def _matches(values: tf.Tensor, pattern: str) -> tf.Tensor:
+    return tf.strings.regex_full_match(values, pattern)
+
+
+def _shifted(mask: tf.Tensor) -> tf.Tensor:
+    """What holds of the item before each one; False for the first."""
+    return tf.concat([tf.zeros_like(mask[:1]), mask[:-1]], 0)
 
 
 def _running(mask: tf.Tensor) -> tf.Tensor:

@@ -47,7 +47,7 @@ def writer(trained: TrainedModel, say: Callable[[str], None] = print) -> Callabl
     """
     for_inference(trained.model)
     logits = logits_function(trained.model)
-    functions, pieces_only = signatures(logits, trained.row_encoder)
+    functions, pieces_only = signatures(logits, trained.row_encoder, trained.config.sentences)
 
     def write(folder: Path) -> None:
         module = tf.Module()
@@ -68,7 +68,8 @@ def writer(trained: TrainedModel, say: Callable[[str], None] = print) -> Callabl
 def _describe(extra: Path, trained: TrainedModel) -> None:
     """Writes the files that travel with the SavedModel: settings, labels, tokenizer, history, scores, plots."""
     config, row_encoder = trained.config, trained.row_encoder
-    for name in (CONFIG, LABELS, HISTORY):
+    (extra / CONFIG).write_text(config.to_json(), "utf-8")
+    for name in (LABELS, HISTORY):
         shutil.copy2(trained.state / name, extra / name)
     row_encoder.tokenizer.save_pretrained(extra / TOKENIZER)
     limit = piece_limit(load_encoder_config(str(trained.state / ENCODER)), row_encoder.tokenizer)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate, pairwise
 
 import numpy as np
 
@@ -17,24 +18,42 @@ from tfner.modeling.rows import EncodedRows, RowEncoder
 
 @dataclass(frozen=True)
 class Tagged:
-    """A tagged sentence: a tag for every word, and the probabilities of those tags, float32, shape (words,)."""
+    """A tagged sentence, or the tagged sentences of a text.
+
+    Attributes:
+        tags: a tag for every word.
+        probabilities: the probabilities of those tags, float32, shape (words,).
+        starts: the number of the first word of each sentence. No entity reaches from one into another.
+    """
 
     tags: list[str]
     probabilities: np.ndarray
+    starts: Sequence[int] = (0,)
 
     def entities(self, text: str, offsets: Sequence[tuple[int, int]], plain: bool) -> list[Entity]:
-        """The entities of the sentence. For `plain` labels, every word is one.
+        """The entities of the sentences. For `plain` labels, every word is one.
 
         Args:
             text: the text that the words are from.
             offsets: where each word is in `text`, half-open, in characters.
         """
         entities = []
-        for kind, first, end in labelled_spans(self.tags, plain):
-            start, stop = offsets[first][0], offsets[end - 1][1]
-            score = float(np.mean(self.probabilities[first:end]))
-            entities.append(Entity(kind, text[start:stop], start, stop, score, first, end))
+        for begin, past in pairwise([*self.starts, len(self.tags)]):
+            for kind, first, end in labelled_spans(self.tags[begin:past], plain):
+                first, end = first + begin, end + begin
+                start, stop = offsets[first][0], offsets[end - 1][1]
+                score = float(np.mean(self.probabilities[first:end]))
+                entities.append(Entity(kind, text[start:stop], start, stop, score, first, end))
         return entities
+
+
+def join(sentences: Sequence[Tagged]) -> Tagged:
+    """The tagged sentences of a text as one. A text without words has none."""
+    if len(sentences) == 1:
+        return sentences[0]
+    starts = list(accumulate((len(s.tags) for s in sentences[:-1]), initial=0)) if sentences else []
+    scores = np.concatenate([np.zeros(0, np.float32), *(s.probabilities for s in sentences)])
+    return Tagged([tag for s in sentences for tag in s.tags], scores, starts)
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:

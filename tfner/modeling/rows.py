@@ -156,6 +156,8 @@ class RowEncoder:
             windows, cut = cut_windows(ids, words, self.room)
             report += self._losses(sentence, windows, words, cut)
             parts = [_Part(number, sentence, window) for window in windows]
+            if not parts:
+                continue
             if len(parts) == 1 and self._joins(sentence, open_parts) and len(ids) + len(self.closing) <= room:
                 open_parts += parts
                 room -= len(ids) + len(self.closing)

@@ -15,14 +15,12 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from tfner.corpus import Sentence
 from tfner.data.inputs import Record
 from tfner.data.sources import file_records, identify
-from tfner.data.words import split_words
 from tfner.errors import UserError, setting
 from tfner.folder import write_json, write_whole
 from tfner.labels import Entity
-from tfner.tagging.tagger import Tagger, utf8_size
+from tfner.tagging.tagger import Tagger, divide, utf8_size
 
 MANIFEST, REJECTS = "manifest.json", "rejects.jsonl"
 OUTPUT_FORMATS = {"jsonl": "JSON lines", "conll": "CoNLL columns", "parquet": "Parquet"}
@@ -145,8 +143,9 @@ def tag_files(
     Raises:
         UserError: where the folder belongs to something else, a file cannot be opened, or there is no room to write.
     """
+    names = ("runtime", "precision", "sentences")
     job = {
-        "model": {"weights": tagger.weights or tagger.name, "runtime": tagger.runtime, "precision": tagger.precision},
+        "model": {"weights": tagger.weights or tagger.name, **{name: getattr(tagger, name) for name in names}},
         "input": [identify(file) for file in files],
         "settings": {"format": kind, "output_format": format, "text_encoding": encoding, "text_column": column, "part": PART},
     }
@@ -222,14 +221,10 @@ def _write_jsonl(path: Path, tagger: Tagger, records: Sequence[Record]) -> None:
 
 
 def _write_conll(path: Path, tagger: Tagger, records: Sequence[Record]) -> None:
-    words = [_words(record.item) for record in records]
+    sentences = [s for number, record in enumerate(records) for s in divide(record.item, tagger.sentences, number)[1]]
     with path.open("w", encoding="utf-8") as file:
-        for some, tagged in zip(words, tagger.predict([Sentence(w, ()) for w in words]), strict=True):
-            file.write("".join(f"{word}\t{tag}\n" for word, tag in zip(some, tagged.tags, strict=True)) + "\n")
-
-
-def _words(item: str | tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(item[a:b] for a, b in split_words(item)) if isinstance(item, str) else item
+        for sentence, tagged in zip(sentences, tagger.predict(sentences), strict=True):
+            file.write("".join(f"{word}\t{tag}\n" for word, tag in zip(sentence.words, tagged.tags, strict=True)) + "\n")
 
 
 def _write_parquet(path: Path, tagger: Tagger, records: Sequence[Record]) -> None:

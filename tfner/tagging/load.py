@@ -5,11 +5,12 @@ The kind of tagger follows from the name and the runtime alone. Callers use only
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from tfner.config import AUTO, RUNTIMES
+from tfner.config import AUTO, RUNTIMES, SENTENCES
 from tfner.errors import UserError, setting
 from tfner.folder import GRAPHS, SAVED_MODEL, resolve, versions
 from tfner.tagging.exported import Exported, read_exported
@@ -20,7 +21,7 @@ _PACKAGES = {"openvino": "openvino", "onnx": "onnxruntime", "tensorflow": "tenso
 """What is installed for each runtime."""
 
 
-def load_tagger(model: str | Path, runtime: str = AUTO, **options: Any) -> Tagger:
+def load_tagger(model: str | Path, runtime: str = AUTO, sentences: str | None = None, **options: Any) -> Tagger:
     """Loads a tagger.
 
     Args:
@@ -28,6 +29,7 @@ def load_tagger(model: str | Path, runtime: str = AUTO, **options: Any) -> Tagge
             another runtime, or the address of a served model, `http://HOST:8501/v1/models/NAME` or `grpc://HOST:8500/NAME`.
         runtime: what runs the model, one of `config.RUNTIMES`. `auto` takes the fastest of TensorFlow and the exports of the
             same weights whose runtime is installed, by the speeds that were measured when they were exported.
+        sentences: how texts are divided into sentences, one of `config.SENTENCES` [as the model was exported to].
         options: for an address, the keyword arguments of `ServedTagger`, such as `deadline`; a folder has none.
 
     Raises:
@@ -36,21 +38,27 @@ def load_tagger(model: str | Path, runtime: str = AUTO, **options: Any) -> Tagge
     """
     if runtime != AUTO and runtime not in RUNTIMES:
         raise UserError(f"{setting('runtime', runtime)}: expected one of {', '.join((AUTO, *RUNTIMES))}")
+    if sentences is not None and sentences not in SENTENCES:
+        raise UserError(f"{setting('sentences', sentences)}: expected one of {', '.join(SENTENCES)}")
     if is_address(model):
-        if runtime != AUTO:
-            raise UserError(
-                f"{setting('runtime', runtime)}: the runtime of a served model is its server's: leave it out", model
-            )
+        if runtime != AUTO or sentences:
+            own = setting("runtime", runtime) if runtime != AUTO else setting("sentences", sentences)
+            raise UserError(f"{own}: a served model has its server's: leave it out", model)
         from tfner.tagging.served import ServedTagger
 
         return ServedTagger(str(model), **options)
-    folder = find_export(model, runtime)
-    own = runtime_of(folder)
-    if own == "openvino":
+    tagger = _load_folder(find_export(model, runtime), options)
+    tagger.sentences = sentences or tagger.sentences
+    return tagger
+
+
+def _load_folder(folder: Path, options: Mapping[str, Any]) -> Tagger:
+    runtime = runtime_of(folder)
+    if runtime == "openvino":
         from tfner.tagging.openvino import OpenVinoTagger
 
         return OpenVinoTagger(folder, **options)
-    if own == "onnx":
+    if runtime == "onnx":
         from tfner.tagging.onnx import OnnxTagger
 
         return OnnxTagger(folder, **options)
@@ -79,6 +87,8 @@ def find_export(model: str | Path, runtime: str = AUTO) -> Path:
                 path,
             )
         return found
+    if runtime == "tensorflow":
+        return resolve(path)
     home = path.parent if (path / SAVED_MODEL).is_file() else path
     others = {folder: read_exported(folder) for name in GRAPHS for folder in exports_in(home / name)}
     try:
@@ -90,8 +100,6 @@ def find_export(model: str | Path, runtime: str = AUTO) -> Path:
     if version and others:
         weights = read_exported(version).weights
         others = {folder: exported for folder, exported in others.items() if exported.weights == weights}
-    if version and runtime == "tensorflow":
-        return version
     if runtime != AUTO:
         others = {folder: exported for folder, exported in others.items() if runtime_of(folder) == runtime}
         if not others:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import accumulate, islice
+from itertools import accumulate, islice, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +16,12 @@ import numpy as np
 
 from tfner.config import Config
 from tfner.corpus import Sentence
+from tfner.data.sentences import sentence_starts
 from tfner.data.words import split_words
 from tfner.errors import UserError
 from tfner.labels import Entity, LabelSet
 from tfner.modeling.batches import apply_to_rows
-from tfner.modeling.decoding import Tagged, decode
+from tfner.modeling.decoding import Tagged, decode, join
 from tfner.modeling.rows import EncodingReport, Row, RowEncoder
 
 TEXTS_PER_CHUNK = 4096
@@ -47,6 +48,8 @@ class Tagger(ABC):
     """The precision of its matrix products, or None where that is not known."""
     weights: str = ""
     """The checksum of its weights, or empty where that is not known."""
+    sentences: str = "split"
+    """How texts are divided into sentences, one of `config.SENTENCES`; a server decides that by itself."""
 
     @property
     @abstractmethod
@@ -133,6 +136,7 @@ class RowTagger(Tagger):
 
     def __init__(self, row_encoder: RowEncoder, config: Config, name: str):
         self.row_encoder, self.config, self.name = row_encoder, config, name
+        self.sentences = config.sentences
         self.report = EncodingReport()
         """Counts of what was encoded, and of what was lost, in everything tagged so far."""
 
@@ -170,11 +174,30 @@ class RowTagger(Tagger):
             yield tagged.entities(text, offsets, self.labels.plain)
 
     def tagged(self, inputs: Sequence[Input]) -> Iterator[tuple[str, list[tuple[int, int]], Tagged]]:
-        """For every text, or sentence of words joined by spaces: the text, the offsets of its words, and their tags."""
-        texts = [item if isinstance(item, str) else " ".join(item) for item in inputs]
-        offsets = [split_words(item) if isinstance(item, str) else joined_offsets(item) for item in inputs]
-        sentences = [Sentence(tuple(t[a:b] for a, b in o), ()) for t, o in zip(texts, offsets, strict=True)]
-        yield from zip(texts, offsets, self.predict(sentences), strict=True)
+        """For every text, or sentence of words joined by spaces: the text, the offsets of its words, and their tags.
+
+        The sentences of a text are a document, which a model that was trained with the context of documents uses.
+        """
+        parts = [divide(item, self.sentences, number) for number, item in enumerate(inputs)]
+        tagged = iter(self.predict([sentence for _, sentences in parts for sentence in sentences]))
+        for item, (offsets, sentences) in zip(inputs, parts, strict=True):
+            text = item if isinstance(item, str) else " ".join(item)
+            yield text, offsets, join([next(tagged) for _ in sentences])
+
+
+def divide(item: Input, how: str, document: int | None = None) -> tuple[list[tuple[int, int]], list[Sentence]]:
+    """The offsets of the words of an input, and its sentences.
+
+    Args:
+        item: a text, or the words of a sentence, whose offsets count characters of the words joined by spaces.
+        how: how texts are divided into sentences, one of `config.SENTENCES`.
+        document: the document of the sentences.
+    """
+    if not isinstance(item, str):
+        return joined_offsets(item), [Sentence(tuple(item), (), document)]
+    words = split_words(item)
+    bounds = pairwise([*sentence_starts(item, words, how), len(words)])
+    return words, [Sentence(tuple(item[a:b] for a, b in words[first:end]), (), document) for first, end in bounds]
 
 
 def joined_offsets(words: Sequence[str]) -> list[tuple[int, int]]:
