@@ -61,8 +61,9 @@ def write_sentences(file: Path, corpus: Path, number: int) -> int:
 
 def in_memory(arguments: argparse.Namespace) -> dict:
     """Tags sentences that are in memory, 20,000 of them at a time, as the files are."""
-    from tfner.tagging.bulk import PART, as_json
+    from tfner.tagging.bulk import CHUNK, PART
     from tfner.tagging.load import load_tagger
+    from tfner.tagging.outputs import as_json
 
     sentences = [json.loads(line) for line in arguments.file.open(encoding="utf-8")]
     digest, seconds = hashlib.sha256(), 0.0
@@ -70,7 +71,7 @@ def in_memory(arguments: argparse.Namespace) -> dict:
         rows = iter(sentences)
         while part := list(islice(rows, PART)):
             start = time.perf_counter()
-            found = list(tagger.tag_many([row["tokens"] for row in part]))
+            found = list(tagger.tag_many([row["tokens"] for row in part], CHUNK))
             seconds += time.perf_counter() - start
             for row, entities in zip(part, found, strict=True):
                 digest.update(json.dumps(as_json(row["tokens"], entities)["entities"]).encode())
@@ -79,12 +80,12 @@ def in_memory(arguments: argparse.Namespace) -> dict:
 
 def in_files(arguments: argparse.Namespace) -> dict:
     """Tags the file into a folder."""
-    from tfner.tagging.bulk import tag_files
+    from tfner.tagging.bulk import Source, tag_files
     from tfner.tagging.load import load_tagger
 
     with load_tagger(arguments.model, arguments.runtime) as tagger, tempfile.TemporaryDirectory() as folder:
         start = time.perf_counter()
-        tag_files(tagger, [arguments.file], Path(folder))
+        tag_files(tagger, Source([arguments.file]), Path(folder))
         seconds, mib, digest = time.perf_counter() - start, peak(), hashlib.sha256()
         for part in sorted(Path(folder).glob("part-*")):
             for line in part.open(encoding="utf-8"):

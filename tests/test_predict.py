@@ -11,8 +11,8 @@ from support.errors import refused
 
 from tfner import predict
 from tfner.labels import Entity
-from tfner.tagging.bulk import as_json
 from tfner.tagging.load import load_tagger
+from tfner.tagging.outputs import as_json
 
 TEXT = "Peter Blackburn said in Nice"
 ENTITIES = [Entity("PER", "Peter Blackburn", 0, 15, 0.87654321, 0, 2), Entity("LOC", "Nice", 24, 28, 0.5, 4, 5)]

@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import codecs
 import io
-import json
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -25,9 +24,10 @@ from tfner.data.inputs import Record, read_records, recognize, valid, whole_line
 from tfner.data.sources import file_records, find_files
 from tfner.errors import UserError, setting
 from tfner.labels import Entity
-from tfner.tagging.bulk import OUTPUT_FORMATS, REJECTS, as_json, tag_files
+from tfner.tagging.bulk import REJECTS, Engine, Source, in_this_process, tag_files
 from tfner.tagging.load import load_tagger
-from tfner.tagging.tagger import TEXTS_PER_CHUNK
+from tfner.tagging.outputs import OUTPUT_FORMATS, as_lines, render
+from tfner.tagging.tagger import TEXTS_PER_CHUNK, Tagger
 from tfner.terminal import Parser, command
 
 STANDARD_INPUT = "standard input"
@@ -57,11 +57,15 @@ def predict(
         UserError: where the model does not exist, or an input cannot be tagged.
     """
     with load_tagger(model, runtime, sentences) as tagger:
-        if tagger.runtime not in (None, "tensorflow"):
-            say(f"tagging with {RUNTIMES[tagger.runtime]}, {tagger.precision} ({tagger.name})")
+        _say_runtime(tagger, say)
         inputs, again = tee(inputs)
         for item, entities in zip(again, tagger.tag_many(inputs, chunk or TEXTS_PER_CHUNK), strict=True):
             yield item if isinstance(item, str) else " ".join(item), entities
+
+
+def _say_runtime(tagger: Tagger, say: Callable[[str], None]) -> None:
+    if tagger.runtime not in (None, "tensorflow"):
+        say(f"tagging with {RUNTIMES[tagger.runtime]}, {tagger.precision} ({tagger.name})")
 
 
 def highlight(text: str, entities: Sequence[Entity], colours: bool) -> str:
@@ -129,9 +133,15 @@ def main(argv: Sequence[str] | None = None) -> None:
     arguments = parser.parse_intermixed_args(argv)
     if arguments.texts and arguments.file:
         parser.error("expected texts or --file, got both")
+    if arguments.json and arguments.output_format not in (None, "jsonl"):
+        parser.error("expected --json or --output-format, got both")
     if arguments.output:
         _tag_files(parser, arguments)
         return
+    format = "jsonl" if arguments.json else arguments.output_format
+    if format == "parquet" or arguments.engine != "local":
+        given = "--output-format parquet" if format == "parquet" else "--engine"
+        parser.error(f"{given} needs --output")
     interactive = not arguments.texts and not arguments.file and sys.stdin.isatty()
     quiet = bool(arguments.texts) or not sys.stderr.isatty() or sys.stdout.isatty()
     colours = sys.stdout.isatty() and "NO_COLOR" not in os.environ
@@ -139,14 +149,19 @@ def main(argv: Sequence[str] | None = None) -> None:
     if interactive:
         say(f"type a text and press Enter; {'Ctrl-Z and Enter end' if os.name == 'nt' else 'Ctrl-D ends'}")
     records = valid(_records(arguments, say))
-    records, again = tee(records)
-    chunk = 1 if interactive else None
-    results = predict(arguments.model, (r.item for r in records), chunk, arguments.runtime, arguments.sentences, say)
-    for record, (text, entities) in zip(again, tqdm(results, unit="text", disable=quiet, file=sys.stderr), strict=True):
-        if arguments.json:
-            print(json.dumps(as_json(record.item, entities, record.fields), ensure_ascii=False))
-        else:
-            print(format_entities(text, entities, colours))
+    records = chain(list(islice(records, 1)), records)  # a file that cannot be read is known before the model is loaded
+    chunk = 1 if interactive else TEXTS_PER_CHUNK
+    show = partial(tqdm, unit="text", disable=quiet, file=sys.stderr)
+    if format:
+        with load_tagger(arguments.model, arguments.runtime, arguments.sentences) as tagger:
+            _say_runtime(tagger, say)
+            chunks = iter(lambda: list(islice(records, chunk)), [])
+            rendered = chain.from_iterable(render(tagger, some, format) for some in chunks)
+            sys.stdout.writelines(as_lines(show(rendered), format))
+        return
+    inputs = (record.item for record in records)
+    for text, entities in show(predict(arguments.model, inputs, chunk, arguments.runtime, arguments.sentences, say)):
+        print(format_entities(text, entities, colours))
 
 
 def _records(arguments: argparse.Namespace, say: Callable[[str], None]) -> Iterable[Record]:
@@ -167,19 +182,17 @@ def _tag_files(parser: Parser, arguments: argparse.Namespace) -> None:
     if not arguments.file:
         parser.error("--output needs --file")
     files = find_files(arguments.file)
+    source = Source(files, arguments.format, arguments.text_encoding, arguments.text_column)
+    engine: Engine = in_this_process
+    if arguments.engine == "ray":
+        from tfner.tagging.on_ray import on_ray
+
+        engine = on_ray(arguments.actors, arguments.ray_address)
     with load_tagger(arguments.model, arguments.runtime, arguments.sentences) as tagger:
         size = sum(file.stat().st_size for file in files)
         with tqdm(total=size, unit="B", unit_scale=True, disable=not sys.stderr.isatty(), file=sys.stderr) as bar:
-            counts = tag_files(
-                tagger,
-                files,
-                Path(arguments.output),
-                arguments.format,
-                arguments.output_format,
-                arguments.text_encoding,
-                arguments.text_column,
-                bar.update,
-            )
+            format = arguments.output_format or "jsonl"
+            counts = tag_files(tagger, source, Path(arguments.output), format, bar.update, engine=engine)
         warnings = tagger.warnings()
     for line in warnings:
         print(line)
@@ -218,17 +231,28 @@ def _parser() -> Parser:
     output = parser.add_argument_group("output")
     output.add_argument("--json", action="store_true", help="print a JSON object per text, one a line")
     output.add_argument(
+        "--output-format",
+        choices=tuple(OUTPUT_FORMATS),
+        metavar="|".join(OUTPUT_FORMATS),
+        help="what to print instead of text, or format of the files in --output: "
+        + ", ".join(f"{name} ({what})" for name, what in OUTPUT_FORMATS.items())
+        + " [with --output: jsonl]",
+    )
+    output.add_argument(
         "--output",
         metavar="FOLDER",
         help="folder to tag files of any size into; after an interruption, the same command goes on",
     )
-    output.add_argument(
-        "--output-format",
-        default="jsonl",
-        choices=tuple(OUTPUT_FORMATS),
-        metavar="|".join(OUTPUT_FORMATS),
-        help="format of the files in --output [jsonl]",
+    engines = parser.add_argument_group("many processes, with --output")
+    engines.add_argument(
+        "--engine",
+        default="local",
+        choices=("local", "ray"),
+        metavar="local|ray",
+        help="what tags: this process, or actors of Ray, on this machine or a cluster [local]",
     )
+    engines.add_argument("--actors", type=int, metavar="N", help="actors of Ray [as many as there are cores]")
+    engines.add_argument("--ray-address", metavar="ADDRESS", help="address of a Ray cluster [RAY_ADDRESS, or this machine]")
     return parser
 
 

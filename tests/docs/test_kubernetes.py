@@ -1,16 +1,19 @@
-"""The Job manifest of the documentation: its schema, and the processes that it starts."""
+"""The manifests of the documentation: their schemas, and the commands that they run."""
 
 import argparse
+import shlex
 from pathlib import Path
 
 import kubernetes_validate
 import pytest
 import yaml
 
+from tfner import predict
 from tfner.config import add_flags, make_config
 from tfner.training.cluster import find_cluster
 
-FILE = Path(__file__).parents[2] / "docs" / "how-to" / "kubernetes-job.yaml"
+FOLDER = Path(__file__).parents[2] / "docs" / "how-to"
+FILE = FOLDER / "kubernetes-job.yaml"
 
 
 @pytest.fixture(scope="module")
@@ -54,3 +57,29 @@ def test_its_command_line_is_one_that_train_takes(manifests):
     settings = vars(parser.parse_args(container["args"]))
     assert settings.pop("resume")
     assert make_config(**settings).strategy == "multiworker"
+
+
+@pytest.fixture(scope="module")
+def ray_job():
+    return yaml.safe_load((FOLDER / "ray-job.yaml").read_text("utf-8"))["spec"]
+
+
+def test_the_pods_of_the_ray_job_have_the_schema_of_kubernetes(ray_job):
+    cluster = ray_job["rayClusterSpec"]
+    groups = [cluster["headGroupSpec"], *cluster["workerGroupSpecs"]]
+    assert len(groups) == 2
+    for group in groups:
+        pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "x"}, **group["template"]}
+        kubernetes_validate.validate(pod, "1.31", strict=True)
+
+
+def test_the_ray_job_runs_predict_with_an_actor_for_each_core(ray_job):
+    program, *argv = shlex.split(ray_job["entrypoint"].replace("python -m tfner.predict", "predict"))
+    assert program == "predict"
+    arguments = predict._parser().parse_args(argv)
+    assert (arguments.engine, bool(arguments.output)) == ("ray", True)
+    [group] = ray_job["rayClusterSpec"]["workerGroupSpecs"]
+    cores = [int(one["resources"]["limits"]["cpu"]) for one in group["template"]["spec"]["containers"]]
+    assert arguments.actors == group["replicas"] * sum(cores)
+    mounts = [one["mountPath"] for one in group["template"]["spec"]["containers"][0]["volumeMounts"]]
+    assert all(path.startswith(f"{mounts[0]}/") for path in (arguments.model, arguments.file, arguments.output))

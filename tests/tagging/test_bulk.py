@@ -18,8 +18,9 @@ from tfner.errors import UserError
 from tfner.labels import Entity, LabelSet
 from tfner.modeling.decoding import Tagged
 from tfner.tagging import bulk
-from tfner.tagging.bulk import MANIFEST, REJECTS, tag_files
+from tfner.tagging.bulk import MANIFEST, REJECTS, Source, tag_files
 from tfner.tagging.load import load_tagger
+from tfner.tagging.outputs import as_json
 from tfner.tagging.tagger import Tagger
 
 
@@ -41,6 +42,7 @@ class Capitals(Tagger):
 
 @pytest.fixture(autouse=True)
 def small_parts(monkeypatch):
+    monkeypatch.setattr(bulk, "CHUNK", 5)
     monkeypatch.setattr(bulk, "PART", 10)
 
 
@@ -55,8 +57,8 @@ def files(tmp_path):
     return sorted(folder.iterdir())
 
 
-def tag(*arguments, **options):
-    return tag_files(*arguments, encoding="utf-8", **options)
+def tag(tagger, files, folder, **options):
+    return tag_files(tagger, Source(files, encoding="utf-8"), folder, **options)
 
 
 def content(folder):
@@ -144,7 +146,8 @@ def test_a_command_that_is_killed_at_any_moment_goes_on_to_the_same_files(runtim
     lines[1234] = "no JSON"
     (tmp_path / "in.jsonl").write_text("\n".join(lines) + "\n")
     program = (
-        "import sys; from tfner.tagging import bulk; bulk.PART = 200; from tfner import predict; predict.main(sys.argv[1:])"
+        "import sys; from tfner.tagging import bulk; bulk.PART = 200; bulk.CHUNK = 50\n"
+        "from tfner import predict; predict.main(sys.argv[1:])"
     )
 
     def command(output):
@@ -272,7 +275,7 @@ def test_the_command_says_what_was_tagged(runtimes, files, tmp_path, capsys):
     assert predict.main(argv) == 0
     assert "35 records of 3 files: 32 tagged, 3 rejected (see rejects.jsonl)" in capsys.readouterr().out
     with load_tagger(runtimes, "onnx") as tagger:
-        expected = [bulk.as_json(text, tagger.tag(text)) for text in ("Anna 0", "Anna 1")]
+        expected = [as_json(text, tagger.tag(text)) for text in ("Anna 0", "Anna 1")]
     found = [{name: row[name] for name in ("text", "entities")} for row in rows(tmp_path / "out")[:2]]
     assert found == expected
 

@@ -1,15 +1,15 @@
 """Tags files of any size into a folder, and goes on after an interruption: no record is lost and none is tagged twice.
 
 Takes a tagger and files and writes `part-00000.jsonl` and so on, each whole or absent, `rejects.jsonl` with the records that
-cannot be tagged, and `manifest.json`. Reading files is left to `data.sources`.
+cannot be tagged, and `manifest.json`. Reading files is left to `data.sources`, and the forms of results to `outputs`.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
-from itertools import chain, islice
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -19,16 +19,85 @@ from tfner.data.inputs import Record
 from tfner.data.sources import file_records, identify
 from tfner.errors import UserError, setting
 from tfner.folder import write_json, write_whole
-from tfner.labels import Entity
-from tfner.tagging.tagger import Tagger, divide, utf8_size
+from tfner.tagging import outputs
+from tfner.tagging.tagger import Tagger, utf8_size
 
 MANIFEST, REJECTS = "manifest.json", "rejects.jsonl"
-OUTPUT_FORMATS = {"jsonl": "JSON lines", "conll": "CoNLL columns", "parquet": "Parquet"}
-"""What a part can be, and its name."""
+CHUNK = 4_000
+"""Records that are tagged together: enough to group rows by length."""
 PART = 20_000
-"""Records of a part. An interruption loses at most the work of one part."""
+"""Records of a part, a multiple of `CHUNK`. An interruption loses at most the work of one part."""
 MOST_CHARACTERS = 1_000_000
 """The longest text that is tagged: a longer one is more likely a mistake, and takes memory."""
+
+
+@dataclass
+class Chunk:
+    """Records that are tagged together.
+
+    Attributes:
+        records: how many there are.
+        good: those that can be tagged.
+        rejects: the lines for the others in `REJECTS`.
+        moved: the bytes that were read for it.
+        notes: lines for everything that was guessed and is not certain.
+    """
+
+    records: int = 0
+    good: list[Record] = field(default_factory=list)
+    rejects: list[str] = field(default_factory=list)
+    moved: int = 0
+    notes: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Source:
+    """Files of records, and how they are read, as for `data.sources.file_records`."""
+
+    files: Sequence[Path]
+    kind: str | None = None
+    encoding: str | None = None
+    column: str = "text"
+
+    def chunks(self, skip: int = 0) -> Iterator[Chunk]:
+        """The records of all files in order, without the first `skip`. Raises UserError where there are fewer."""
+        chunk = Chunk()
+
+        def moved(size: int) -> None:
+            chunk.moved += size
+
+        records = (
+            (file, record)
+            for file in self.files
+            for record in file_records(
+                file, self.kind, self.encoding, self.column, moved, lambda line: chunk.notes.append(line)
+            )
+        )
+        skipped = sum(1 for _ in islice(records, skip))
+        if skipped != skip:
+            raise UserError(f"expected the {skip:,} records that are tagged already, found {skipped:,}: restore the files")
+        for file, record in records:
+            problem = record.problem or _problem(record)
+            chunk.records += 1
+            if problem is None:
+                chunk.good.append(record)
+            else:
+                chunk.rejects.append(_reject(file, record, problem))
+            if chunk.records == CHUNK:
+                yield chunk
+                chunk = Chunk()
+        if chunk.records or chunk.moved:
+            yield chunk
+
+
+Engine = Callable[[Tagger, Source, int, str], Iterator[tuple[Chunk, list[Any]]]]
+"""Takes a tagger, a source, the number of records to skip, and a format; yields each chunk, in order, with its results."""
+
+
+def in_this_process(tagger: Tagger, source: Source, skip: int, format: str) -> Iterator[tuple[Chunk, list[Any]]]:
+    """The engine that tags with the tagger itself."""
+    for chunk in source.chunks(skip):
+        yield chunk, outputs.render(tagger, chunk.good, format)
 
 
 class Output:
@@ -115,27 +184,23 @@ class Output:
 
 def tag_files(
     tagger: Tagger,
-    files: Sequence[Path],
+    source: Source,
     folder: Path,
-    kind: str | None = None,
     format: str = "jsonl",
-    encoding: str | None = None,
-    column: str = "text",
     moved: Callable[[int], None] | None = None,
     say: Callable[[str], None] = print,
+    engine: Engine = in_this_process,
 ) -> dict[str, int]:
     """Tags the records of files, in order, and continues where an earlier call was interrupted.
 
     Args:
         tagger: the tagger.
-        files: the files.
+        source: the files, and how they are read.
         folder: where to write.
-        kind: the format of the files, one of `INPUT_FORMATS` [recognized].
-        format: a key of `OUTPUT_FORMATS`.
-        encoding: of their text [recognized].
-        column: the column of the texts in Parquet files.
-        moved: called with numbers of bytes that were read, for showing the progress.
+        format: a key of `outputs.OUTPUT_FORMATS`.
+        moved: called with numbers of bytes whose records are tagged, for showing the progress.
         say: called with a line for everything that was guessed and is not certain.
+        engine: what tags the chunks. All engines write the same files, and one may go on where another stopped.
 
     Returns:
         The numbers of `records`, of those that were `tagged`, and of those that were `rejected`.
@@ -144,24 +209,26 @@ def tag_files(
         UserError: where the folder belongs to something else, a file cannot be opened, or there is no room to write.
     """
     names = ("runtime", "precision", "sentences")
+    settings = {"format": source.kind, "text_encoding": source.encoding, "text_column": source.column}
     job = {
         "model": {"weights": tagger.weights or tagger.name, **{name: getattr(tagger, name) for name in names}},
-        "input": [identify(file) for file in files],
-        "settings": {"format": kind, "output_format": format, "text_encoding": encoding, "text_column": column, "part": PART},
+        "input": [identify(file) for file in source.files],
+        "settings": {**settings, "output_format": format, "chunk": CHUNK, "part": PART},
     }
     output = Output(folder, job)
+    part: list[tuple[Chunk, list[Any]]] = []
     try:
-        records = chain.from_iterable(
-            ((file, record) for record in file_records(file, kind, encoding, column, moved, say)) for file in files
-        )
-        done = sum(part["records"] for part in output.parts)
-        skipped = sum(1 for _ in islice(records, done))
-        if skipped != done:
-            raise UserError(
-                f"expected the {done:,} records that are tagged already, found {skipped:,}: restore the files", folder
-            )
-        while part := list(islice(records, PART)):
-            _tag_part(tagger, part, output, format)
+        for chunk, rendered in engine(tagger, source, output.counts["records"], format):
+            for note in chunk.notes:
+                say(note)
+            if moved:
+                moved(chunk.moved)
+            part.append((chunk, rendered))
+            if sum(one.records for one, _ in part) == PART:
+                _add(output, part, format)
+                part = []
+        if any(one.records for one, _ in part):
+            _add(output, part, format)
         output.manifest["complete"] = True
         output.save()
     except OSError as error:
@@ -175,31 +242,11 @@ def tag_files(
     return counts
 
 
-def as_json(item: str | Sequence[str], entities: Sequence[Entity], fields: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """An input and its entities as an object for `json.dumps`, with the fields that it came with. Offsets count characters and
-    words, half-open."""
-    text = item if isinstance(item, str) else " ".join(item)
-    return {**(fields or {}), "text": text, "entities": [{**asdict(e), "score": round(e.score, 6)} for e in entities]}
-
-
-def _tag_part(tagger: Tagger, part: Sequence[tuple[Path, Record]], output: Output, format: str) -> None:
-    good: list[Record] = []
-    rejects = []
-    for file, record in part:
-        problem = record.problem or _problem(record)
-        if problem is None:
-            good.append(record)
-        else:
-            row = {
-                "file": file.name,
-                "line": record.line,
-                "reason": str(problem.message),
-                "record": record.source or record.item,
-            }
-            rejects.append(json.dumps({**row, "fields": record.fields} if record.fields else row, default=str))
-    write = {"jsonl": _write_jsonl, "conll": _write_conll, "parquet": _write_parquet}[format]
-    counts = {"records": len(part), "tagged": len(good), "rejected": len(rejects)}
-    output.add(lambda path: write(path, tagger, good), format, rejects, counts)
+def _add(output: Output, part: Sequence[tuple[Chunk, list[Any]]], format: str) -> None:
+    tagged, rejects = sum(len(chunk.good) for chunk, _ in part), [line for chunk, _ in part for line in chunk.rejects]
+    counts = {"records": sum(chunk.records for chunk, _ in part), "tagged": tagged, "rejected": len(rejects)}
+    rendered = [one for _, some in part for one in some]
+    output.add(lambda path: outputs.write(path, rendered, format), format, rejects, counts)
 
 
 def _problem(record: Record) -> UserError | None:
@@ -213,39 +260,7 @@ def _problem(record: Record) -> UserError | None:
     return None
 
 
-def _write_jsonl(path: Path, tagger: Tagger, records: Sequence[Record]) -> None:
-    # half surrogate pairs in other fields are written as JSON escapes, as they were read
-    with path.open("w", encoding="utf-8", errors="backslashreplace") as file:
-        for record, entities in zip(records, tagger.tag_many(record.item for record in records), strict=True):
-            file.write(json.dumps(as_json(record.item, entities, record.fields), ensure_ascii=False) + "\n")
-
-
-def _write_conll(path: Path, tagger: Tagger, records: Sequence[Record]) -> None:
-    sentences = [s for number, record in enumerate(records) for s in divide(record.item, tagger.sentences, number)[1]]
-    with path.open("w", encoding="utf-8") as file:
-        for sentence, tagged in zip(sentences, tagger.predict(sentences), strict=True):
-            file.write("".join(f"{word}\t{tag}\n" for word, tag in zip(sentence.words, tagged.tags, strict=True)) + "\n")
-
-
-def _write_parquet(path: Path, tagger: Tagger, records: Sequence[Record]) -> None:
-    try:
-        import pyarrow
-        import pyarrow.parquet
-    except ImportError as error:
-        raise UserError("writing Parquet needs pyarrow, which is not installed: pip install pyarrow") from error
-    text, number, score = pyarrow.string(), pyarrow.int32(), pyarrow.float64()
-    kinds = {
-        "type": text,
-        "text": text,
-        "start": number,
-        "end": number,
-        "score": score,
-        "first_word": number,
-        "end_word": number,
-    }
-    schema = pyarrow.schema({"text": text, "entities": pyarrow.list_(pyarrow.struct(kinds.items())), "fields": text})
-    rows = []
-    for record, entities in zip(records, tagger.tag_many(record.item for record in records), strict=True):
-        row = as_json(record.item, entities)
-        rows.append({**row, "fields": json.dumps(record.fields, ensure_ascii=False, default=str)})
-    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows, schema=schema), path)
+def _reject(file: Path, record: Record, problem: UserError) -> str:
+    """The line of a record that cannot be tagged."""
+    row = {"file": file.name, "line": record.line, "reason": str(problem.message), "record": record.source or record.item}
+    return json.dumps({**row, "fields": record.fields} if record.fields else row, default=str)

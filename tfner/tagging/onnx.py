@@ -5,11 +5,9 @@ Takes the folder of the export and loads the graph; `exported` reads the files b
 
 from __future__ import annotations
 
-import os
-
 import numpy as np
 
-from tfner.tagging.runtime import Logits, RuntimeTagger
+from tfner.tagging.runtime import Logits, RuntimeTagger, threads
 
 
 class OnnxTagger(RuntimeTagger):
@@ -20,7 +18,7 @@ class OnnxTagger(RuntimeTagger):
     def _load(self, beside: bool) -> tuple[Logits, int]:
         import onnxruntime
 
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        cores = threads()
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1 if beside else cores
         session = onnxruntime.InferenceSession(self.graph, options, providers=["CPUExecutionProvider"])

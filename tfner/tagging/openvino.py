@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from tfner.tagging.runtime import Logits, RuntimeTagger
+from tfner.tagging.runtime import Logits, RuntimeTagger, threads
 
 _TYPES = {"float32": "f32", "bfloat16": "bf16"}
 _ROWS, _LENGTH, _LENGTH_OF_FULL = 4, 16, 4
@@ -62,6 +62,7 @@ def compile_graph(graph: Any, precision: str, beside: bool = False) -> Any:
     options = {
         "INFERENCE_PRECISION_HINT": _TYPES.get(precision, "f32"),
         "PERFORMANCE_HINT": "THROUGHPUT" if beside else "LATENCY",
+        "INFERENCE_NUM_THREADS": threads(),
     }
     core = import_openvino().Core()
     with _own_signal_stack():

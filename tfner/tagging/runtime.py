@@ -5,6 +5,7 @@ Takes the folder of the export. Its subclasses load the graph; `exported` reads 
 
 from __future__ import annotations
 
+import os
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -26,6 +27,17 @@ labels). Threads may call it at the same time."""
 
 _BESIDE = 512
 """Rows with at least this many pieces together are divided into batches that are computed beside each other."""
+_SHARES, _LEAST = 8, 256
+"""Into how many batches, and how many pieces each has at least. As values of int8 depend on the batch, this does not follow
+from the number of cores: every machine computes the same."""
+
+
+def threads() -> int:
+    """How many threads a runtime may use: `OMP_NUM_THREADS` where that is set, as Ray does, else the cores of this process."""
+    given = os.environ.get("OMP_NUM_THREADS", "")
+    if given.isdecimal() and int(given):
+        return int(given)
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class RuntimeTagger(RowTagger):
@@ -87,7 +99,7 @@ class RuntimeTagger(RowTagger):
         if self._beside is None:
             self._beside = self._load(beside=True)
         logits, number = self._beside
-        pieces = min(PIECES_PER_BATCH, total // number + 1)
+        pieces = min(PIECES_PER_BATCH, max(_LEAST, total // _SHARES + 1))
         pad_id = self.row_encoder.pad_id
         return apply_to_rows(lambda ids, mask: softmax(logits(ids, mask)), rows, pad_id, progress, number, pieces)
 

@@ -1,0 +1,76 @@
+import json
+
+import pytest
+from support.errors import refused
+
+from tfner.data.inputs import Record
+from tfner.labels import Entity
+from tfner.tagging import outputs
+from tfner.tagging.load import load_tagger
+from tfner.tagging.outputs import OUTPUT_FORMATS, as_pipeline, as_spacy, render, write
+
+TEXT = "  Peter <b>Blackburn</b> said no.\nNice\u00a0 is far "
+
+
+@pytest.fixture(scope="module")
+def tagger(exported):
+    return load_tagger(exported)
+
+
+def entities(*parts):
+    found = []
+    for kind, part in parts:
+        start = TEXT.index(part)
+        found.append(Entity(kind, part, start, start + len(part), 0.5, 0, 1))
+    return found
+
+
+def test_every_format_has_a_value_for_each_record_in_order(tagger, tmp_path):
+    records = [Record(item, i) for i, item in enumerate((TEXT, ("Peter", "said"), "", "Nice"))]
+    for format in OUTPUT_FORMATS:
+        rendered = render(tagger, records, format)
+        assert len(rendered) == 4
+        write(tmp_path / format, rendered, format)
+        assert (tmp_path / format).stat().st_size > 10
+
+
+def test_a_page_marks_the_entities_and_escapes_the_text(tmp_path):
+    write(tmp_path / "page.html", [outputs.as_displacy(TEXT, entities(("P<i>", "Peter"), ("LOC", "Nice")))], "html")
+    page = (tmp_path / "page.html").read_text("utf-8")
+    assert page.count("<mark") == 2
+    assert "&lt;b&gt;Blackburn" in page and "<b>" not in page
+    assert "<i>" not in page
+
+
+def test_a_doc_of_spacy_has_the_text_and_the_entities():
+    found = entities(("PER", "Peter"), ("LOC", "Nice"))
+    document = as_spacy(TEXT, found)
+    assert document.text == TEXT
+    assert [(e.text, e.label_, e.start_char, e.end_char) for e in document.ents] == [
+        ("Peter", "PER", 2, 7),
+        ("Nice", "LOC", TEXT.index("Nice"), TEXT.index("Nice") + 4),
+    ]
+    assert as_spacy("", []).text == ""
+
+
+def test_entities_of_a_tagger_are_those_of_its_doc(tagger):
+    found = tagger.tag(TEXT)
+    assert found
+    assert [(e.start_char, e.end_char, e.label_) for e in as_spacy(TEXT, found).ents] == [
+        (e.start, e.end, e.type) for e in found
+    ]
+
+
+def test_dictionaries_are_those_of_a_pipeline():
+    assert as_pipeline(entities(("LOC", "Nice"))) == [
+        {"entity_group": "LOC", "score": 0.5, "word": "Nice", "start": TEXT.index("Nice"), "end": TEXT.index("Nice") + 4}
+    ]
+    assert json.dumps(as_pipeline(entities(("LOC", "Nice"))))
+
+
+def test_without_spacy_the_package_is_named(monkeypatch, tmp_path):
+    monkeypatch.setitem(__import__("sys").modules, "spacy", None)
+    with refused("no_spacy"):
+        as_spacy("Nice", [])
+    with refused("no_spacy_for_a_page"):
+        write(tmp_path / "page.html", [], "html")

@@ -1,0 +1,139 @@
+"""The engine that tags chunks with Ray Data: in processes of this machine, or on a cluster.
+
+Takes what `bulk.tag_files` gives an engine. One task reads the files; a pool of actors loads the model once each and tags the
+chunks; the results come back in order, so the files that are written are those of `bulk.in_this_process`.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import re
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from tfner.errors import UserError, one_line, setting
+from tfner.modeling.rows import EncodingReport
+from tfner.tagging import outputs
+from tfner.tagging.bulk import Chunk, Engine, Source
+from tfner.tagging.load import is_address, load_tagger
+from tfner.tagging.tagger import RowTagger, Tagger
+
+_COLUMN = "data"
+_SECONDS = 5.0
+"""How long a cluster may take to accept a connection."""
+
+
+def on_ray(actors: int | None = None, address: str | None = None) -> Engine:
+    """An engine of Ray.
+
+    Args:
+        actors: how many processes tag, each with one core [as many as the cluster has cores].
+        address: the address of a cluster, as for `ray.init` [the one in the environment variable `RAY_ADDRESS`, else this
+            machine].
+
+    Raises:
+        UserError: where Ray is not installed. The engine raises it where there is no such cluster, or a file cannot be read.
+    """
+    if actors is not None and actors < 1:
+        raise UserError(f"{setting('actors', actors)}: expected at least 1")
+    ray = _import_ray()
+
+    def run(tagger: Tagger, source: Source, skip: int, format: str) -> Iterator[tuple[Chunk, list[Any]]]:
+        ours = not ray.is_initialized()
+        try:
+            if ours:
+                _connect(ray, address)
+            number = actors or max(1, int(ray.cluster_resources().get("CPU", 1)))
+            for data in _results(ray, tagger, source, skip, format, number):
+                result = pickle.loads(data)
+                if isinstance(result, UserError):
+                    raise result
+                chunk, rendered, report = result
+                if isinstance(tagger, RowTagger):
+                    tagger.report += report
+                yield chunk, rendered
+        except ray.exceptions.RayError as error:
+            raise UserError(f"{setting('engine', 'ray')}: Ray ended the job ({one_line(error)})") from error
+        finally:
+            if ours:
+                ray.shutdown()
+
+    return run
+
+
+def _import_ray() -> Any:
+    try:
+        import ray
+        import ray.data
+        import ray.exceptions
+    except ImportError as error:
+        raise UserError(f"{setting('engine', 'ray')}: Ray is not installed: pip install 'ray[data]'") from error
+    return ray
+
+
+def _connect(ray: Any, address: str | None) -> None:
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    given = address or os.environ.get("RAY_ADDRESS")
+    try:
+        if place := re.fullmatch(r"(?:ray://)?\[?([^/]+?)\]?:([0-9]+)", given or ""):
+            # Ray itself tries for minutes
+            socket.create_connection((place[1], int(place[2])), _SECONDS).close()
+        ray.init(address, include_dashboard=False, log_to_driver=False, logging_level="error")
+    except (ConnectionError, ValueError, OverflowError, RuntimeError, OSError) as error:
+        if not given:
+            raise
+        raise UserError(
+            f"{setting('ray_address', given)}: expected the address of a Ray cluster that runs, such as HOST:6379, got no "
+            f"answer ({one_line(error)}): start one with ray start --head, or leave the address out"
+        ) from error
+
+
+def _results(ray: Any, tagger: Tagger, source: Source, skip: int, format: str, actors: int) -> Iterator[bytes]:
+    """The pickled results of all chunks, in order."""
+    import pyarrow
+
+    def row(item: Any) -> Any:
+        return pyarrow.table({_COLUMN: pyarrow.array([pickle.dumps(item)], pyarrow.large_binary())})
+
+    def rows(items: Iterator[Any]) -> Iterator[Any]:
+        try:
+            for item in items:
+                yield row(item)
+        except UserError as error:  # as a value: of an exception, Ray would pass on nothing but its text
+            yield row(error)
+
+    def read(_: Any) -> Iterator[Any]:
+        yield from rows(source.chunks(skip))
+
+    class Actor:
+        def __init__(self) -> None:
+            self.tagger = load_tagger(model, sentences=sentences)
+
+        def __call__(self, table: Any) -> Iterator[Any]:
+            yield from rows(map(self.tag, table.column(_COLUMN).to_pylist()))
+
+        def tag(self, data: bytes) -> tuple[Chunk, list[Any], EncodingReport] | UserError:
+            chunk = pickle.loads(data)
+            if isinstance(chunk, UserError):
+                return chunk
+            rendered, report = outputs.render(self.tagger, chunk.good, format), EncodingReport()
+            if isinstance(self.tagger, RowTagger):
+                report, self.tagger.report = self.tagger.report, report
+            return chunk, rendered, report
+
+    model = tagger.name if is_address(tagger.name) else str(Path(tagger.name).resolve())
+    sentences = None if is_address(tagger.name) else tagger.sentences
+    source = Source([file.resolve() for file in source.files], source.kind, source.encoding, source.column)
+    context = ray.data.DataContext.get_current()
+    context.execution_options.preserve_order = True
+    context.target_max_block_size = 1  # bytes: every chunk travels by itself
+    context.enable_progress_bars = False
+    options = {"batch_size": 1, "batch_format": "pyarrow"}
+    dataset = ray.data.from_items([0], override_num_blocks=1)
+    dataset = dataset.map_batches(read, num_cpus=0, **options)
+    dataset = dataset.map_batches(Actor, num_cpus=1, concurrency=actors, **options)
+    for batch in dataset.iter_batches(batch_size=1, batch_format="pyarrow"):
+        yield from batch.column(_COLUMN).to_pylist()

@@ -1,0 +1,149 @@
+"""The forms of results: JSON lines, CoNLL columns, Parquet, displaCy's page, and the objects of spaCy and transformers.
+
+Takes records and a tagger, or a text and its entities. Opening files is left to the caller.
+"""
+
+from __future__ import annotations
+
+import html
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from tfner.data.inputs import Record
+from tfner.data.words import split_words
+from tfner.errors import UserError
+from tfner.labels import Entity
+from tfner.tagging.tagger import Tagger, divide
+
+OUTPUT_FORMATS = {
+    "jsonl": "JSON lines",
+    "conll": "CoNLL columns",
+    "parquet": "Parquet",
+    "html": "a page that marks the entities",
+}
+"""The files that results can be written to, and their names."""
+
+
+def render(tagger: Tagger, records: Sequence[Record], format: str) -> list[Any]:
+    """Tags records together; returns a value for each, which `write` takes.
+
+    Args:
+        tagger: the tagger.
+        records: the records, without problems.
+        format: a key of `OUTPUT_FORMATS`.
+    """
+    if format == "conll":
+        return _columns(tagger, records)
+    tagged = zip(records, tagger.tag_many(record.item for record in records), strict=True)
+    if format == "jsonl":
+        return [json.dumps(as_json(r.item, entities, r.fields), ensure_ascii=False) + "\n" for r, entities in tagged]
+    if format == "html":
+        return [as_displacy(r.item, entities) for r, entities in tagged]
+    return [
+        {**as_json(r.item, entities), "fields": json.dumps(r.fields, ensure_ascii=False, default=str)} for r, entities in tagged
+    ]
+
+
+def write(path: Path, rendered: Iterable[Any], format: str) -> None:
+    """Writes what `render` returned. Raises UserError where a package is not installed."""
+    if format == "parquet":
+        _write_parquet(path, list(rendered))
+        return
+    # half surrogate pairs in other fields are written as JSON escapes, as they were read
+    with path.open("w", encoding="utf-8", errors="backslashreplace") as file:
+        file.writelines(as_lines(rendered, format))
+
+
+def as_lines(rendered: Iterable[Any], format: str) -> Iterable[str]:
+    """What `render` returned as text, for formats other than Parquet. Raises UserError where a package is not installed."""
+    if format != "html":
+        return rendered
+    displacy = _spacy("a page").displacy
+    return [displacy.render(list(rendered), style="ent", manual=True, page=True, jupyter=False)]
+
+
+def as_json(item: str | Sequence[str], entities: Sequence[Entity], fields: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """An input and its entities as an object for `json.dumps`, with the fields that it came with. Offsets count characters and
+    words, half-open."""
+    return {**(fields or {}), "text": _text(item), "entities": [{**asdict(e), "score": round(e.score, 6)} for e in entities]}
+
+
+def as_displacy(item: str | Sequence[str], entities: Sequence[Entity]) -> dict[str, Any]:
+    """A text and its entities for `spacy.displacy.render(..., style="ent", manual=True)`, which escapes texts alone."""
+    marks = [{"start": e.start, "end": e.end, "label": html.escape(e.type)} for e in entities]
+    return {"text": _text(item), "ents": marks, "title": None}
+
+
+def as_pipeline(entities: Sequence[Entity]) -> list[dict[str, Any]]:
+    """Entities as transformers' token-classification pipeline returns them with an aggregation strategy."""
+    return [{"entity_group": e.type, "score": e.score, "word": e.text, "start": e.start, "end": e.end} for e in entities]
+
+
+def as_spacy(text: str, entities: Sequence[Entity], vocabulary: Any = None) -> Any:
+    """A text and its entities as a `spacy.tokens.Doc`, whose tokens are the words of tfner and white space.
+
+    Args:
+        text: the text.
+        entities: its entities, from `Tagger.tag`.
+        vocabulary: a `spacy.vocab.Vocab` [a blank one].
+
+    Raises:
+        UserError: where spaCy is not installed.
+    """
+    spacy = _spacy("a Doc")
+    from spacy.util import get_words_and_spaces
+
+    words, spaces = get_words_and_spaces([text[a:b] for a, b in split_words(text)], text)
+    document = spacy.tokens.Doc(vocabulary or spacy.vocab.Vocab(), words=words, spaces=spaces)
+    document.ents = [document.char_span(e.start, e.end, label=e.type) for e in entities]
+    return document
+
+
+def _text(item: str | Sequence[str]) -> str:
+    return item if isinstance(item, str) else " ".join(item)
+
+
+def _columns(tagger: Tagger, records: Sequence[Record]) -> list[str]:
+    """For each record its words and tags, with an empty line after each sentence."""
+    parts = [divide(record.item, tagger.sentences, number)[1] for number, record in enumerate(records)]
+    tagged = iter(tagger.predict([sentence for sentences in parts for sentence in sentences]))
+    return [
+        "".join(
+            "".join(f"{word}\t{tag}\n" for word, tag in zip(sentence.words, next(tagged).tags, strict=True)) + "\n"
+            for sentence in sentences
+        )
+        for sentences in parts
+    ]
+
+
+def _write_parquet(path: Path, rows: list[dict[str, Any]]) -> None:
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ImportError as error:
+        raise UserError("writing Parquet needs pyarrow, which is not installed: pip install pyarrow") from error
+    text, number, score = pyarrow.string(), pyarrow.int32(), pyarrow.float64()
+    kinds = {
+        "type": text,
+        "text": text,
+        "start": number,
+        "end": number,
+        "score": score,
+        "first_word": number,
+        "end_word": number,
+    }
+    schema = pyarrow.schema({"text": text, "entities": pyarrow.list_(pyarrow.struct(kinds.items())), "fields": text})
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows, schema=schema), path)
+
+
+def _spacy(what: str) -> Any:
+    try:
+        import spacy
+        import spacy.displacy
+        import spacy.tokens
+    except ImportError as error:
+        raise UserError(f"{what} needs spaCy, which is not installed: pip install spacy") from error
+    return spacy
