@@ -1,9 +1,9 @@
-"""Tags many sentences from a file into a folder, and in memory: words per second, peak memory, and a checksum of the result.
+"""Tags many sentences from a file into a folder, with each engine, and in memory: rate, memory, and a checksum of the result.
 
     python benchmarks/bulk.py saved_models/finetune --corpus FOLDER [--sentences 1000000] [--runtime openvino]
 
-The sentences are those of the corpus's splits, repeated with other numbers in them, so that they differ. Both ways run in
-processes of their own, one after the other.
+The sentences are those of the corpus's splits, repeated with other numbers in them, so that they differ. The ways run in
+processes of their own, one after the other. Memory is what the machine has less of than before, so nothing else may run.
 """
 
 from __future__ import annotations
@@ -11,13 +11,16 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-import resource
 import subprocess
 import sys
 import tempfile
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 
 def main() -> None:
@@ -26,21 +29,29 @@ def main() -> None:
     parser.add_argument("--corpus", type=Path, help="folder of a corpus")
     parser.add_argument("--sentences", type=int, default=10**6, help="how many sentences to tag [1000000]")
     parser.add_argument("--runtime", default="auto", help="what runs the model [auto]")
-    parser.add_argument("--way", choices=("files", "memory"), help="for the processes that this program starts")
+    parser.add_argument("--ways", nargs="+", default=list(WAYS), choices=list(WAYS), help="what to measure [all]")
+    parser.add_argument("--rounds", type=int, default=1, help="how often each way runs, taking turns [1]")
+    parser.add_argument("--actors", type=int, default=2, help="actors of Ray, with one core each [2]")
+    parser.add_argument("--way", choices=list(WAYS), help="for the processes that this program starts")
     parser.add_argument("--file", type=Path, help="for the processes that this program starts")
     arguments = parser.parse_args()
     if arguments.way:
-        print(json.dumps({"files": in_files, "memory": in_memory}[arguments.way](arguments)))
+        with memory() as samples:
+            found = WAYS[arguments.way](arguments)
+        quarter = samples[: max(1, len(samples) // 4)]
+        print(json.dumps({**found, "quarter": max(quarter), "peak": max(samples)}))
         return
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "sentences.jsonl"
         words = write_sentences(file, arguments.corpus, arguments.sentences)
-        print("| | words/s | peak MiB | SHA-256 of the entities |\n|---|---|---|---|")
-        for way in ("memory", "files"):
+        print("| | words/s | peak MiB, first quarter | peak MiB | SHA-256 of the entities |\n|---|---|---|---|---|")
+        for way in arguments.ways * arguments.rounds:
             argv = [str(arguments.model), "--runtime", arguments.runtime, "--way", way, "--file", str(file)]
+            argv += ["--actors", str(arguments.actors)]
             run = subprocess.run([sys.executable, __file__, *argv], check=True, stdout=subprocess.PIPE, text=True)
             found = json.loads(run.stdout.splitlines()[-1])
-            print(f"| {way} | {words / found['seconds']:,.0f} | {found['mib']} | {found['sha256'][:16]} |", flush=True)
+            rate = f"{words / found['seconds']:,.0f}"
+            print(f"| {way} | {rate} | {found['quarter']} | {found['peak']} | {found['sha256'][:16]} |", flush=True)
 
 
 def write_sentences(file: Path, corpus: Path, number: int) -> int:
@@ -75,27 +86,56 @@ def in_memory(arguments: argparse.Namespace) -> dict:
             seconds += time.perf_counter() - start
             for row, entities in zip(part, found, strict=True):
                 digest.update(json.dumps(as_json(row["tokens"], entities)["entities"]).encode())
-    return {"seconds": seconds, "mib": peak(), "sha256": digest.hexdigest()}
+    return {"seconds": seconds, "sha256": digest.hexdigest()}
 
 
-def in_files(arguments: argparse.Namespace) -> dict:
-    """Tags the file into a folder."""
-    from tfner.tagging.bulk import Source, tag_files
+def in_files(arguments: argparse.Namespace, engine: Any = None) -> dict:
+    """Tags the file into a folder, with the local engine or another."""
+    from tfner.tagging.bulk import Source, in_this_process, tag_files
     from tfner.tagging.load import load_tagger
 
     with load_tagger(arguments.model, arguments.runtime) as tagger, tempfile.TemporaryDirectory() as folder:
         start = time.perf_counter()
-        tag_files(tagger, Source([arguments.file]), Path(folder))
-        seconds, mib, digest = time.perf_counter() - start, peak(), hashlib.sha256()
+        tag_files(tagger, Source([arguments.file]), Path(folder), engine=engine or in_this_process)
+        seconds, digest = time.perf_counter() - start, hashlib.sha256()
         for part in sorted(Path(folder).glob("part-*")):
             for line in part.open(encoding="utf-8"):
                 digest.update(json.dumps(json.loads(line)["entities"]).encode())
-    return {"seconds": seconds, "mib": mib, "sha256": digest.hexdigest()}
+    return {"seconds": seconds, "sha256": digest.hexdigest()}
 
 
-def peak() -> int:
-    """The peak memory of this process in MiB."""
-    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+def on_ray(arguments: argparse.Namespace) -> dict:
+    """Tags the file into a folder with Ray, whose start and end are in its time."""
+    from tfner.tagging.on_ray import on_ray
+
+    return in_files(arguments, on_ray(arguments.actors))
+
+
+WAYS = {"memory": in_memory, "files": in_files, "ray": on_ray}
+
+
+@contextmanager
+def memory() -> Iterator[list[int]]:
+    """A list of how much memory the machine has less of than at the start, in MiB, every half second."""
+    start, samples, done = available(), [0], threading.Event()
+
+    def sample() -> None:
+        while not done.wait(0.5):
+            samples.append(start - available())
+
+    thread = threading.Thread(target=sample)
+    thread.start()
+    try:
+        yield samples
+    finally:
+        done.set()
+        thread.join()
+
+
+def available() -> int:
+    """The memory that programs can still take, in MiB (Linux)."""
+    lines = dict(line.split(":") for line in Path("/proc/meminfo").read_text().splitlines())
+    return int(lines["MemAvailable"].split()[0]) // 1024
 
 
 if __name__ == "__main__":

@@ -1,13 +1,10 @@
-"""The command predict: how input is read and decoded, how entities are printed, and what is refused."""
+"""The command predict: how entities are printed, and what is refused."""
 
 import io
 import json
 import sys
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from support.errors import refused
 
 from tfner import predict
 from tfner.labels import Entity
@@ -16,10 +13,6 @@ from tfner.tagging.outputs import as_json
 
 TEXT = "Peter Blackburn said in Nice"
 ENTITIES = [Entity("PER", "Peter Blackburn", 0, 15, 0.87654321, 0, 2), Entity("LOC", "Nice", 24, 28, 0.5, 4, 5)]
-
-
-def lines(data, encoding="utf-8", name="in.txt"):
-    return list(predict.decoded_lines(io.BytesIO(data), encoding, name))
 
 
 def one_line(capsys, *argv):
@@ -55,50 +48,6 @@ def test_entities_are_marked_in_the_text_and_listed():
 def test_each_type_has_a_colour_on_a_terminal():
     marked = predict.highlight(TEXT, ENTITIES, colours=True)
     assert marked == "\x1b[33;1m[Peter Blackburn]PER\x1b[0m said in \x1b[36;1m[Nice]LOC\x1b[0m"
-
-
-# --- input -------------------------------------------------------------------------------------------------------------
-
-
-def test_only_a_newline_ends_a_line():
-    data = "a\u2028b\x0bc\x1cd\re\r\n\x85f\n\ng".encode()
-    assert lines(data) == ["a\u2028b\x0bc\x1cd\re\r\n", "\x85f\n", "\n", "g"]
-    assert lines(b"") == []
-
-
-@given(st.text(), st.sampled_from(["utf-8", "utf-16", "utf-32-le"]), st.integers(1, 5))
-def test_blocks_do_not_split_characters_or_lines(text, encoding, block):
-    original, predict._BLOCK = predict._BLOCK, block
-    try:
-        found = lines(text.encode(encoding), encoding)
-    finally:
-        predict._BLOCK = original
-    assert "".join(found) == text
-    assert len(found) == text.count("\n") + (not text.endswith("\n") and text != "")
-
-
-@pytest.mark.parametrize("block", [1, 7, 1 << 16])
-def test_undecodable_bytes_are_an_error_with_the_line(monkeypatch, block):
-    monkeypatch.setattr(predict, "_BLOCK", block)
-    with refused("input_not_in_its_encoding", setting="text_encoding", path="in.txt", line=3):
-        lines("é\nb\nc ".encode() + b"\xff d\n")
-    with refused("input_ends_within_a_character", setting="text_encoding", path="in.txt", line=2):
-        lines("é\n".encode() + "é".encode()[:1])
-    with refused("input_not_in_utf_16", setting="text_encoding", path="in.txt", line=2):
-        lines("a\n".encode("utf-16-le") + b"\x00\xd8a\x00", "utf-16-le")
-
-
-def test_a_line_is_yielded_before_the_next_is_read():
-    class Slow(io.RawIOBase):
-        asked = 0
-
-        def read1(self, size):
-            Slow.asked += 1
-            return [b"one\ntw", b"o\n", b""][Slow.asked - 1]
-
-    found = predict.decoded_lines(Slow(), "utf-8", "standard input")
-    assert (next(found), Slow.asked) == ("one\n", 1)
-    assert (next(found), Slow.asked) == ("two\n", 2)
 
 
 # --- the command -------------------------------------------------------------------------------------------------------
@@ -164,6 +113,10 @@ def test_undecodable_input_is_one_line_with_file_and_line(capsys, exported, tmp_
         (["x", "--text-encoding", "hex", "text"], "--text-encoding"),
         (["x", "--text-encoding", "", "text"], "--text-encoding"),
         (["x", "--jsn", "text"], "--json"),
+        (["x", "--output-format", "parquet", "text"], "--output-format parquet needs --output"),
+        (["x", "--engine", "ray", "text"], "--engine needs --output"),
+        (["x", "--json", "--output-format", "conll", "text"], "--json or --output-format"),
+        (["x", "--sentences", "paragraph", "text"], "--sentences"),
         (["x", "--file", "nowhere.txt"], "nowhere.txt"),
         (["nowhere", "text"], "nowhere"),
         (["http://host", "text"], "http://host"),
@@ -183,3 +136,21 @@ def test_help_shows_the_defaults(capsys):
     text = " ".join(capsys.readouterr().out.split())
     assert "encoding of the input [utf-8, or what a file begins with]" in text
     assert "text (one text a line), jsonl (JSON lines), conll (CoNLL columns)" in text
+
+
+@pytest.mark.slow
+def test_other_formats_can_be_printed(capsys, exported):
+    texts = ["Peter said. Nice", "Blackburn"]
+    assert predict.main([str(exported), "--output-format", "conll", *texts]) == 0
+    sentences = capsys.readouterr().out.strip().split("\n\n")
+    assert [[line.split("\t")[0] for line in s.split("\n")] for s in sentences] == [
+        ["Peter", "said", "."],
+        ["Nice"],
+        ["Blackburn"],
+    ]
+    assert predict.main([str(exported), "--output-format", "html", *texts]) == 0
+    assert capsys.readouterr().out.startswith("<!DOCTYPE html>")
+    assert predict.main([str(exported), "--output-format", "jsonl", *texts]) == 0
+    printed = capsys.readouterr().out
+    assert predict.main([str(exported), "--json", *texts]) == 0
+    assert capsys.readouterr().out == printed

@@ -7,7 +7,6 @@ of the input are defined in `tfner.data.inputs`.
 from __future__ import annotations
 
 import argparse
-import codecs
 import io
 import os
 import sys
@@ -15,14 +14,13 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from itertools import chain, islice, tee
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from tqdm import tqdm
 
 from tfner.config import AUTO, INPUT_FORMATS, RUNTIMES, SENTENCES, add_runtime
-from tfner.data.inputs import Record, read_records, recognize, valid, whole_lines
-from tfner.data.sources import file_records, find_files
-from tfner.errors import UserError, setting
+from tfner.data.inputs import Record, read_records, recognize, valid
+from tfner.data.sources import decoded_lines, file_records, find_files
 from tfner.labels import Entity
 from tfner.tagging.bulk import REJECTS, Engine, Source, in_this_process, tag_files
 from tfner.tagging.load import load_tagger
@@ -32,7 +30,6 @@ from tfner.terminal import Parser, command
 
 STANDARD_INPUT = "standard input"
 _COLOURS = (36, 33, 32, 35, 34, 31)  # cyan, yellow, green, magenta, blue, red
-_BLOCK = 1 << 16  # bytes that are read at once
 
 
 def predict(
@@ -94,36 +91,6 @@ def entity_line(entity: Entity) -> str:
         else f"words {entity.first_word}-{entity.end_word}"
     )
     return f"  {entity.type:<8} {entity.score:.4f}  {entity.text}  ({words}, characters {entity.start}-{entity.end})"
-
-
-def decoded_lines(file: BinaryIO, encoding: str, name: str) -> Iterator[str]:
-    """The lines of a file, which end only with `\\n`. A line is yielded as soon as it is read.
-
-    Raises UserError, with the line, for bytes that are not text in the encoding.
-    """
-    return whole_lines(_decoded(file, encoding, name))
-
-
-def _decoded(file: BinaryIO, encoding: str, name: str) -> Iterator[str]:
-    decoder, number = codecs.getincrementaldecoder(encoding)(), 1
-    read = getattr(file, "read1", file.read)
-    while True:
-        block = read(_BLOCK)
-        try:
-            text = decoder.decode(block, final=not block)
-        except UnicodeError as error:
-            if isinstance(error, UnicodeDecodeError):
-                number += error.object[: error.start].decode(encoding, "replace").count("\n")
-            raise UserError(
-                f"expected text in {encoding}, found bytes that are not ({getattr(error, 'reason', error)}): give the encoding "
-                f"of the input with {setting('text_encoding')}",
-                name,
-                number,
-            ) from error
-        number += text.count("\n")
-        yield text
-        if not block:
-            break
 
 
 @command

@@ -1,14 +1,18 @@
 """Records of files: every kind of file, and what cannot be read is a record too."""
 
 import gzip
+import io
 import json
 
 import pyarrow
 import pyarrow.parquet
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from support.errors import refused
 
-from tfner.data.sources import file_records, find_files, identify
+from tfner.data import sources
+from tfner.data.sources import decoded_lines, file_records, find_files, identify
 
 TEXTS = ["Anna works.", "", "Köln 😀\u2028x", "Bob  rests."]
 
@@ -114,9 +118,9 @@ def test_files_are_found_by_name_folder_and_pattern(tmp_path):
     assert names(tmp_path) == ["a.txt", "b.txt", "sub/c.jsonl"]
     assert names(tmp_path / "*.txt") == ["a.txt", "b.txt"]
     assert names(tmp_path / "**" / "*.jsonl") == ["sub/c.jsonl"]
-    for given, key in ((tmp_path / "nothing", "no_file"), (tmp_path / "*.csv", "no_file_of_a_pattern")):
-        with refused(key, path=given):
-            find_files(str(given))
+    for path, key in ((tmp_path / "nothing", "no_file"), (tmp_path / "*.csv", "no_file_of_a_pattern")):
+        with refused(key, path=path):
+            find_files(str(path))
 
 
 def test_a_hidden_folder_can_be_named(tmp_path):
@@ -185,3 +189,48 @@ def test_text_that_is_not_utf8_is_read_as_latin_1_with_a_note(tmp_path):
 def test_a_character_at_the_end_of_the_first_block_is_not_taken_for_another_encoding(tmp_path):
     (tmp_path / "a.txt").write_bytes(b"x" * 65_535 + "é\nb".encode())
     assert items(tmp_path / "a.txt")[1] == "b"
+
+
+def lines(data, encoding="utf-8", name="in.txt"):
+    return list(decoded_lines(io.BytesIO(data), encoding, name))
+
+
+def test_only_a_newline_ends_a_line():
+    data = "a\u2028b\x0bc\x1cd\re\r\n\x85f\n\ng".encode()
+    assert lines(data) == ["a\u2028b\x0bc\x1cd\re\r\n", "\x85f\n", "\n", "g"]
+    assert lines(b"") == []
+
+
+@given(st.text(), st.sampled_from(["utf-8", "utf-16", "utf-32-le"]), st.integers(1, 5))
+def test_blocks_do_not_split_characters_or_lines(text, encoding, block):
+    original, sources._BLOCK = sources._BLOCK, block
+    try:
+        found = lines(text.encode(encoding), encoding)
+    finally:
+        sources._BLOCK = original
+    assert "".join(found) == text
+    assert len(found) == text.count("\n") + (not text.endswith("\n") and text != "")
+
+
+@pytest.mark.parametrize("block", [1, 7, 1 << 16])
+def test_undecodable_bytes_are_an_error_with_the_line(monkeypatch, block):
+    monkeypatch.setattr(sources, "_BLOCK", block)
+    with refused("input_not_in_its_encoding", setting="text_encoding", path="in.txt", line=3):
+        lines("é\nb\nc ".encode() + b"\xff d\n")
+    with refused("input_ends_within_a_character", setting="text_encoding", path="in.txt", line=2):
+        lines("é\n".encode() + "é".encode()[:1])
+    with refused("input_not_in_utf_16", setting="text_encoding", path="in.txt", line=2):
+        lines("a\n".encode("utf-16-le") + b"\x00\xd8a\x00", "utf-16-le")
+
+
+def test_a_line_is_yielded_before_the_next_is_read():
+    class Slow(io.RawIOBase):
+        asked = 0
+
+        def read1(self, size):
+            Slow.asked += 1
+            return [b"one\ntw", b"o\n", b""][Slow.asked - 1]
+
+    found = decoded_lines(Slow(), "utf-8", "standard input")
+    assert (next(found), Slow.asked) == ("one\n", 1)
+    assert (next(found), Slow.asked) == ("two\n", 2)

@@ -58,6 +58,24 @@ def test_an_entity_has_its_text_offsets_words_and_score(tagger):
     assert (place.type, place.text, place.start, place.end, place.first_word, place.end_word) == ("LOC", "Nice", 28, 32, 5, 6)
 
 
+def test_a_text_is_divided_into_sentences_whose_offsets_are_those_of_the_text(tagger):
+    text = "said Peter. Blackburn\nsaid Nice\n\nNice"
+    assert [(e.type, e.text, e.start) for e in tagger.tag(text)] == [
+        ("PER", "Peter", 5), ("PER", "Blackburn", 12), ("LOC", "Nice", 27), ("LOC", "Nice", 33),
+    ]  # fmt: skip
+    assert tagger.report.sentences == 3
+    tagger.sentences = "none"
+    assert [e.first_word for e in tagger.tag(text)] == [1, 3, 5, 6]
+
+
+def test_the_sentences_of_a_text_share_rows_where_the_model_knows_documents(tokenizer):
+    config = make_config(context="document")
+    tagger = ByRule(make_row_encoder(tokenizer, LabelSet(LABELS), config, 12), config, "the rule")
+    found = list(tagger.tag_many(["Peter said. Nice. EU", "Nice. Peter", ["Nice"], ["Peter"]]))
+    assert [[e.text for e in entities] for entities in found] == [["Peter", "Nice"], ["Nice", "Peter"], ["Nice"], ["Peter"]]
+    assert (tagger.report.sentences, tagger.report.rows) == (7, 4)
+
+
 def test_offsets_of_split_words_count_characters_of_the_joined_text(tagger):
     words = ["", "Peter", "\u200b", "said", "Nice"]
     found = tagger.tag_words(words)

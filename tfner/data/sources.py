@@ -104,6 +104,36 @@ def file_records(
         yield Record("", number, problem=UserError(problem, file, number))
 
 
+def decoded_lines(file: BinaryIO, encoding: str, name: str) -> Iterator[str]:
+    """The lines of a file, which end only with `\\n`. A line is yielded as soon as it is read.
+
+    Raises UserError, with the line, for bytes that are not text in the encoding.
+    """
+    return whole_lines(_decoded(file, encoding, name))
+
+
+def _decoded(file: BinaryIO, encoding: str, name: str) -> Iterator[str]:
+    decoder, number = codecs.getincrementaldecoder(encoding)(), 1
+    read = getattr(file, "read1", file.read)
+    while True:
+        block = read(_BLOCK)
+        try:
+            text = decoder.decode(block, final=not block)
+        except UnicodeError as error:
+            if isinstance(error, UnicodeDecodeError):
+                number += error.object[: error.start].decode(encoding, "replace").count("\n")
+            raise UserError(
+                f"expected text in {encoding}, found bytes that are not ({getattr(error, 'reason', error)}): give the encoding "
+                f"of the input with {setting('text_encoding')}",
+                name,
+                number,
+            ) from error
+        number += text.count("\n")
+        yield text
+        if not block:
+            break
+
+
 def _opened(raw: BinaryIO, start: bytes) -> Any:
     if start.startswith(_GZIP):
         return gzip.GzipFile(fileobj=raw)
