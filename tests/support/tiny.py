@@ -63,13 +63,34 @@ def byte_level_tokenizer(folder: Path):
     return RobertaTokenizerFast(*files)
 
 
+def unigram_tokenizer(folder: Path):
+    """A fast XLM-RoBERTa tokenizer: SentencePiece's unigram model, trained on a few sentences."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+    from transformers import XLMRobertaTokenizerFast
+
+    folder.mkdir(parents=True, exist_ok=True)
+    tokenizer = Tokenizer(models.Unigram())
+    tokenizer.pre_tokenizer, tokenizer.decoder = pre_tokenizers.Metaspace(), decoders.Metaspace()
+    special = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
+    trainer = trainers.UnigramTrainer(vocab_size=80, special_tokens=special, unk_token="<unk>", show_progress=False)
+    tokenizer.train_from_iterator(
+        [_TEXT, "Peter rejects the unbelievable call in Nice .", "x Unice British lambs"] * 5, trainer
+    )
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="<s> $A </s>", pair="<s> $A </s> </s> $B </s>", special_tokens=[("<s>", 0), ("</s>", 2)]
+    )
+    return XLMRobertaTokenizerFast(tokenizer_object=tokenizer)
+
+
 def model_folder(folder: Path, kind: str, seed: int = 7, **sizes) -> Path:
     """Writes a folder with config, tokenizer and random weights (safetensors) of an architecture and returns it."""
     import transformers
 
-    tokenizer = byte_level_tokenizer(folder) if kind == "roberta" else wordpiece_tokenizer(folder, kind)
+    own = {"roberta": byte_level_tokenizer, "xlm-roberta": unigram_tokenizer}.get(kind)
+    tokenizer = own(folder) if own else wordpiece_tokenizer(folder, kind)
     tokenizer.save_pretrained(folder)
-    config = transformers.AutoConfig.for_model(kind, **({"vocab_size": len(tokenizer) + 3} | SIZES[kind] | sizes))
+    usual = SIZES["roberta" if kind in LIKE_ROBERTA else kind]
+    config = transformers.AutoConfig.for_model(kind, **({"vocab_size": len(tokenizer) + 3} | usual | sizes))
     model = transformers.TFAutoModel.from_config(config)
     model(model.dummy_inputs)
     scatter(model, seed)

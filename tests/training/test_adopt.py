@@ -69,7 +69,9 @@ def pipeline(folder):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("kind", "labels"), [("bert", IOB2), ("distilbert", IOB1), ("roberta", IOB2), ("electra", IOB2)])
+@pytest.mark.parametrize(
+    ("kind", "labels"), [("bert", IOB2), ("distilbert", IOB1), ("roberta", IOB2), ("electra", IOB2), ("xlm-roberta", IOB2)]
+)
 def test_an_imported_checkpoint_finds_what_the_pipeline_of_transformers_finds(tmp_path, kind, labels):
     source = checkpoint(tmp_path / "checkpoint", kind, labels)
     version = export.export(source, output=tmp_path / "model", say=lambda line: None)
