@@ -64,18 +64,18 @@ def byte_level_tokenizer(folder: Path):
 
 
 def unigram_tokenizer(folder: Path):
-    """A fast XLM-RoBERTa tokenizer: SentencePiece's unigram model, trained on a few sentences."""
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+    """A fast XLM-RoBERTa tokenizer: SentencePiece's unigram model, of pieces of `WORDS` and single letters."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
     from transformers import XLMRobertaTokenizerFast
 
     folder.mkdir(parents=True, exist_ok=True)
-    tokenizer = Tokenizer(models.Unigram())
-    tokenizer.pre_tokenizer, tokenizer.decoder = pre_tokenizers.Metaspace(), decoders.Metaspace()
-    special = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
-    trainer = trainers.UnigramTrainer(vocab_size=80, special_tokens=special, unk_token="<unk>", show_progress=False)
-    tokenizer.train_from_iterator(
-        [_TEXT, "Peter rejects the unbelievable call in Nice .", "x Unice British lambs"] * 5, trainer
-    )
+    words = [*WORDS, "x", "Unice", "unbelievable"]
+    parts = {part for word in words for part in ("\u2581" + word[:3], word[3:]) if part}
+    pieces = {name: 0.0 for name in ("<s>", "<pad>", "</s>", "<unk>", "<mask>")}
+    pieces |= {letter: -9.0 for letter in sorted({*"".join(words), "\u2581"})} | {part: -2.0 for part in sorted(parts)}
+    tokenizer = Tokenizer(models.Unigram(list(pieces.items()), unk_id=3))
+    parts = [pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Metaspace()]
+    tokenizer.pre_tokenizer, tokenizer.decoder = pre_tokenizers.Sequence(parts), decoders.Metaspace()
     tokenizer.post_processor = processors.TemplateProcessing(
         single="<s> $A </s>", pair="<s> $A </s> </s> $B </s>", special_tokens=[("<s>", 0), ("</s>", 2)]
     )
