@@ -71,8 +71,8 @@ def unigram_tokenizer(folder: Path):
     folder.mkdir(parents=True, exist_ok=True)
     words = [*WORDS, "x", "Unice", "unbelievable"]
     parts = {part for word in words for part in ("\u2581" + word[:3], word[3:]) if part}
-    pieces = {name: 0.0 for name in ("<s>", "<pad>", "</s>", "<unk>", "<mask>")}
-    pieces |= {letter: -9.0 for letter in sorted({*"".join(words), "\u2581"})} | {part: -2.0 for part in sorted(parts)}
+    pieces = dict.fromkeys(("<s>", "<pad>", "</s>", "<unk>", "<mask>"), 0.0)
+    pieces |= dict.fromkeys(sorted({*"".join(words), "▁"}), -9.0) | dict.fromkeys(sorted(parts), -2.0)
     tokenizer = Tokenizer(models.Unigram(list(pieces.items()), unk_id=3))
     parts = [pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Metaspace()]
     tokenizer.pre_tokenizer, tokenizer.decoder = pre_tokenizers.Sequence(parts), decoders.Metaspace()
