@@ -115,6 +115,7 @@ def test_undecodable_input_is_one_line_with_file_and_line(capsys, exported, tmp_
         (["x", "--jsn", "text"], "--json"),
         (["x", "--output-format", "parquet", "text"], "--output-format parquet needs --output"),
         (["x", "--engine", "ray", "text"], "--engine needs --output"),
+        (["x", "--file", "in.txt", "--output", "out", "--actors", "2"], "--actors and --ray-address need --engine ray"),
         (["x", "--json", "--output-format", "conll", "text"], "--json or --output-format"),
         (["x", "--sentences", "paragraph", "text"], "--sentences"),
         (["x", "--file", "nowhere.txt"], "nowhere.txt"),

@@ -148,6 +148,8 @@ def _tag_files(parser: Parser, arguments: argparse.Namespace) -> None:
     """Tags files into a folder."""
     if not arguments.file:
         parser.error("--output needs --file")
+    if arguments.engine != "ray" and (arguments.actors is not None or arguments.ray_address):
+        parser.error("--actors and --ray-address need --engine ray")
     files = find_files(arguments.file)
     source = Source(files, arguments.format, arguments.text_encoding, arguments.text_column)
     engine: Engine = in_this_process

@@ -28,6 +28,7 @@ def sentences(text, how="split"):
         "Μένει εδώ. |Ποιος; ναι. όχι",
         "यह वाक्य है। |दूसरा वाक्य",
         "Wait!!! |What?! |No.",
+        "He said ``so.'' |Then he left.",
         "a.b.c",
         ". . .",
     ],

@@ -162,7 +162,7 @@ ENDINGS = st.lists(
 DIVIDED = [
     *TEXTS,
     'Peter said no. Blackburn (in Nice.) said so." Nice\nBlackburn\r\n\r\nlamb.\u2028EU',
-    'said. lamb... Peter! Nice? "EU." " German\n \n call.\'") x.\ny U.S. Nice',
+    'said ``Nice.\'\' EU. lamb... Peter! Nice? "EU." " German\n \n call.\'") x.\ny U.S. Nice',
     ". . Nice .\u200b. \u200b. Peter " + "s" * 60 + ". Nice. " + "Peter Blackburn said. " * 30,
     '1. Nice 12. Peter 13. 14. Gen. Nice. 5. lamb 5.\n6. said Sen . Peter 7.") Nice',
     "東京。次。」『です！？Nice ।Peter । Nice",

@@ -8,7 +8,7 @@ from support.errors import refused
 
 from tfner.config import SENTENCES
 from tfner.errors import UserError
-from tfner.folder import DESCRIPTION, EXTRA, LIMITS
+from tfner.folder import CONFIG, DESCRIPTION, EXTRA, LIMITS
 from tfner.tagging import load
 from tfner.tagging.load import find_export, is_address, load_tagger, runtime_of
 from tfner.tagging.saved_model import SavedModelTagger
@@ -106,6 +106,15 @@ def test_an_export_of_other_weights_is_not_used(copy):
             find_export(copy, runtime)
 
 
+def test_an_export_that_divides_texts_in_another_way_is_not_used(copy):
+    set_speeds(copy, openvino2=300)
+    path = copy / "1" / EXTRA / CONFIG
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"sentences": "none"}))
+    assert find_export(copy) == copy / "1"
+    with pytest.raises(UserError, match="newest version"):
+        find_export(copy, "openvino")
+
+
 def test_a_copy_without_a_version_is_used(copy):
     set_speeds(copy, openvino2=300)
     shutil.rmtree(copy / "1")
@@ -128,7 +137,7 @@ def test_texts_are_divided_as_asked_or_as_the_model_says(exported, address):
     assert (list(starts["line"]), list(starts["none"])) == ([0, 1, 4], [0])
     with refused("unknown_sentences", setting="sentences"):
         load_tagger(exported, sentences="paragraph")
-    with pytest.raises(UserError, match="served model") as caught:
+    with pytest.raises(UserError, match="server decides") as caught:
         load_tagger(address, sentences="line")
     assert (caught.value.setting, caught.value.path) == ("sentences", address)
 
@@ -145,7 +154,7 @@ def test_a_runtime_that_does_not_fit_what_is_named_is_refused(copy, address):
     folder = copy / "openvino" / "1"
     with refused("runtime_of_another_export", setting="runtime", path=folder):
         load_tagger(folder, "onnx")
-    with pytest.raises(UserError, match="served model") as caught:
+    with pytest.raises(UserError, match="server decides") as caught:
         load_tagger(address, "onnx")
     assert (caught.value.setting, caught.value.path) == ("runtime", address)
     with refused("unknown_runtime", setting="runtime"):

@@ -98,7 +98,7 @@ def test_one_engine_goes_on_where_the_other_stopped(tagger, source, local, tmp_p
 
     def stopping(*arguments):
         for number, one in enumerate(bulk.in_this_process(*arguments)):
-            if number == 6:
+            if number == 5:
                 raise Stop
             yield one
 
@@ -107,6 +107,18 @@ def test_one_engine_goes_on_where_the_other_stopped(tagger, source, local, tmp_p
     assert len(list((tmp_path / "out").glob("part-*"))) == 1
     tag_files(tagger, source, tmp_path / "out", say=lambda line: None, engine=on_ray(2))
     assert content(tmp_path / "out") == local[0]
+
+
+def test_its_actors_use_the_runtime_that_was_asked_for(runtimes, source, tmp_path):
+    (tmp_path / "in.txt").write_text(f"{TEXT}\n" * 20)
+    some = Source([tmp_path / "in.txt"])
+    with load_tagger(runtimes, "tensorflow") as tagger:
+        tag_files(tagger, some, tmp_path / "local", say=lambda line: None)
+        tag_files(tagger, some, tmp_path / "ray", say=lambda line: None, engine=on_ray(1))
+    texts = [(tmp_path / name / "part-00000.jsonl").read_text() for name in ("local", "ray")]
+    scores = [[e["score"] for line in text.splitlines() for e in json.loads(line)["entities"]] for text in texts]
+    assert len(scores[0]) > 20
+    assert scores[0] == pytest.approx(scores[1], abs=1e-5)  # the export for OpenVINO, in int8, differs by more
 
 
 def test_errors_of_its_processes_are_those_of_the_local_engine(tagger, tmp_path):

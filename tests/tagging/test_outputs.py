@@ -1,9 +1,13 @@
+import datetime
 import json
 
+import pyarrow.parquet
 import pytest
+import spacy
 from support.errors import refused
 
 from tfner.data.inputs import Record
+from tfner.errors import UserError
 from tfner.labels import Entity
 from tfner.tagging import outputs
 from tfner.tagging.load import load_tagger
@@ -51,6 +55,8 @@ def test_a_doc_of_spacy_has_the_text_and_the_entities():
         ("Nice", "LOC", TEXT.index("Nice"), TEXT.index("Nice") + 4),
     ]
     assert as_spacy("", []).text == ""
+    vocabulary = spacy.vocab.Vocab()
+    assert as_spacy(TEXT, found, vocabulary).vocab is vocabulary
 
 
 def test_entities_of_a_tagger_are_those_of_its_doc(tagger):
@@ -66,6 +72,31 @@ def test_dictionaries_are_those_of_a_pipeline():
         {"entity_group": "LOC", "score": 0.5, "word": "Nice", "start": TEXT.index("Nice"), "end": TEXT.index("Nice") + 4}
     ]
     assert json.dumps(as_pipeline(entities(("LOC", "Nice"))))
+
+
+@pytest.mark.parametrize("format", ["jsonl", "parquet"])
+def test_other_fields_of_any_kind_are_kept(tagger, tmp_path, format):
+    fields = {"day": datetime.date(2026, 11, 25), "half": "\ud83d"}
+    write(tmp_path / "x", render(tagger, [Record("Nice", 1, fields)], format), format)
+    if format == "jsonl":
+        found = json.loads((tmp_path / "x").read_text("utf-8"))
+    else:
+        found = json.loads(pyarrow.parquet.read_table(tmp_path / "x").to_pylist()[0]["fields"])
+    assert (found["day"], found["half"]) == ("2026-11-25", "\ud83d")
+
+
+@pytest.mark.parametrize("format", ["jsonl", "conll"])
+def test_half_a_surrogate_pair_is_refused(tagger, format):
+    with pytest.raises(UserError, match="surrogate"):
+        render(tagger, [Record("Nice \ud83d", 1)], format)
+
+
+def test_columns_of_texts_need_to_know_the_sentences(address):
+    with load_tagger(address) as served:
+        with pytest.raises(UserError, match="where the sentences of a text end") as caught:
+            render(served, [Record("Nice", 1)], "conll")
+        assert (caught.value.setting, caught.value.path) == ("output_format", address)
+        assert render(served, [Record(("Nice", "is"), 1)], "conll")[0].startswith("Nice\t")
 
 
 def test_without_spacy_the_package_is_named(monkeypatch, tmp_path):

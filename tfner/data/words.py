@@ -1,8 +1,7 @@
 """Splits text into words as CoNLL corpora do, with one regular expression that Python and a TensorFlow graph share.
 
-Takes a text and returns the character offsets of its words. Every character other than white space is in exactly one word.
-`sentences`
-divides them into sentences.
+Takes a text and returns the character offsets of its words. Every character other than white space is in exactly one word. The
+module `sentences` divides the words into sentences.
 """
 
 from __future__ import annotations

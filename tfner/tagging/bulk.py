@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -26,7 +27,7 @@ MANIFEST, REJECTS = "manifest.json", "rejects.jsonl"
 CHUNK = 4_000
 """Records that are tagged together: enough to group rows by length."""
 PART = 20_000
-"""Records of a part, a multiple of `CHUNK`. An interruption loses at most the work of one part."""
+"""Records of a part, a multiple of `CHUNK`. An interruption loses the work of one part, and of what engines have begun."""
 MOST_CHARACTERS = 1_000_000
 """The longest text that is tagged: a longer one is more likely a mistake, and takes memory."""
 
@@ -37,7 +38,8 @@ class Chunk:
 
     Attributes:
         records: how many there are.
-        good: those that can be tagged.
+        good: those that can be tagged and are not yet.
+        tagged: how many are.
         rejects: the lines for the others in `REJECTS`.
         moved: the bytes that were read for it.
         notes: lines for everything that was guessed and is not certain.
@@ -45,9 +47,16 @@ class Chunk:
 
     records: int = 0
     good: list[Record] = field(default_factory=list)
+    tagged: int = 0
     rejects: list[str] = field(default_factory=list)
     moved: int = 0
     notes: list[str] = field(default_factory=list)
+
+    def tag(self, tagger: Tagger, format: str) -> list[Any]:
+        """Tags the records and lets go of them; returns their results, from `outputs.render`."""
+        rendered = outputs.render(tagger, self.good, format)
+        self.good, self.tagged = [], len(self.good)
+        return rendered
 
 
 @dataclass(frozen=True)
@@ -97,7 +106,7 @@ Engine = Callable[[Tagger, Source, int, str], Iterator[tuple[Chunk, list[Any]]]]
 def in_this_process(tagger: Tagger, source: Source, skip: int, format: str) -> Iterator[tuple[Chunk, list[Any]]]:
     """The engine that tags with the tagger itself."""
     for chunk in source.chunks(skip):
-        yield chunk, outputs.render(tagger, chunk.good, format)
+        yield chunk, chunk.tag(tagger, format)
 
 
 class Output:
@@ -206,13 +215,13 @@ def tag_files(
         The numbers of `records`, of those that were `tagged`, and of those that were `rejected`.
 
     Raises:
-        UserError: where the folder belongs to something else, a file cannot be opened, or there is no room to write.
+        UserError: where the folder belongs to something else, a file cannot be read at all, or there is no room to write.
     """
     names = ("runtime", "precision", "sentences")
     settings = {"format": source.kind, "text_encoding": source.encoding, "text_column": source.column}
     job = {
         "model": {"weights": tagger.weights or tagger.name, **{name: getattr(tagger, name) for name in names}},
-        "input": [identify(file) for file in source.files],
+        "input": [_identify(file) for file in source.files],
         "settings": {**settings, "output_format": format, "chunk": CHUNK, "part": PART},
     }
     output = Output(folder, job)
@@ -229,12 +238,9 @@ def tag_files(
                 part = []
         if any(one.records for one, _ in part):
             _add(output, part, format)
-        output.manifest["complete"] = True
-        output.save()
-    except OSError as error:
-        raise UserError(
-            f"{setting('output', folder)}: cannot be written ({error.strerror}): make room; the same command then goes on"
-        ) from error
+        with _writing(folder):
+            output.manifest["complete"] = True
+            output.save()
     finally:
         output.release()
     counts = output.counts
@@ -242,11 +248,29 @@ def tag_files(
     return counts
 
 
+@contextmanager
+def _writing(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise UserError(
+            f"{setting('output', folder)}: cannot be written ({error.strerror}): make room; the same command then goes on"
+        ) from error
+
+
+def _identify(file: Path) -> dict[str, Any]:
+    try:
+        return identify(file)
+    except OSError as error:
+        raise UserError(f"cannot be read ({error.strerror}): correct its permissions, or leave it out", file) from error
+
+
 def _add(output: Output, part: Sequence[tuple[Chunk, list[Any]]], format: str) -> None:
-    tagged, rejects = sum(len(chunk.good) for chunk, _ in part), [line for chunk, _ in part for line in chunk.rejects]
+    tagged, rejects = sum(chunk.tagged for chunk, _ in part), [line for chunk, _ in part for line in chunk.rejects]
     counts = {"records": sum(chunk.records for chunk, _ in part), "tagged": tagged, "rejected": len(rejects)}
     rendered = [one for _, some in part for one in some]
-    output.add(lambda path: outputs.write(path, rendered, format), format, rejects, counts)
+    with _writing(output.folder):
+        output.add(lambda path: outputs.write(path, rendered, format), format, rejects, counts)
 
 
 def _problem(record: Record) -> UserError | None:

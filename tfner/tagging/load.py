@@ -43,7 +43,7 @@ def load_tagger(model: str | Path, runtime: str = AUTO, sentences: str | None = 
     if is_address(model):
         if runtime != AUTO or sentences:
             own = setting("runtime", runtime) if runtime != AUTO else setting("sentences", sentences)
-            raise UserError(f"{own}: a served model has its server's: leave it out", model)
+            raise UserError(f"{own}: the server decides this: leave it out", model)
         from tfner.tagging.served import ServedTagger
 
         return ServedTagger(str(model), **options)
@@ -98,13 +98,13 @@ def find_export(model: str | Path, runtime: str = AUTO) -> Path:
             raise
         version = None  # a copy for a machine without TensorFlow
     if version and others:
-        weights = read_exported(version).weights
-        others = {folder: exported for folder, exported in others.items() if exported.weights == weights}
+        newest = _identity(read_exported(version))
+        others = {folder: exported for folder, exported in others.items() if _identity(exported) == newest}
     if runtime != AUTO:
         others = {folder: exported for folder, exported in others.items() if runtime_of(folder) == runtime}
         if not others:
             raise UserError(
-                f"{setting('runtime', runtime)}: expected an export of the newest weights for {RUNTIMES[runtime]}, found none: "
+                f"{setting('runtime', runtime)}: expected an export of the newest version for {RUNTIMES[runtime]}, found none: "
                 f"make it with python -m tfner.export {quote(home)} --format {runtime}",
                 path,
             )
@@ -128,6 +128,11 @@ def exports_in(folder: Path) -> list[Path]:
 def runtime_of(folder: Path) -> str:
     """The runtime of an exported model, a key of `config.RUNTIMES`."""
     return next((name for name, graph in GRAPHS.items() if (folder / graph).is_file()), "tensorflow")
+
+
+def _identity(exported: Exported) -> tuple[str, str]:
+    """What an export has in common with the version that it is of: weights, and how it divides texts."""
+    return exported.weights, exported.config.sentences
 
 
 def _is_installed(runtime: str) -> bool:

@@ -6,19 +6,22 @@ chunks; the results come back in order, so the files that are written are those 
 
 from __future__ import annotations
 
+import copy
 import os
 import pickle
 import re
 import socket
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from tfner.config import AUTO
 from tfner.errors import UserError, one_line, setting
 from tfner.modeling.rows import EncodingReport
-from tfner.tagging import outputs
 from tfner.tagging.bulk import Chunk, Engine, Source
 from tfner.tagging.load import is_address, load_tagger
+from tfner.tagging.runtime import threads
 from tfner.tagging.tagger import RowTagger, Tagger
 
 _COLUMN = "data"
@@ -32,10 +35,10 @@ def on_ray(actors: int | None = None, address: str | None = None) -> Engine:
     Args:
         actors: how many processes tag, each with one core [as many as the cluster has cores].
         address: the address of a cluster, as for `ray.init` [the one in the environment variable `RAY_ADDRESS`, else this
-            machine].
+            machine]. It is not used where the program is connected to Ray already.
 
     Raises:
-        UserError: where Ray is not installed. The engine raises it where there is no such cluster, or a file cannot be read.
+        UserError: where Ray is not installed. The engine raises it where there is no such cluster, or Ray cannot be started.
     """
     if actors is not None and actors < 1:
         raise UserError(f"{setting('actors', actors)}: expected at least 1")
@@ -81,10 +84,10 @@ def _connect(ray: Any, address: str | None) -> None:
         if place := re.fullmatch(r"(?:ray://)?\[?([^/]+?)\]?:([0-9]+)", given or ""):
             # Ray itself tries for minutes
             socket.create_connection((place[1], int(place[2])), _SECONDS).close()
-        ray.init(address, include_dashboard=False, log_to_driver=False, logging_level="error")
-    except (ConnectionError, ValueError, OverflowError, RuntimeError, OSError) as error:
+        ray.init(given or "local", include_dashboard=False, log_to_driver=False, logging_level="error")
+    except (ValueError, OverflowError, RuntimeError, OSError) as error:
         if not given:
-            raise
+            raise UserError(f"{setting('engine', 'ray')}: Ray cannot be started ({one_line(error)})") from error
         raise UserError(
             f"{setting('ray_address', given)}: expected the address of a Ray cluster that runs, such as HOST:6379, got no "
             f"answer ({one_line(error)}): start one with ray start --head, or leave the address out"
@@ -102,7 +105,7 @@ def _results(ray: Any, tagger: Tagger, source: Source, skip: int, format: str, a
         try:
             for item in items:
                 yield row(item)
-        except UserError as error:  # as a value: of an exception, Ray would pass on nothing but its text
+        except UserError as error:  # as a value, because Ray passes on only the text of an exception
             yield row(error)
 
     def read(_: Any) -> Iterator[Any]:
@@ -110,7 +113,8 @@ def _results(ray: Any, tagger: Tagger, source: Source, skip: int, format: str, a
 
     class Actor:
         def __init__(self) -> None:
-            self.tagger = load_tagger(model, sentences=sentences)
+            os.environ.setdefault("TF_NUM_INTRAOP_THREADS", str(threads()))
+            self.tagger = load_tagger(model, runtime, sentences)
 
         def __call__(self, table: Any) -> Iterator[Any]:
             yield from rows(map(self.tag, table.column(_COLUMN).to_pylist()))
@@ -119,21 +123,24 @@ def _results(ray: Any, tagger: Tagger, source: Source, skip: int, format: str, a
             chunk = pickle.loads(data)
             if isinstance(chunk, UserError):
                 return chunk
-            rendered, report = outputs.render(self.tagger, chunk.good, format), EncodingReport()
+            rendered, report = chunk.tag(self.tagger, format), EncodingReport()
             if isinstance(self.tagger, RowTagger):
                 report, self.tagger.report = self.tagger.report, report
             return chunk, rendered, report
 
-    model = tagger.name if is_address(tagger.name) else str(Path(tagger.name).resolve())
-    sentences = None if is_address(tagger.name) else tagger.sentences
-    source = Source([file.resolve() for file in source.files], source.kind, source.encoding, source.column)
-    context = ray.data.DataContext.get_current()
+    if is_address(tagger.name):
+        model, runtime, sentences = tagger.name, AUTO, None
+    else:
+        model, runtime, sentences = str(Path(tagger.name).absolute()), tagger.runtime or AUTO, tagger.sentences
+    source = replace(source, files=[file.absolute() for file in source.files])
+    context = copy.deepcopy(ray.data.DataContext.get_current())
     context.execution_options.preserve_order = True
     context.target_max_block_size = 1  # bytes: every chunk travels by itself
     context.enable_progress_bars = False
     options = {"batch_size": 1, "batch_format": "pyarrow"}
-    dataset = ray.data.from_items([0], override_num_blocks=1)
-    dataset = dataset.map_batches(read, num_cpus=0, **options)
-    dataset = dataset.map_batches(Actor, num_cpus=1, concurrency=actors, **options)
+    with ray.data.DataContext.current(context):  # a Dataset keeps it
+        dataset = ray.data.from_items([0], override_num_blocks=1)
+        dataset = dataset.map_batches(read, num_cpus=0, **options)
+        dataset = dataset.map_batches(Actor, num_cpus=1, concurrency=actors, **options)
     for batch in dataset.iter_batches(batch_size=1, batch_format="pyarrow"):
         yield from batch.column(_COLUMN).to_pylist()

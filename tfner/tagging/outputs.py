@@ -14,9 +14,9 @@ from typing import Any
 
 from tfner.data.inputs import Record
 from tfner.data.words import split_words
-from tfner.errors import UserError
+from tfner.errors import UserError, setting
 from tfner.labels import Entity
-from tfner.tagging.tagger import Tagger, divide
+from tfner.tagging.tagger import Tagger, divide, utf8_size
 
 OUTPUT_FORMATS = {
     "jsonl": "JSON lines",
@@ -39,12 +39,10 @@ def render(tagger: Tagger, records: Sequence[Record], format: str) -> list[Any]:
         return _columns(tagger, records)
     tagged = zip(records, tagger.tag_many(record.item for record in records), strict=True)
     if format == "jsonl":
-        return [json.dumps(as_json(r.item, entities, r.fields), ensure_ascii=False) + "\n" for r, entities in tagged]
+        return [_line(as_json(r.item, entities, r.fields)) for r, entities in tagged]
     if format == "html":
         return [as_displacy(r.item, entities) for r, entities in tagged]
-    return [
-        {**as_json(r.item, entities), "fields": json.dumps(r.fields, ensure_ascii=False, default=str)} for r, entities in tagged
-    ]
+    return [{**as_json(r.item, entities), "fields": json.dumps(r.fields, default=str)} for r, entities in tagged]
 
 
 def write(path: Path, rendered: Iterable[Any], format: str) -> None:
@@ -52,8 +50,7 @@ def write(path: Path, rendered: Iterable[Any], format: str) -> None:
     if format == "parquet":
         _write_parquet(path, list(rendered))
         return
-    # half surrogate pairs in other fields are written as JSON escapes, as they were read
-    with path.open("w", encoding="utf-8", errors="backslashreplace") as file:
+    with path.open("w", encoding="utf-8") as file:
         file.writelines(as_lines(rendered, format))
 
 
@@ -97,7 +94,8 @@ def as_spacy(text: str, entities: Sequence[Entity], vocabulary: Any = None) -> A
     from spacy.util import get_words_and_spaces
 
     words, spaces = get_words_and_spaces([text[a:b] for a, b in split_words(text)], text)
-    document = spacy.tokens.Doc(vocabulary or spacy.vocab.Vocab(), words=words, spaces=spaces)
+    vocabulary = spacy.vocab.Vocab() if vocabulary is None else vocabulary  # an empty one is false
+    document = spacy.tokens.Doc(vocabulary, words=words, spaces=spaces)
     document.ents = [document.char_span(e.start, e.end, label=e.type) for e in entities]
     return document
 
@@ -106,9 +104,23 @@ def _text(item: str | Sequence[str]) -> str:
     return item if isinstance(item, str) else " ".join(item)
 
 
+def _line(value: Mapping[str, Any]) -> str:
+    """A value as a line of JSON. Half surrogate pairs in other fields are written as JSON escapes, as they were read."""
+    return json.dumps(value, ensure_ascii=False, default=str).encode("utf-8", "backslashreplace").decode() + "\n"
+
+
 def _columns(tagger: Tagger, records: Sequence[Record]) -> list[str]:
     """For each record its words and tags, with an empty line after each sentence."""
-    parts = [divide(record.item, tagger.sentences, number)[1] for number, record in enumerate(records)]
+    how = tagger.sentences
+    if how is None and any(isinstance(record.item, str) for record in records):
+        raise UserError(
+            f"{setting('output_format', 'conll')}: a served model does not say where the sentences of a text end: name the "
+            f"model's folder, or use {setting('output_format', 'jsonl')}",
+            tagger.name,
+        )
+    for record in records:
+        utf8_size(record.item)  # raises for what cannot be tagged
+    parts = [divide(record.item, how or "none", number)[1] for number, record in enumerate(records)]
     tagged = iter(tagger.predict([sentence for sentences in parts for sentence in sentences]))
     return [
         "".join(

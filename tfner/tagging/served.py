@@ -31,8 +31,8 @@ _LABEL, _SCORE = WORDS.outputs
 class ServedTagger(Tagger):
     """Tags with a served model, as other taggers do with a local one; threads may share it.
 
-    Every sentence is tagged by itself, because a server does not take documents. `close` closes the connections of all threads;
-    afterwards the tagger raises UserError when it is used.
+    Sentences that are split into words are tagged by themselves, because a server does not take documents. `close` closes the
+    connections of all threads; afterwards the tagger raises UserError when it is used.
 
     Args:
         address: such as `http://host:8501/v1/models/head`, `https://…`, or `grpc://host:8500/head`, with `/versions/3` or
@@ -46,6 +46,8 @@ class ServedTagger(Tagger):
         UserError: for something other than an address, a server that does not answer, or a model that it does not serve.
             Tagging raises it as well.
     """
+
+    sentences = None
 
     def __init__(self, address: str, deadline: float = 60.0, texts: int = 32, size: int = 1 << 20):
         self.address, self.texts, self.size = Address.parse(address), texts, size

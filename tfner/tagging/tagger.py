@@ -48,8 +48,8 @@ class Tagger(ABC):
     """The precision of its matrix products, or None where that is not known."""
     weights: str = ""
     """The checksum of its weights, or empty where that is not known."""
-    sentences: str = "split"
-    """How texts are divided into sentences, one of `config.SENTENCES`; a server decides that by itself."""
+    sentences: str | None = "split"
+    """How texts are divided into sentences, one of `config.SENTENCES`, or None where a server decides it."""
 
     @property
     @abstractmethod
@@ -136,7 +136,7 @@ class RowTagger(Tagger):
 
     def __init__(self, row_encoder: RowEncoder, config: Config, name: str):
         self.row_encoder, self.config, self.name = row_encoder, config, name
-        self.sentences = config.sentences
+        self.sentences: str = config.sentences
         self.report = EncodingReport()
         """Counts of what was encoded, and of what was lost, in everything tagged so far."""
 
