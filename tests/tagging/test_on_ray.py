@@ -158,4 +158,5 @@ def test_the_command_tags_with_ray(runtimes, source, local, tmp_path):
     )
     assert result.returncode == 0, result.stderr
     assert "23,998 tagged, 2 rejected" in result.stdout
+    assert all(line.startswith(("b.txt: not UTF-8", "tagging with")) for line in result.stderr.splitlines()), result.stderr
     assert content(tmp_path / "out") == local[0]

@@ -7,10 +7,12 @@ chunks; the results come back in order, so the files that are written are those 
 from __future__ import annotations
 
 import copy
+import logging
 import os
 import pickle
 import re
 import socket
+import warnings
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -23,6 +25,7 @@ from tfner.tagging.bulk import Chunk, Engine, Source
 from tfner.tagging.load import is_address, load_tagger
 from tfner.tagging.runtime import threads
 from tfner.tagging.tagger import RowTagger, Tagger
+from tfner.terminal import quiet_imports
 
 _COLUMN = "data"
 _SECONDS = 5.0
@@ -79,12 +82,15 @@ def _import_ray() -> Any:
 
 def _connect(ray: Any, address: str | None) -> None:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # its errors come as exceptions too
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
     given = address or os.environ.get("RAY_ADDRESS")
     try:
         if place := re.fullmatch(r"(?:ray://)?\[?([^/]+?)\]?:([0-9]+)", given or ""):
             # Ray itself tries for minutes
             socket.create_connection((place[1], int(place[2])), _SECONDS).close()
-        ray.init(given or "local", include_dashboard=False, log_to_driver=False, logging_level="error")
+        with quiet_imports():
+            ray.init(given or "local", include_dashboard=False, log_to_driver=False, logging_level="error")
     except (ValueError, OverflowError, RuntimeError, OSError) as error:
         if not given:
             raise UserError(f"{setting('engine', 'ray')}: Ray cannot be started ({one_line(error)})") from error
@@ -141,6 +147,8 @@ def _results(ray: Any, tagger: Tagger, source: Source, skip: int, format: str, a
     with ray.data.DataContext.current(context):  # a Dataset keeps it
         dataset = ray.data.from_items([0], override_num_blocks=1)
         dataset = dataset.map_batches(read, num_cpus=0, **options)
-        dataset = dataset.map_batches(Actor, num_cpus=1, concurrency=actors, **options)
-    for batch in dataset.iter_batches(batch_size=1, batch_format="pyarrow"):
-        yield from batch.column(_COLUMN).to_pylist()
+        dataset = dataset.map_batches(Actor, num_cpus=1, compute=ray.data.ActorPoolStrategy(size=actors), **options)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module=r"ray\.")  # such as that there are more actors than chunks
+        for batch in dataset.iter_batches(batch_size=1, batch_format="pyarrow"):
+            yield from batch.column(_COLUMN).to_pylist()
