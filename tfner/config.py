@@ -27,8 +27,9 @@ TASKS = ("ner", "pos", "chunk")
 UNSEEN_LABELS = ("error", "keep")
 LABEL_PIECES = ("first", "all")
 CONTEXTS = ("sentence", "document")
-SENTENCES = ("split", "line", "none")
+SENTENCES = {"split": "at full stops and line breaks", "line": "at line breaks", "none": "not at all"}
 """How text is divided into sentences (`data.sentences`)."""
+SENTENCES_HELP = "how text is divided into sentences: " + ", ".join(f"{name} ({how})" for name, how in SENTENCES.items())
 ACTIVATIONS = ("relu", "gelu", "tanh", "elu", "swish")
 STRATEGIES = (AUTO, "none", "mirrored", "multiworker")
 PRECISIONS = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
@@ -135,12 +136,7 @@ class Config:
         "rows", None, "longest row in word pieces", least=8, absent="the encoder's limit, or 128 with --context document"
     )
 
-    sentences: str = _setting(
-        "output",
-        "split",
-        "how the model divides text into sentences: at full stops and line breaks, at line breaks, or not",
-        SENTENCES,
-    )
+    sentences: str = _setting("output", "split", SENTENCES_HELP, SENTENCES)
     tensorboard: str | None = _setting("output", None, "folder for TensorBoard logs", absent="no logs")
     checkpoint_minutes: float = _setting(
         "output", 10.0, "minutes between checkpoints within an epoch; 0 for none but those after each epoch", least=0

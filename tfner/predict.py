@@ -18,9 +18,10 @@ from typing import Any
 
 from tqdm import tqdm
 
-from tfner.config import AUTO, INPUT_FORMATS, RUNTIMES, SENTENCES, add_runtime
+from tfner.config import AUTO, INPUT_FORMATS, RUNTIMES, SENTENCES, SENTENCES_HELP, add_runtime
 from tfner.data.inputs import Record, read_records, recognize, valid
 from tfner.data.sources import decoded_lines, file_records, find_files
+from tfner.data.words import as_text
 from tfner.labels import Entity
 from tfner.tagging.bulk import REJECTS, Engine, Source, in_this_process, tag_files
 from tfner.tagging.load import load_tagger
@@ -57,7 +58,7 @@ def predict(
         _say_runtime(tagger, say)
         inputs, again = tee(inputs)
         for item, entities in zip(again, tagger.tag_many(inputs, chunk or TEXTS_PER_CHUNK), strict=True):
-            yield item if isinstance(item, str) else " ".join(item), entities
+            yield as_text(item), entities
 
 
 def _say_runtime(tagger: Tagger, say: Callable[[str], None]) -> None:
@@ -192,9 +193,9 @@ def _parser() -> Parser:
     )
     group.add_argument(
         "--sentences",
-        choices=SENTENCES,
+        choices=tuple(SENTENCES),
         metavar="|".join(SENTENCES),
-        help="how texts are divided into sentences: at full stops and line breaks, at line breaks, or not [as the model says]",
+        help=f"{SENTENCES_HELP} [as the model says]",
     )
     group.add_argument("--text-column", default="text", metavar="NAME", help="column of the texts in Parquet files [text]")
     output = parser.add_argument_group("output")

@@ -104,8 +104,8 @@ def quieten() -> None:
 def quiet_imports() -> Iterator[None]:
     """Hides what libraries write to standard error during import, or when they start, and shows it if that fails.
 
-    No setting controls the C++ start-up messages of TensorFlow and Ray. Outside a command this does nothing: importing tfner has
-    no effects.
+    No setting controls the C++ start-up messages of TensorFlow and Ray. Outside a command this does nothing: importing tfner
+    has no effects.
     """
     if not _COMMAND_RUNS:
         yield

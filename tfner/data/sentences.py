@@ -62,11 +62,14 @@ def sentence_starts(text: str, words: Sequence[tuple[int, int]], how: str) -> li
     starts = [0] if words else []
     if how == "none" or not words or not _ANY.search(text, 0, words[-1][0]):
         return starts
+    gaps = enumerate(pairwise(words), 1)
+    if how == "line":
+        return starts + [number for number, ((_, end), (after, _)) in gaps if _BREAK.fullmatch(text, end, after)]
     ended = wide = False  # whether the words before may end a sentence, and need no white space
     closing = 0
     mark = _FINAL.fullmatch(text, *words[0])
     final = bool(mark)
-    for number, ((start, end), (after, after_end)) in enumerate(pairwise(words), 1):
+    for number, ((start, end), (after, after_end)) in gaps:
         glued = number > 1 and words[number - 2][1] == start
         if final:
             ended, wide, closing = True, bool(_WIDE_FINAL.fullmatch(text, start, end)), 0
@@ -81,9 +84,7 @@ def sentence_starts(text: str, words: Sequence[tuple[int, int]], how: str) -> li
             final = not (end == after and _ABBREVIATION.fullmatch(text, start, end))
         else:
             final = not numbers and bool(_NUMBERED.fullmatch(text, after, after_end))
-        if how == "line":
-            begins = line
-        elif _BLANK.fullmatch(text, end, after):
+        if line and _BLANK.fullmatch(text, end, after):
             begins = True
         elif unicodedata.category(text[after]) == LOWER:
             begins = False

@@ -19,6 +19,7 @@ from typing import Any, BinaryIO
 from tfner.config import INPUT_FORMATS
 from tfner.data.files import latin_1_note
 from tfner.data.inputs import Record, guess_format, read_records, recognize, whole_lines
+from tfner.data.words import as_text
 from tfner.errors import UserError, one_line, setting
 
 _BLOCK = 1 << 16  # bytes that are read at once
@@ -48,12 +49,18 @@ def find_files(given: str) -> list[Path]:
 
 
 def identify(file: Path) -> dict[str, Any]:
-    """What identifies a file: its name, its size in bytes, and a SHA-256 of its first and last MiB."""
-    size = file.stat().st_size
-    with file.open("rb") as content:
-        digest = hashlib.sha256(content.read(_SAMPLE))
-        content.seek(max(0, size - _SAMPLE))
-        digest.update(content.read(_SAMPLE))
+    """What identifies a file: its name, its size in bytes, and a SHA-256 of its first and last MiB.
+
+    Raises UserError where it cannot be read.
+    """
+    try:
+        size = file.stat().st_size
+        with file.open("rb") as content:
+            digest = hashlib.sha256(content.read(_SAMPLE))
+            content.seek(max(0, size - _SAMPLE))
+            digest.update(content.read(_SAMPLE))
+    except OSError as error:
+        raise UserError(f"cannot be read ({error.strerror}): correct its permissions, or leave it out", file) from error
     return {"name": file.name, "bytes": size, "sha256": digest.hexdigest()}
 
 
@@ -197,7 +204,7 @@ def _texts(head: bytes, content: Any, encoding: str, report: Callable[[], None])
 
 def _without_bytes(record: Record, file: Path, encoding: str) -> Record:
     """The record, or one with a problem where it has bytes that are not text."""
-    text = record.item if isinstance(record.item, str) else " ".join(record.item)
+    text = as_text(record.item)
     if record.problem or not _BYTES.search(text):
         return record
     problem = f"expected text in {encoding}, found bytes that are not: correct them, or give {setting('text_encoding')}"

@@ -7,6 +7,7 @@ module `sentences` divides the words into sentences.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 # The pattern uses only what RE2 and Python's re treat in the same way: literal characters, ranges and leftmost-first
 # alternatives, without look-around. The exception is \b: RE2 knows only ASCII letters there, as Python does with re.ASCII. It
@@ -73,6 +74,11 @@ PATTERN = "|".join(_ALTERNATIVES)
 """A word, for RE2, or for Python with `re.ASCII`. The words of a text are the repeated leftmost matches."""
 
 _WORD = re.compile(PATTERN, re.ASCII)
+
+
+def as_text(item: str | Sequence[str]) -> str:
+    """A text as it is, or the words of a sentence joined by spaces."""
+    return item if isinstance(item, str) else " ".join(item)
 
 
 def split_words(text: str) -> list[tuple[int, int]]:

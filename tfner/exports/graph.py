@@ -92,7 +92,7 @@ class TextGraph:
         word_ends = tf.boolean_mask(ends, is_word)
         word_starts = word_ends - tf.boolean_mask(tf.strings.length(tokens.values, "UTF8_CHAR"), is_word)
         opens = self._sentences(tokens, is_word, word_text)
-        sentence_splits = tf.concat([tf.cast(tf.where(opens)[:, 0], tf.int32), splits[-1:]], 0)
+        sentence_splits = tf.concat([_positions(opens), splits[-1:]], 0)
         labels, scores = self._traced_tag(words, sentence_splits, tf.cast(tf.boolean_mask(word_text, opens), tf.int32))
 
         begins, continues, kinds = self._boundaries(labels, opens)
@@ -100,8 +100,8 @@ class TextGraph:
         entities_before = _running(begins)
         entity = entities_before[1:] - 1  # of each word that is in an entity
         member = tf.boolean_mask(entity, within)
-        first = tf.cast(tf.where(begins)[:, 0], tf.int32)
-        last = tf.math.segment_max(tf.cast(tf.where(within)[:, 0], tf.int32), member)
+        first = _positions(begins)
+        last = tf.math.segment_max(_positions(within), member)
         # the text of an entity is its words and the white space before each of them except the first
         next_word = words_before[:-1]
         part = tf.where(is_word, tf.gather(_append(within, False), next_word), tf.gather(_append(continues, False), next_word))
@@ -139,7 +139,7 @@ class TextGraph:
 
     def _sentences(self, tokens: tf.RaggedTensor, is_word: tf.Tensor, word_text: tf.Tensor) -> tf.Tensor:
         """For each word whether a sentence begins there, bool, by the rule of `data.sentences`."""
-        opens = tf.concat([tf.ones_like(word_text[:1], tf.bool), word_text[1:] != word_text[:-1]], 0)
+        opens = _changes(word_text)
         if self.sentences == "none":
             return opens
 
@@ -211,8 +211,7 @@ class TextGraph:
         overlap, stride = overlap_and_stride(room)
         last = tf.maximum(0, -((room - (end - start)) // stride))
         window = tf.clip_by_value((position - overlap // 2) // stride, 0, last)
-        changes = (start[1:] != start[:-1]) | (window[1:] != window[:-1])
-        opens = tf.concat([tf.ones_like(start[:1], tf.bool), changes], 0)
+        opens = _changes(start) | _changes(window)
         row = tf.cumsum(tf.cast(opens, tf.int32)) - 1
         row_starts = tf.boolean_mask(start + window * stride, opens)
         row_lengths = tf.minimum(room, tf.boolean_mask(end, opens) - row_starts)
@@ -239,8 +238,8 @@ class TextGraph:
         lengths = bounds[1:] - bounds[:-1]
         filled = lengths > 0
         moved = tf.cumsum(tf.where(filled, size, 0), exclusive=True)
-        places = tf.concat([tf.where(filled, lengths + size, 0), [0]], 0)
-        places = tf.cumsum(places, exclusive=True)  # where the sentences begin and end in the new pieces
+        # where the sentences begin and end in the new pieces
+        places = tf.concat([[0], tf.cumsum(tf.where(filled, lengths + size, 0))], 0)
         at = tf.range(tf.size(ids)) + tf.repeat(moved, lengths)
         after = tf.boolean_mask(bounds[1:] + moved, filled)[:, None] + tf.range(size)
         where = tf.concat([at, tf.reshape(after, [-1])], 0)
@@ -252,7 +251,7 @@ class TextGraph:
         following = tf.maximum(following, tf.range(number) + 1)
         text_end = tf.searchsorted(texts, texts, side="right")
         following = tf.minimum(following, text_end)
-        heads = tf.cast(tf.where(tf.concat([tf.ones_like(texts[:1], tf.bool), texts[1:] != texts[:-1]], 0))[:, 0], tf.int32)
+        heads = _positions(_changes(texts))
 
         def step(i, heads, found):
             found = found.write(i, heads)
@@ -348,6 +347,16 @@ def _matches(values: tf.Tensor, pattern: str) -> tf.Tensor:
 def _shifted(mask: tf.Tensor) -> tf.Tensor:
     """What holds of the item before each one; False for the first."""
     return tf.concat([tf.zeros_like(mask[:1]), mask[:-1]], 0)
+
+
+def _changes(values: tf.Tensor) -> tf.Tensor:
+    """Whether each value differs from the one before; True for the first."""
+    return tf.concat([tf.ones_like(values[:1], tf.bool), values[1:] != values[:-1]], 0)
+
+
+def _positions(mask: tf.Tensor) -> tf.Tensor:
+    """The positions of the items that are True, int32."""
+    return tf.cast(tf.where(mask)[:, 0], tf.int32)
 
 
 def _running(mask: tf.Tensor) -> tf.Tensor:

@@ -221,7 +221,7 @@ def tag_files(
     settings = {"format": source.kind, "text_encoding": source.encoding, "text_column": source.column}
     job = {
         "model": {"weights": tagger.weights or tagger.name, **{name: getattr(tagger, name) for name in names}},
-        "input": [_identify(file) for file in source.files],
+        "input": [identify(file) for file in source.files],
         "settings": {**settings, "output_format": format, "chunk": CHUNK, "part": PART},
     }
     output = Output(folder, job)
@@ -256,13 +256,6 @@ def _writing(folder: Path) -> Iterator[None]:
         raise UserError(
             f"{setting('output', folder)}: cannot be written ({error.strerror}): make room; the same command then goes on"
         ) from error
-
-
-def _identify(file: Path) -> dict[str, Any]:
-    try:
-        return identify(file)
-    except OSError as error:
-        raise UserError(f"cannot be read ({error.strerror}): correct its permissions, or leave it out", file) from error
 
 
 def _add(output: Output, part: Sequence[tuple[Chunk, list[Any]]], format: str) -> None:

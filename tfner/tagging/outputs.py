@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from tfner.data.inputs import Record
-from tfner.data.words import split_words
+from tfner.data.words import as_text, split_words
 from tfner.errors import UserError, setting
 from tfner.labels import Entity
 from tfner.tagging.tagger import Tagger, divide, utf8_size
@@ -65,13 +65,13 @@ def as_lines(rendered: Iterable[Any], format: str) -> Iterable[str]:
 def as_json(item: str | Sequence[str], entities: Sequence[Entity], fields: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """An input and its entities as an object for `json.dumps`, with the fields that it came with. Offsets count characters and
     words, half-open."""
-    return {**(fields or {}), "text": _text(item), "entities": [{**asdict(e), "score": round(e.score, 6)} for e in entities]}
+    return {**(fields or {}), "text": as_text(item), "entities": [{**asdict(e), "score": round(e.score, 6)} for e in entities]}
 
 
 def as_displacy(item: str | Sequence[str], entities: Sequence[Entity]) -> dict[str, Any]:
     """A text and its entities for `spacy.displacy.render(..., style="ent", manual=True)`, which escapes texts alone."""
     marks = [{"start": e.start, "end": e.end, "label": html.escape(e.type)} for e in entities]
-    return {"text": _text(item), "ents": marks, "title": None}
+    return {"text": as_text(item), "ents": marks, "title": None}
 
 
 def as_pipeline(entities: Sequence[Entity]) -> list[dict[str, Any]]:
@@ -98,10 +98,6 @@ def as_spacy(text: str, entities: Sequence[Entity], vocabulary: Any = None) -> A
     document = spacy.tokens.Doc(vocabulary, words=words, spaces=spaces)
     document.ents = [document.char_span(e.start, e.end, label=e.type) for e in entities]
     return document
-
-
-def _text(item: str | Sequence[str]) -> str:
-    return item if isinstance(item, str) else " ".join(item)
 
 
 def _line(value: Mapping[str, Any]) -> str:

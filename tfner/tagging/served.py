@@ -13,6 +13,7 @@ import numpy as np
 
 from tfner.contract import ENTITY_FIELDS, TEXT, WORDS, Signature
 from tfner.corpus import Sentence
+from tfner.data.words import as_text
 from tfner.errors import UserError
 from tfner.labels import Entity, LabelSet
 from tfner.modeling.decoding import Tagged
@@ -121,7 +122,7 @@ class ServedTagger(Tagger):
             outputs = self._client.ask(signature, rows)
         except Refusal as error:
             if len(items) == 1:
-                text = items[0] if isinstance(items[0], str) else " ".join(items[0])
+                text = as_text(items[0])
                 raise UserError(
                     f"{text[:40]!r}… ({utf8_size(text):,} bytes) is too large for the server ({error}): split it, or raise the "
                     "server's limit",

@@ -17,7 +17,7 @@ import numpy as np
 from tfner.config import Config
 from tfner.corpus import Sentence
 from tfner.data.sentences import sentence_starts
-from tfner.data.words import split_words
+from tfner.data.words import as_text, split_words
 from tfner.errors import UserError
 from tfner.labels import Entity, LabelSet
 from tfner.modeling.batches import apply_to_rows
@@ -181,8 +181,7 @@ class RowTagger(Tagger):
         parts = [divide(item, self.sentences, number) for number, item in enumerate(inputs)]
         tagged = iter(self.predict([sentence for _, sentences in parts for sentence in sentences]))
         for item, (offsets, sentences) in zip(inputs, parts, strict=True):
-            text = item if isinstance(item, str) else " ".join(item)
-            yield text, offsets, join([next(tagged) for _ in sentences])
+            yield as_text(item), offsets, join([next(tagged) for _ in sentences])
 
 
 def divide(item: Input, how: str, document: int | None = None) -> tuple[list[tuple[int, int]], list[Sentence]]:
@@ -213,7 +212,7 @@ def utf8_size(item: Input) -> int:
     """
     if not isinstance(item, str) and not (isinstance(item, Sequence) and all(isinstance(word, str) for word in item)):
         raise UserError(f"expected a text or a sequence of words, got {item!r:.60}: decode bytes, and leave out missing values")
-    text = item if isinstance(item, str) else " ".join(item)
+    text = as_text(item)
     try:
         return len(text.encode())
     except UnicodeEncodeError as error:
