@@ -6,7 +6,7 @@ from seqeval.scheme import IOB2, Entities
 from support.errors import refused
 
 from tfner.errors import UserError
-from tfner.labels import CONLL_LABELS, LabelSet, Span, iob2, scheme, spans
+from tfner.labels import CONLL_LABELS, LabelSet, Span, breaks, iob2, scheme, spans, standard_tags
 
 
 def test_conll_ids_are_those_of_the_study():
@@ -91,3 +91,42 @@ def test_inside_maps_b_to_i_and_leaves_the_rest():
 def test_a_label_set_that_is_none_is_refused(key, names):
     with refused(key):
         LabelSet(names)
+
+
+@pytest.mark.parametrize(
+    ("written", "usual"),
+    [
+        ("B_PER I_PER O", "B-PER I-PER O"),
+        ("b-per i-per o", "B-per I-per O"),
+        ("B-PER M-PER E-PER S-LOC O", "B-PER I-PER E-PER S-LOC O"),
+        ("PER LOC O", "I-PER I-LOC O"),
+        ("e_mail person O", "I-e_mail I-person O"),
+        ("B-PER M- O", "B-PER M- O"),
+        ("B-PER PER O", "B-PER PER O"),
+        ("NN VB", "NN VB"),
+        ("B-a-b I-a_b O", "B-a-b I-a_b O"),
+    ],
+)
+def test_tags_are_read_as_usually_written(written, usual):
+    written = written.split()
+    found = standard_tags(set(written))
+    assert [found[tag] for tag in written] == usual.split()
+
+
+@pytest.mark.parametrize(
+    ("tags", "number"),
+    [
+        ("B-A I-A E-A S-B O", 0),
+        ("", 0),
+        ("B-A E-B", 1),
+        ("B-A O", 1),
+        ("I-A E-A", 1),
+        ("B-A", 1),
+        ("E-A", 1),
+        ("B-A B-A E-A", 1),
+        ("S-A I-A", 2),
+        ("B-A L-A U-B", 0),
+    ],
+)
+def test_breaks_of_bioes_and_bilou_are_counted(tags, number):
+    assert breaks(tags.split()) == number

@@ -6,7 +6,8 @@ spans. Files, word pieces and tensors are not known here.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
@@ -22,6 +23,8 @@ CONLL_TYPES = ("PER", "ORG", "LOC", "MISC")
 _STARTS = {"B", "S", "U"}  # a new entity starts here, whatever came before
 _CLOSES = {"E", "L", "S", "U"}  # the entity ends with this word, whatever comes after
 _PREFIXES = {"B", "I"} | _STARTS | _CLOSES
+_LOOSE = re.compile(r"([BIESLUM])[-_](.+)", re.IGNORECASE)
+"""A tag as some corpora write it."""
 
 
 class Span(NamedTuple):
@@ -63,6 +66,34 @@ def split_tag(tag: str) -> tuple[str, str]:
             f"(BILOU) before it, as in B-PER; for tags without prefixes use {setting('task', 'pos')}"
         )
     return prefix, entity_type
+
+
+def standard_tags(tags: Collection[str]) -> dict[str, str]:
+    """The usual spelling of each tag that a corpus has.
+
+    `b-per` and `B_PER` become `B-per` and `B-PER` if all are written with a prefix; the `M-` of BMES becomes `I-`. Without any
+    prefix but with `O`, each type becomes `I-` and the type, as in IOB1: neighbouring words of one type are an entity. Tags
+    that fit neither are left as they are, for `split_tag` to refuse.
+    """
+    inside = {tag for tag in tags if tag not in ("O", "o")}
+    matches = {tag: match for tag in inside if (match := _LOOSE.fullmatch(tag))}
+    if len(matches) == len(inside):
+        usual = {tag: f"{match[1].upper().replace('M', 'I')}-{match[2]}" for tag, match in matches.items()}
+    elif "O" in tags and not any(tag[1:2] == "-" for tag in inside):
+        usual = {tag: f"I-{tag}" for tag in inside if tag}
+    else:
+        return {tag: tag for tag in tags}
+    return {tag: usual.get(tag, OUTSIDE if tag == "o" else tag) for tag in tags}
+
+
+def breaks(tags: Sequence[str]) -> int:
+    """How often the tags of a sentence break the rules of BIOES and BILOU: an entity that is not begun, or not ended."""
+    found, open_type = 0, ""
+    for prefix, entity_type in (*map(split_tag, tags), (OUTSIDE, "")):
+        continues = prefix != OUTSIDE and prefix not in _STARTS
+        found += continues != bool(open_type) or (continues and entity_type != open_type)
+        open_type = entity_type if prefix in ("B", "I") else ""
+    return found
 
 
 def spans(tags: Sequence[str], strict: bool = False) -> list[Span]:

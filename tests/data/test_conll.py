@@ -114,3 +114,58 @@ def test_a_file_of_one_column_is_refused():
 def test_a_file_without_sentences_is_refused(text):
     with refused("conll_no_sentence", path="train.txt"):
         read(text)
+
+
+def noted(text, task="ner", tag_column=None):
+    """The words and tags of the sentences of a text, and the notes."""
+    notes = []
+    return [(s.words, s.tags) for s in read_columns(text, "train.txt", task, tag_column, notes.append)], notes
+
+
+@pytest.mark.parametrize(
+    ("text", "comments"),
+    [
+        ("# id 1 domain=en\nAda _ _ B-PER\nruns _ _ O\n\n# id 2\n. _ _ O\n", 2),  # as in MultiCoNER
+        ("#\tsource of the text\n# and more\nAda\tx\tB-PER\nruns\tx\tO\n\n.\tx\tO\n", 2),
+        ("# Licence: none\n\nAda B-PER\nruns O\n\n# 1\n\n. O\n", 2),
+    ],
+)
+def test_comments_before_a_sentence_are_left_out_with_a_note(text, comments):
+    found, notes = noted(text)
+    assert found == [(("Ada", "runs"), ("B-PER", "O")), ((".",), ("O",))]
+    assert notes == [f"{comments} comment lines beginning with # left out"]
+
+
+def test_a_number_sign_may_be_a_word():
+    text = "# O\n1 O\n\n# O\n\n# 1 O\n"
+    assert noted("# O\n1 O\n\n# O\n") == ([(("#", "1"), ("O", "O")), (("#",), ("O",))], [])
+    assert noted("# #\n1 CD\n", tag_column=2) == ([(("#", "1"), ("#", "CD"))], [])
+    assert noted(text)[0] == [(("#", "1"), ("O", "O")), (("#",), ("O",))]  # the last line has too many columns
+
+
+def test_where_the_first_column_numbers_the_words_they_are_in_the_second():
+    text = "# source\n1\tAda\tB-PER\tO\n2\truns\tO\tB-X\n\n1\t1\tO\tO\n"  # as in GermEval 2014
+    found, notes = noted(text)
+    assert found == [(("Ada", "runs"), ("B-PER", "O")), (("1",), ("O",))]
+    assert notes[1:] == ["the first column numbers the words, which are in the second; tags are read from column 3"]
+    assert noted(text, tag_column=4)[0][0] == (("Ada", "runs"), ("O", "B-X"))
+    assert noted("1 CD O\n2 CD O\n\nof IN O\n")[0][0][0] == ("1", "2")  # not in every sentence
+
+
+def conllu(number, word, tag):
+    return "\t".join([number, word, "_", tag, f"X{number}", "_", "_", "_", "_", "O"]) + "\n"
+
+
+CONLLU = "# text = du Ada\n" + "".join(
+    conllu(*columns)
+    for columns in (("1-2", "du", "_"), ("1", "de", "ADP"), ("2", "le", "DET"), ("2.1", "x", "VERB"), ("3", "Ada", "PROPN"))
+)
+
+
+def test_conllu_gives_its_words_with_their_universal_tags():
+    (sentence,) = read_columns(CONLLU, "train.conllu", "pos")
+    assert (sentence.words, sentence.tags) == (("de", "le", "Ada"), ("ADP", "DET", "PROPN"))
+    assert [sentence.where(word) for word in range(3)] == [3, 4, 6]
+    assert read(CONLLU, "pos", tag_column=5)[0][1] == ("X1", "X2", "X3")
+    with refused("conllu_without_entities", setting="task", path="train.txt", line=2):
+        read(CONLLU)

@@ -1,7 +1,7 @@
 import pytest
 from support.errors import refused
 
-from tfner.data.files import number_documents, read_text, split_files, splits_in_name
+from tfner.data.files import COMPRESSED, number_documents, read_text, split_files, splits_in_name
 
 
 def touch(folder, *names):
@@ -72,11 +72,25 @@ def test_text_that_is_not_utf_8_is_read_as_latin_1_with_a_note(tmp_path):
     assert note == "train.txt: not UTF-8, so it is read as ISO-8859-1; --text-encoding sets another encoding"
 
 
-def test_utf_16_is_read_only_with_its_name(tmp_path):
+def test_utf_16_is_read_without_its_name_only_with_a_byte_order_mark(tmp_path):
     path = written(tmp_path, "Zoë\tB-PER\n", "utf-16")
+    assert read_text(path) == ("Zoë\tB-PER\n", None)
+    path = written(tmp_path, "Zoe\tB-PER\n", "utf-16-le")
     with refused("files_nul", setting="text_encoding", path=path):
         read_text(path)
-    assert read_text(path, "utf-16") == ("Zoë\tB-PER\n", None)
+    assert read_text(path, "utf-16-le") == ("Zoe\tB-PER\n", None)
+
+
+def test_lines_may_end_with_cr_alone_where_none_ends_with_lf(tmp_path):
+    assert read_text(written(tmp_path, "a O\rb O\r\r", "utf-8"))[0] == "a O\nb O\n\n"
+    assert read_text(written(tmp_path, "a\r O\n", "utf-8"))[0] == "a\r O\n"
+
+
+@pytest.mark.parametrize("start", COMPRESSED)
+def test_a_compressed_file_is_refused(tmp_path, start):
+    (tmp_path / "train.txt").write_bytes(start + b"x")
+    with refused("files_compressed", path=tmp_path / "train.txt"):
+        read_text(tmp_path / "train.txt")
 
 
 @pytest.mark.parametrize("name", ["klingon", "base64"])

@@ -129,3 +129,10 @@ def test_corpora_and_inputs_have_the_same_sentences_in_json_lines(folder, senten
     assert found == [tuple(words) for words in sentences if words]
     if found:
         assert found == [s.words for s in read_jsonl(read_text(path)[0], path, "ner")]
+
+
+def test_comments_and_numbers_of_words_are_no_words():
+    text = "# id 1\nAda\tB-PER\n\n#\tO\n"
+    assert list(read_inputs(text.splitlines(keepends=True), "conll")) == [("Ada",), ("#",)]
+    text = "1\tAda\tB-PER\tO\n\n# x\n1\tin\tO\tO\n2\tNice\tB-LOC\tO\n\n1\t.\tO\tO\n"
+    assert list(read_inputs(text.splitlines(keepends=True), "conll")) == [("Ada",), ("in", "Nice"), (".",)]

@@ -5,6 +5,7 @@ from support.errors import refused
 
 from tfner.data.files import RawSentence
 from tfner.data.jsonl import json_objects, read_jsonl
+from tfner.errors import UserError
 
 
 def text_of(*rows):
@@ -92,3 +93,25 @@ def test_objects_are_read_no_further_than_asked():
         raise AssertionError("read ahead")
 
     assert next(json_objects(lines(), "in", "{}")) == (1, {"a": 1})
+
+
+def test_an_array_of_objects_is_read_as_lines_are(tmp_path):
+    lines = text_of({"tokens": ["a"], "ner_tags": ["O"]}, {"tokens": ["b", "c"], "ner_tags": ["B-X", "O"]})
+    array = "[" + ",\n ".join(lines.splitlines()) + "]"
+    assert read_jsonl(array, tmp_path / "train.json", "ner") == read_jsonl(lines, tmp_path / "train.json", "ner")
+
+
+@pytest.mark.parametrize(
+    ("key", "text"),
+    [("jsonl_array_half", '[{"tokens": ["a"]}'), ("jsonl_array_of_numbers", "[1]"), ("jsonl_array_deep", "[" * 100_000)],
+)
+def test_an_array_of_anything_else_is_refused(tmp_path, key, text):
+    with refused(key, path=tmp_path / "train.json"):
+        read_jsonl(text, tmp_path / "train.json", "ner")
+
+
+@pytest.mark.parametrize("row", [{"tokens": ["a\ud83d"], "tags": ["O"]}, {"tokens": ["a"], "tags": ["B-\udc00"]}])
+def test_half_of_a_surrogate_pair_is_refused_with_its_line(tmp_path, row):
+    with pytest.raises(UserError, match="half of a surrogate pair") as caught:
+        read_jsonl(text_of({"tokens": ["a"], "tags": ["O"]}, row), tmp_path / "train.jsonl", "ner")
+    assert caught.value.line == 2

@@ -157,6 +157,11 @@ def test_an_unknown_choice_for_unseen_labels_is_refused():
         (["B-X", "I-X", "B-X", "O", "B-Y"], None),
         (["I-X", "I-X", "B-X", "O", "I-Y"], "train: tags converted from IOB1 to IOB2"),
         (["B-X", "E-X", "S-X", "O", "S-Y"], "train: tags converted from BIOES to IOB2"),
+        (
+            ["B-X", "E-X", "E-X", "O", "S-Y"],
+            "train: tags converted from BIOES to IOB2, which 1 tags or ends of sentences break: their entities are as "
+            "conlleval counts",
+        ),
         (["B-X", "L-X", "U-X", "O", "U-Y"], "train: tags converted from BILOU to IOB2"),
         (
             ["B-X", "I-X", "B-X", "O", "I-Y"],
@@ -171,13 +176,15 @@ def test_every_scheme_becomes_iob2_with_a_note(tmp_path, tags, note):
 
 
 def test_an_unknown_tag_is_refused_with_its_line(tmp_path):
-    path = write(tmp_path / "train.txt", "a O\n\nb O\nc PER\n")
+    path = write(tmp_path / "train.txt", "a O\n\nb B-PER\nc PER\n")
     with refused("load_unknown_tag", setting="task", path=path, line=4):
         load_corpus(path)
 
 
 def test_an_unknown_tag_in_json_lines_is_refused_with_its_line(tmp_path):
-    path = write(tmp_path / "train.jsonl", '{"tokens": ["a"], "tags": ["O"]}\n{"tokens": ["a", "b"], "tags": ["O", "PER"]}\n')
+    path = write(
+        tmp_path / "train.jsonl", '{"tokens": ["a"], "tags": ["O"]}\n{"tokens": ["a", "b"], "tags": ["B-PER", "PER"]}\n'
+    )
     with refused("load_unknown_tag_jsonl", setting="task", path=path, line=2):
         load_corpus(path)
 

@@ -234,3 +234,16 @@ def test_a_line_is_yielded_before_the_next_is_read():
     found = decoded_lines(Slow(), "utf-8", "standard input")
     assert (next(found), Slow.asked) == ("one\n", 1)
     assert (next(found), Slow.asked) == ("two\n", 2)
+
+
+def test_lines_may_end_with_cr_alone_where_none_ends_with_lf(tmp_path):
+    (tmp_path / "old.txt").write_bytes(b"a\rb\r")
+    (tmp_path / "new.txt").write_bytes(b"a\rb\n")
+    assert [items(tmp_path / name) for name in ("old.txt", "new.txt")] == [["a", "b"], ["a\rb"]]
+
+
+def test_a_csv_table_is_read_as_lines_with_a_note(tmp_path):
+    (tmp_path / "in.csv").write_text("id,text\n1,Nice\n")
+    said = []
+    assert items(tmp_path / "in.csv", say=said.append) == ["id,text", "1,Nice"]
+    assert said == ["in.csv: read as one text a line; to tag a column of a table, save it as Parquet and give --text-column"]

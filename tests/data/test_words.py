@@ -34,6 +34,7 @@ def words(text):
         "Vía |Láctea|, |¿|qué|? |Zoë|’s |naïve |cafe\u0301|.",
         "北|京|市 |Москва|, |القاهرة|، |हिन्दी|।",
         "great|👍🏽|👩\u200d👩\u200d👧 |☀\ufe0f",
+        "🇫🇷|🇩🇪 |to|🇫🇷|x|🇫",
     ],
 )
 def test_text_is_split_as_in_conll_corpora(line):

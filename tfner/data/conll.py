@@ -1,12 +1,13 @@
 """CoNLL columns: a word on each line with its tags in further columns, a blank line between sentences.
 
-`sentence_lines` and `columns` hold the rules of the format for every reader. `read_columns` takes a file's text and returns a
-`RawSentence` per sentence. Tag schemes and labels are left to `tfner.data.load`.
+`sentence_lines`, `without_comments` and `columns` hold the rules of the format for every reader. `read_columns` takes a file's
+text and returns a `RawSentence` per sentence. Tag schemes and labels are left to `tfner.data.load`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from sys import intern
 from typing import NamedTuple
@@ -17,6 +18,10 @@ from tfner.errors import UserError, setting
 DOCUMENT_MARK = "-DOCSTART-"
 _LAYOUTS = {4: "word POS chunk NER", 3: "word POS NER"}
 _COLUMNS = {("pos", 4): 1, ("chunk", 4): 2, ("pos", 3): 1}  # task, number of columns: the column, counted from 0
+
+TAG = re.compile(r"O|[BIESLU]-\S+")
+"""A tag as most files write it."""
+_WORD_NUMBER = re.compile(r"[0-9]+([-.][0-9]+)?")
 
 
 class SentenceLines(NamedTuple):
@@ -66,54 +71,125 @@ def sentence_lines(lines: Iterable[str]) -> Iterator[SentenceLines | None]:
         yield SentenceLines(first, sentence)
 
 
-def read_columns(text: str, path: str | Path, task: str, tag_column: int | None = None) -> list[RawSentence]:
+def without_comments(sentence: SentenceLines, usual: Sequence[str]) -> SentenceLines:
+    """The lines of a sentence without the comments before them.
+
+    A comment is a line that begins with # and does not have the columns of the other lines: as many, and a tag in the last one
+    where they have it there.
+
+    Args:
+        sentence: the lines.
+        usual: the columns of a line of another sentence, for sentences whose lines all begin with #; empty where there is none.
+    """
+    lines = sentence.lines
+    if not lines[0].startswith("#"):
+        return sentence
+    last = next((line for line in reversed(lines) if not line.startswith("#")), "")
+    other = columns(last) if last else usual
+    number = 0
+    while number < len(lines) and lines[number].startswith("#") and not _alike(columns(lines[number]), other):
+        number += 1
+    return SentenceLines(sentence.first + number, lines[number:])
+
+
+def _alike(cells: Sequence[str], other: Sequence[str]) -> bool:
+    return len(cells) == len(other) and (TAG.fullmatch(cells[-1]) is not None or not TAG.fullmatch(other[-1]))
+
+
+def are_numbered(rows: Sequence[Sequence[str]]) -> bool:
+    """Whether the first of at least three columns numbers the words of a sentence, so that the words are in the second."""
+    numbers = [row[0] for row in rows]
+    return len(rows[0]) > 2 and any(numbers == [str(start + i) for i in range(len(rows))] for start in (0, 1))
+
+
+def are_conllu(rows: Sequence[Sequence[str]]) -> bool:
+    """Whether these are lines of CoNLL-U: ten columns, the first of which numbers words, several words together, or none."""
+    return all(len(row) == 10 and _WORD_NUMBER.fullmatch(row[0]) for row in rows)
+
+
+def read_columns(
+    text: str,
+    path: str | Path,
+    task: str,
+    tag_column: int | None = None,
+    note: Callable[[str], None] = lambda line: None,
+) -> list[RawSentence]:
     """The sentences of a file's text.
 
-    Sentences before the first document mark are a document too.
+    Sentences before the first document mark are a document too. Where the first column numbers the words in every sentence, the
+    words are in the second. In CoNLL-U, lines of several words and empty words are left out.
 
     Args:
         text: the text of the file.
         path: the file, for messages.
         task: the task, which decides the column of the tags in the usual layouts.
         tag_column: the column of the tags instead, from 1 (the word), or from the end if negative.
+        note: called with a line for everything that was left out or guessed.
 
     Raises:
         UserError: where the number of columns changes, there is no sentence, or the column of the tags is not known.
     """
-    found: list[RawSentence] = []
-    width = width_line = column = 0  # of the first line that is not blank
-    marked = starting = False  # there is a mark; the next sentence starts a document
-    document = 0
+    sentences: list[tuple[int, list[list[str]]] | None] = []  # the number of the first line, and the columns of each
+    comments, usual = 0, list[str]()
     for sentence in sentence_lines(text.split("\n")):
         if sentence is None:
+            sentences.append(None)
+            continue
+        kept = without_comments(sentence, usual)
+        comments += kept.first - sentence.first
+        if kept.lines:
+            rows = [columns(line) for line in kept.lines]
+            sentences.append((kept.first, rows))
+            usual = rows[-1]
+    all_rows = [sentence[1] for sentence in sentences if sentence]
+    if not all_rows:
+        raise UserError("expected a word and its tag on each line, found no sentence: check that this is the right file", path)
+    _check_width(sentences, path)
+    conllu = all(map(are_conllu, all_rows))
+    numbered = conllu or (all(map(are_numbered, all_rows)) and any(len(rows) > 1 for rows in all_rows))
+    column = _tag_column(all_rows[0][0], task, tag_column, numbered, conllu, path, next(s for s in sentences if s)[0])
+    if comments:
+        note(f"{comments:,} comment line{'s' if comments > 1 else ''} beginning with # left out")
+    if numbered:
+        note(f"the first column numbers the words, which are in the second; tags are read from column {column + 1}")
+
+    found: list[RawSentence] = []
+    marked = starting = False  # there is a mark; the next sentence starts a document
+    document = 0
+    for one in sentences:
+        if one is None:
             marked = starting = True
             continue
-        words, tags = [], []
-        for number, line in enumerate(sentence.lines, start=sentence.first):
-            cells = columns(line)
-            if not width:
-                width, width_line = len(cells), number
-                column = _tag_column(width, task, tag_column, path, number)
-            if len(cells) != width:
-                raise UserError(
-                    f"expected {width} columns as in line {width_line}, found {len(cells)}: {shorten(line)}: correct the line "
-                    "(a tab or spaces separate columns, a blank line separates sentences)",
-                    path,
-                    number,
-                )
-            words.append(cells[0])
-            tags.append(intern(cells[column]))
+        first, rows = one
+        lines = [(number, row) for number, row in enumerate(rows, start=first) if not conllu or row[0].isdecimal()]
         document += starting and bool(found)
         starting = False
-        found.append(RawSentence(tuple(words), tuple(tags), document, sentence.first))
-    if not found:
-        raise UserError("expected a word and its tag on each line, found no sentence: check that this is the right file", path)
+        words, tags = tuple(row[numbered] for _, row in lines), tuple(intern(row[column]) for _, row in lines)
+        found.append(RawSentence(words, tags, document, first, numbers=tuple(number for number, _ in lines) if conllu else ()))
     return found if marked else [sentence._replace(document=None) for sentence in found]
 
 
-def _tag_column(width: int, task: str, tag_column: int | None, path: str | Path, line: int) -> int:
-    """The column of the tags, counted from 0, in a file of `width` columns."""
-    if width < 2:
+def _check_width(sentences: Sequence[tuple[int, list[list[str]]] | None], path: str | Path) -> None:
+    """Raises UserError where the number of columns changes."""
+    width = width_line = 0
+    for first, rows in filter(None, sentences):
+        width, width_line = (width, width_line) if width else (len(rows[0]), first)
+        for number, row in enumerate(rows, start=first):
+            if len(row) != width:
+                raise UserError(
+                    f"expected {width} columns as in line {width_line}, found {len(row)}: {shorten(' '.join(row))}: correct "
+                    "the line (a tab or spaces separate columns, a blank line separates sentences)",
+                    path,
+                    number,
+                )
+
+
+def _tag_column(
+    row: Sequence[str], task: str, tag_column: int | None, numbered: bool, conllu: bool, path: str | Path, line: int
+) -> int:
+    """The column of the tags, counted from 0, in a file with such a row."""
+    width, first = len(row), 2 + numbered  # the first column that may have tags, from 1
+    if width < first:
         raise UserError(
             "expected a word and at least one tag, separated by a tab or spaces, found one column: check that this is the "
             "right file",
@@ -122,22 +198,33 @@ def _tag_column(width: int, task: str, tag_column: int | None, path: str | Path,
         )
     if tag_column is not None:
         column = tag_column - 1 if tag_column > 0 else width + tag_column
-        if not 1 <= column < width:
+        if not first <= column + 1 <= width:
             raise UserError(
-                f"{setting('tag_column', tag_column)}: expected 2 to {width}, or -1 to {1 - width} from the end, as the line "
-                f"has {width} columns and the first is the word",
+                f"{setting('tag_column', tag_column)}: expected {first} to {width}, or -1 to {first - 1 - width} from the end, "
+                f"as the line has {width} columns and the {'second' if numbered else 'first'} is the word",
                 path,
                 line,
             )
         return column
-    if task == "ner":
-        return width - 1
-    if (task, width) not in _COLUMNS:
-        known = " or ".join(f"{n} columns ({_LAYOUTS[n]})" for t, n in _COLUMNS if t == task)
+    if conllu and task == "pos":
+        return 3  # UPOS
+    if conllu:
         raise UserError(
-            f"{setting('task', task)}: expected {known}, found {width}: give the column of the tags with "
-            f"{setting('tag_column', width) if width == 2 else setting('tag_column') + f' (2 to {width})'}",
+            f"{setting('task', task)}: CoNLL-U has no column for these tags: give theirs with {setting('tag_column')} (10 is "
+            "MISC)",
             path,
             line,
         )
-    return _COLUMNS[task, width]
+    if task == "ner":
+        tagged = [i for i in range(2, width) if TAG.fullmatch(row[i])] if numbered else []  # as in GermEval, several
+        return tagged[0] if tagged else width - 1
+    known = _COLUMNS.get((task, width - numbered))
+    if known is None:
+        shown = " or ".join(f"{n} columns ({_LAYOUTS[n]})" for t, n in _COLUMNS if t == task)
+        raise UserError(
+            f"{setting('task', task)}: expected {shown}, found {width}: give the column of the tags with "
+            f"{setting('tag_column', width) if width == 2 else setting('tag_column') + f' ({first} to {width})'}",
+            path,
+            line,
+        )
+    return known + numbered

@@ -6,6 +6,7 @@ Tag schemes and labels are not known here.
 
 from __future__ import annotations
 
+import codecs
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,6 +20,9 @@ JSON_EXTENSIONS = (".jsonl", ".json")
 CONLL_EXTENSIONS = (".conll", ".conllu", ".iob", ".iob2", ".bio")
 """Endings of files that are CoNLL columns wherever they are read."""
 BYTE_ORDER_MARK = "\ufeff"
+GZIP, ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
+COMPRESSED = (GZIP, ZSTD)
+"""How compressed files begin."""
 
 _VALIDATION_A = re.compile(r"testa(?![a-z])")  # CoNLL's testa is the validation split, "testannotated" is a test split
 _SPLIT_WORDS = {"train": "train", "valid": "validation", "dev": "validation", "test": "test"}
@@ -35,6 +39,7 @@ class RawSentence(NamedTuple):
         document: the number of its document, from 0, or None where documents are not marked.
         line: the line (or row) of the first word, from 1.
         step: the number of lines from one word to the next; 0 where a line holds a whole sentence.
+        numbers: the line of each word, where some lines between them hold no word.
     """
 
     words: tuple[str, ...]
@@ -42,10 +47,11 @@ class RawSentence(NamedTuple):
     document: int | None
     line: int
     step: int = 1
+    numbers: tuple[int, ...] = ()
 
     def where(self, word: int) -> int:
         """The line (from 1) of a word (from 0)."""
-        return self.line + word * self.step
+        return self.numbers[word] if self.numbers else self.line + word * self.step
 
 
 def splits_in_name(name: str) -> set[str]:
@@ -95,14 +101,18 @@ def split_files(folder: Path) -> dict[str, Path]:
 def read_text(path: Path, text_encoding: str | None = None) -> tuple[str, str | None]:
     """A file's text without a byte order mark, and a note where its encoding was guessed.
 
-    Without `text_encoding` it is UTF-8, or else ISO-8859-1 (in which any bytes are text), with a note.
+    Without `text_encoding` it is UTF-8, or UTF-16 if a byte order mark says so, or else ISO-8859-1 (in which any bytes are
+    text), with a note. Lines may end with CR alone, if none ends with LF.
 
     Raises UserError for an unknown encoding, bytes that are invalid in it, and files that are not text.
     """
     data = path.read_bytes()
     note = None
+    if data.startswith(COMPRESSED):
+        raise UserError("expected text, found a compressed file: unpack it first, with gunzip or zstd -d", path)
+    marked = "utf-16" if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8"
     try:
-        text = data.decode(text_encoding or "utf-8")
+        text = data.decode(text_encoding or marked)
     except LookupError:
         raise UserError(
             f"{setting('text_encoding', text_encoding)}: expected an encoding that Python knows, such as utf-8 or latin-1"
@@ -122,6 +132,8 @@ def read_text(path: Path, text_encoding: str | None = None) -> tuple[str, str | 
             "utf-16",
             path,
         )
+    if "\r" in text and "\n" not in text:  # line ends of old Macintosh files
+        text = text.replace("\r", "\n")
     return text.removeprefix(BYTE_ORDER_MARK), note
 
 

@@ -7,20 +7,17 @@ formats are defined in `tfner.data.conll` and `tfner.data.jsonl`. Opening files 
 from __future__ import annotations
 
 import contextlib
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from tfner.config import INPUT_FORMATS
-from tfner.data.conll import DOCUMENT_MARK, columns, sentence_lines
+from tfner.data.conll import DOCUMENT_MARK, TAG, are_conllu, are_numbered, columns, sentence_lines, without_comments
 from tfner.data.files import BYTE_ORDER_MARK, CONLL_EXTENSIONS, JSON_EXTENSIONS, shorten
 from tfner.data.jsonl import is_blank, json_object, string_list
 from tfner.errors import UserError, setting
 
-_WORD_NUMBER = re.compile(r"[0-9]+([-.][0-9]+)?")
-_TAG = re.compile(r"O|[BIESLU]-\S+")
 _EXAMPLE = '{"text": "..."} or {"tokens": ["...", "..."]}'
 
 
@@ -66,9 +63,9 @@ def recognize(lines: Iterable[str], name: str) -> str:
             return "jsonl"
     rows = [columns(line) for line in first if not line.startswith("#") and not line.startswith(DOCUMENT_MARK)]
     widths = {len(row) for row in rows}
-    if widths == {10} and all(_WORD_NUMBER.fullmatch(row[0]) for row in rows):
+    if rows and are_conllu(rows):
         return "conllu"
-    if len(rows) >= 3 and len(widths) == 1 and widths != {1} and all(_TAG.fullmatch(row[-1]) for row in rows):
+    if len(rows) >= 3 and len(widths) == 1 and widths != {1} and all(TAG.fullmatch(row[-1]) for row in rows):
         return "conll"
     return guess_format(name)
 
@@ -77,8 +74,9 @@ def read_records(lines: Iterable[str], kind: str, name: str | Path) -> Iterator[
     """Yields an input per line (`text`), per object with `"text"` or `"tokens"` (`jsonl`), or per sentence (`conll`, `conllu`).
 
     Every line of text and every object yields an input, so results keep the order and number of the input. For `conll`, the
-    words are the first column; further columns are not used. For `conllu`, they are the second column of the lines with whole
-    numbers; comments, lines of several words and empty words are not used. A byte order mark at the start is removed.
+    words are the first column, or the second where the first numbers them; further columns and comments are not used. For
+    `conllu`, they are the second column of the lines with whole numbers; comments, lines of several words and empty words are
+    not used. A byte order mark at the start is removed.
 
     Args:
         lines: lines as a file yields them that is opened with `newline="\\n"`.
@@ -92,10 +90,7 @@ def read_records(lines: Iterable[str], kind: str, name: str | Path) -> Iterator[
         raise UserError(f"{setting('format', kind)}: expected one of {', '.join(INPUT_FORMATS)}")
     lines = _without_mark(lines)
     if kind in ("conll", "conllu"):
-        for sentence in sentence_lines(lines):
-            if sentence is not None:
-                words = _words_of_conllu(sentence.lines) if kind == "conllu" else [columns(line)[0] for line in sentence.lines]
-                yield Record(tuple(words), sentence.first)
+        yield from _of_columns(lines, kind == "conllu")
         return
     for number, line in enumerate(lines, start=1):
         if kind == "text":
@@ -126,9 +121,34 @@ def whole_lines(texts: Iterable[str]) -> Iterator[str]:
         yield "".join(parts)
 
 
-def _words_of_conllu(lines: Iterable[str]) -> list[str]:
-    rows = [line.split("\t") for line in lines if not line.startswith("#")]
-    return [row[1] for row in rows if len(row) > 1 and row[0].isdecimal()]
+def _of_columns(lines: Iterable[str], conllu: bool) -> Iterator[Record]:
+    """The words of each sentence. The first sentence of several words tells whether the first column numbers them."""
+    usual: list[str] = []  # the columns of a line
+    numbered: bool | None = None
+    undecided: list[tuple[int, list[list[str]]]] = []  # sentences of one word
+
+    def records() -> Iterator[Record]:
+        for first, rows in undecided:
+            if conllu:
+                yield Record(tuple(row[1] for row in rows if len(row) > 1 and row[0].isdecimal()), first)
+            else:
+                yield Record(tuple(row[1 if numbered and len(row) > 1 else 0] for row in rows), first)
+        undecided.clear()
+
+    for sentence in sentence_lines(lines):
+        if sentence is None:
+            continue
+        kept = without_comments(sentence, usual)
+        if not kept.lines:
+            continue
+        rows = [columns(line) for line in kept.lines]
+        usual = rows[-1]
+        undecided.append((kept.first, rows))
+        if numbered is None and len(rows) > 1:
+            numbered = are_numbered(rows)
+        if conllu or numbered is not None:
+            yield from records()
+    yield from records()
 
 
 def _without_mark(lines: Iterable[str]) -> Iterator[str]:

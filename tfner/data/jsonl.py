@@ -7,14 +7,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
 from tfner.data.files import RawSentence, number_documents, shorten
+from tfner.data.spans import has_spans, read_spans
 from tfner.errors import UserError, one_line
 
 LABELS_FILE = "labels.json"
+_HALF = re.compile("[\ud800-\udfff]")
 _DOCUMENT_KEYS = ("document", "document_id")
 
 
@@ -66,25 +70,40 @@ def string_list(row: Mapping[str, Any], key: str, path: str | Path, line: int) -
     return values
 
 
-def read_jsonl(text: str, path: Path, task: str, label_list: Sequence[str] | None = None) -> list[RawSentence]:
-    """The sentences of a file's text. Those without tokens are left out.
+def read_jsonl(
+    text: str,
+    path: Path,
+    task: str,
+    label_list: Sequence[str] | None = None,
+    note: Callable[[str], None] = lambda line: None,
+) -> list[RawSentence]:
+    """The sentences of a file's text, which is JSON lines or one JSON array of objects. Those without tokens are left out.
 
-    Tags are under `ner_tags` (`pos_tags`, `chunk_tags`) or `tags`. Consecutive sentences with the same value under `document`
-    or `document_id` are one document.
+    Objects with a text and marked spans, instead of tokens, are left to `spans`. Otherwise, tags are under `ner_tags`
+    (`pos_tags`, `chunk_tags`) or `tags`. Consecutive sentences with the same value under `document` or `document_id` are one
+    document.
 
     Args:
         text: the text of the file.
         path: the file, for messages; `labels.json` is looked for beside it.
         task: the task of the tags.
         label_list: the names of ids, in their order. Without it, `labels.json` provides them.
+        note: called with a line for everything that was changed.
 
     Raises:
         UserError: for a line that is not such an object, and where there is no sentence.
     """
     example = f'{{"tokens": [...], "{task}_tags": [...]}}'
+    objects = iter(
+        _array(text, path, example) if text.lstrip().startswith("[") else json_objects(text.split("\n"), path, example)
+    )
+    first = list(islice(objects, 1))
+    objects = chain(first, objects)
+    if first and has_spans(first[0][1]):
+        return read_spans(objects, path, note)
     rows: list[RawSentence] = []
     documents: list[object] = []
-    for number, row in json_objects(text.split("\n"), path, example):
+    for number, row in objects:
         tokens = string_list(row, "tokens", path, number)
         tags = _list(row, (f"{task}_tags", "tags"), path, number)
         if len(tokens) != len(tags):
@@ -93,6 +112,12 @@ def read_jsonl(text: str, path: Path, task: str, label_list: Sequence[str] | Non
         if any(not isinstance(tag, str) for tag in tags):
             label_list = _read_labels(path, number) if label_list is None else label_list
             tags = [_name(tag, label_list, path, number) for tag in tags]
+        for value in (*tokens, *tags):
+            if not value.isascii() and _HALF.search(value):
+                found = ascii(value)[:60]
+                raise UserError(
+                    f"found half of a surrogate pair, which is not a character, in {found}: correct it", path, number
+                )
         if tokens:
             document = next((row[key] for key in _DOCUMENT_KEYS if key in row), None)
             documents.append(None if document is None else json.dumps(document))
@@ -100,6 +125,20 @@ def read_jsonl(text: str, path: Path, task: str, label_list: Sequence[str] | Non
     if not rows:
         raise UserError(f"expected lines such as {example}, found no sentence: check that this is the right file", path)
     return [row._replace(document=n) for row, n in zip(rows, number_documents(documents), strict=True)]
+
+
+def _array(text: str, path: str | Path, example: str) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yields the number (from 1) and the object of each item of an array. Raises UserError for anything else."""
+    try:
+        values = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise UserError(
+            f"expected a JSON array of objects such as {example} ({one_line(error)}): correct the file", path
+        ) from None
+    for number, row in enumerate(values, start=1):
+        if not isinstance(row, dict):
+            raise UserError(f"item {number}: expected an object such as {example}, found {shorten(row)}: correct it", path)
+        yield number, row
 
 
 def _list(row: Mapping[str, Any], keys: Sequence[str], path: str | Path, line: int) -> list[Any]:

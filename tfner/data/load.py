@@ -11,12 +11,13 @@ from pathlib import Path
 
 from tfner.config import TASKS, UNSEEN_LABELS, Config
 from tfner.corpus import Corpus, Sentence, with_labels
+from tfner.data import table
 from tfner.data.conll import read_columns
 from tfner.data.files import CONLL_EXTENSIONS, JSON_EXTENSIONS, RawSentence, read_text, split_files, splits_in_name
 from tfner.data.jsonl import read_jsonl
 from tfner.demo.corpus import demo_corpus
 from tfner.errors import UserError, setting
-from tfner.labels import LabelSet, iob2, scheme, split_tag
+from tfner.labels import LabelSet, breaks, iob2, scheme, split_tag, standard_tags
 
 _FILE_EXTENSIONS = (*JSON_EXTENSIONS, *CONLL_EXTENSIONS, ".txt", ".tsv", ".csv", ".train", ".testa", ".testb")
 
@@ -36,7 +37,8 @@ def load_corpus(
 
     Args:
         spec: `"demo"` (the embedded corpus), a file, a folder with a file per split, or a name on the Hugging Face hub. Files
-            are CoNLL columns, or JSON lines if their names end in `.jsonl` or `.json`.
+            are CoNLL columns, JSON if their names end in `.jsonl` or `.json`, or tables if they end in `.csv` and have a
+            header.
         task: one of `TASKS`.
         tag_column: for columns, the column of the tags, from 1, or negative from the end.
         text_encoding: for files, their encoding.
@@ -112,10 +114,15 @@ def _read_files(
     for split, file in files.items():
         text, note = read_text(file, text_encoding)
         notes += [note] if note else []
+
+        own: list[str] = []
         if file.suffix.lower() in JSON_EXTENSIONS:
-            raw[split] = str(file), read_jsonl(text, file, task, label_list)
+            raw[split] = str(file), read_jsonl(text, file, task, label_list, own.append)
+        elif file.suffix.lower() == table.EXTENSION and table.is_table(text):
+            raw[split] = str(file), table.read_table(text, file, task)
         else:
-            raw[split] = str(file), read_columns(text, file, task, tag_column)
+            raw[split] = str(file), read_columns(text, file, task, tag_column, own.append)
+        notes += [f"{split}: {line}" for line in own]
     return raw, notes
 
 
@@ -126,8 +133,8 @@ def _convert(
     notes: list[str] = []
     splits: dict[str, tuple[Sentence, ...]] = {}
     for split, (source, sentences) in raw.items():
-        tags, note = _convert_tags(source, sentences, task)
-        notes += [f"{split}: {note}"] if note else []
+        tags, own = _convert_tags(source, sentences, task)
+        notes += [f"{split}: {note}" for note in own]
         splits[split] = tuple(
             Sentence(s.words, t, 0 if one_document and s.document is None else s.document)
             for s, t in zip(sentences, tags, strict=True)
@@ -135,14 +142,20 @@ def _convert(
     return splits, notes
 
 
-def _convert_tags(source: str, sentences: Sequence[RawSentence], task: str) -> tuple[list[tuple[str, ...]], str | None]:
-    """The tags of each sentence in IOB2 (plain tags as they are), and a note where the tags were converted.
+def _convert_tags(source: str, sentences: Sequence[RawSentence], task: str) -> tuple[list[tuple[str, ...]], Sequence[str]]:
+    """The tags of each sentence in IOB2 (plain tags as they are), and notes on what was converted.
 
     Raises UserError for an unknown tag, with its file and line.
     """
     tags = [s.tags for s in sentences]
     if task == "pos":
-        return tags, None
+        return tags, ()
+    usual = standard_tags({tag for sentence in tags for tag in sentence})
+    notes = []
+    if other := sorted(tag for tag in usual if usual[tag] != tag):
+        notes.append(f"tags are read as usually written: {', '.join(f'{tag} as {usual[tag]}' for tag in other[:3])}")
+        sentences = [s._replace(tags=tuple(usual[tag] for tag in s.tags)) for s in sentences]
+        tags = [s.tags for s in sentences]
     for bad in {tag for sentence in tags for tag in sentence}:
         try:
             split_tag(bad)
@@ -155,11 +168,13 @@ def _convert_tags(source: str, sentences: Sequence[RawSentence], task: str) -> t
     except UserError as error:
         raise UserError(error.message, source) from None
     if found == "IOB2":
-        return tags, None
+        return tags, notes
     converted = [tuple(iob2(sentence)) for sentence in tags]
     if found == "IOB":
         pairs = [pair for old, new in zip(tags, converted, strict=True) for pair in zip(old, new, strict=True)]
         changed = sum(old != new for old, new in pairs)
         times = "1 I- tag that continued" if changed == 1 else f"{changed} I- tags that continued"
-        return converted, f"IOB1 and IOB2 are mixed: {times} no entity became B-, as in IOB2"
-    return converted, f"tags converted from {found} to IOB2"
+        return converted, [*notes, f"IOB1 and IOB2 are mixed: {times} no entity became B-, as in IOB2"]
+    broken = sum(map(breaks, tags)) if found in ("BIOES", "BILOU") else 0
+    where = f", which {broken:,} tags or ends of sentences break: their entities are as conlleval counts" if broken else ""
+    return converted, [*notes, f"tags converted from {found} to IOB2{where}"]

@@ -9,7 +9,6 @@ from __future__ import annotations
 import codecs
 import glob
 import gzip
-import hashlib
 import re
 import zlib
 from collections.abc import Callable, Iterator
@@ -17,14 +16,14 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from tfner.config import INPUT_FORMATS
-from tfner.data.files import latin_1_note
+from tfner.contents import sampled
+from tfner.data.files import GZIP, ZSTD, latin_1_note
 from tfner.data.inputs import Record, guess_format, read_records, recognize, whole_lines
 from tfner.data.words import as_text
 from tfner.errors import UserError, one_line, setting
 
 _BLOCK = 1 << 16  # bytes that are read at once
-_SAMPLE = 1 << 20  # bytes at both ends of a file that identify it
-_GZIP, _ZSTD, _PARQUET = b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"PAR1"
+_PARQUET = b"PAR1"
 _COMPRESSED = (".gz", ".zst")
 _BYTES = re.compile("[\udc80-\udcff]")  # what bytes that are not text become
 
@@ -54,14 +53,9 @@ def identify(file: Path) -> dict[str, Any]:
     Raises UserError where it cannot be read.
     """
     try:
-        size = file.stat().st_size
-        with file.open("rb") as content:
-            digest = hashlib.sha256(content.read(_SAMPLE))
-            content.seek(max(0, size - _SAMPLE))
-            digest.update(content.read(_SAMPLE))
+        return {"name": file.name, **sampled(file)}
     except OSError as error:
         raise UserError(f"cannot be read ({error.strerror}): correct its permissions, or leave it out", file) from error
-    return {"name": file.name, "bytes": size, "sha256": digest.hexdigest()}
 
 
 def file_records(
@@ -142,9 +136,9 @@ def _decoded(file: BinaryIO, encoding: str, name: str) -> Iterator[str]:
 
 
 def _opened(raw: BinaryIO, start: bytes) -> Any:
-    if start.startswith(_GZIP):
+    if start.startswith(GZIP):
         return gzip.GzipFile(fileobj=raw)
-    if start == _ZSTD:
+    if start == ZSTD:
         try:
             import pyarrow
         except ImportError as error:
@@ -185,6 +179,8 @@ def _kind(head: bytes, encoding: str, file: Path, say: Callable[[str], None]) ->
         name = name[: name.rindex(".")]
     lines = codecs.getincrementaldecoder(encoding)("replace").decode(head).split("\n")
     kind = recognize(lines[:-1] if len(head) == _BLOCK else lines, name)
+    if name.lower().endswith(".csv"):
+        say(f"{file.name}: read as one text a line; to tag a column of a table, save it as Parquet and give --text-column")
     if kind != guess_format(name):
         say(f"{file.name}: read as {INPUT_FORMATS[kind]}, which its first lines are; --format sets another format")
     return kind
@@ -194,11 +190,14 @@ def _texts(head: bytes, content: Any, encoding: str, report: Callable[[], None])
     """The text of a file, block by block. In UTF-8, each byte that is not text becomes half of a surrogate pair."""
     errors = "surrogateescape" if codecs.lookup(encoding).name == "utf-8" else "strict"
     decoder = codecs.getincrementaldecoder(encoding)(errors)
-    block = head
+    block, text = head, decoder.decode(head)
+    ends = {"\r": "\n"} if "\r" in text and "\n" not in text else {}  # the lines of old Macintosh files end with CR
+    translate = str.maketrans(ends)
     while block:
         report()
-        yield decoder.decode(block)
+        yield text.translate(translate) if ends else text
         block = content.read(_BLOCK)
+        text = decoder.decode(block)
     yield decoder.decode(b"", final=True)
 
 

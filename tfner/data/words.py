@@ -66,6 +66,7 @@ _ALTERNATIVES = (
     rf"(?:[+.]{_NUMBER}{_LETTER}*|{_PART})(?:-{_PART})*",
     rf"{_APOSTROPHE}(?:[smdSMD]|re|RE|ve|VE|ll|LL){_END}",
     r"\.{2,}|-{2,}|\*{2,}|!{2,}|\?{2,}|~{2,}|``|''|[:;]-?[()]",
+    "[\U0001f1e6-\U0001f1ff]{2}",  # a flag is a pair of letters
     rf"[{_EMOJI}][{_MODIFIERS}]*(?:{_JOINER}[{_EMOJI}][{_MODIFIERS}]*)*",
     rf"[^{SPACE}][{_MARKS}]*",
 )

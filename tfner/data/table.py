@@ -1,0 +1,76 @@
+"""CSV tables with a header and a word in each row, as many corpora on Kaggle are.
+
+Takes a file's text and returns a `RawSentence` per sentence. Tag schemes and labels are left to `tfner.data.load`.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+from tfner.data.files import RawSentence
+from tfner.errors import UserError
+
+EXTENSION = ".csv"
+_WORDS = ("word", "words", "token", "tokens")
+_SENTENCES = ("sentence #", "sentence", "sentence_id", "sentence id", "sent_id")
+
+
+def is_table(text: str) -> bool:
+    """Whether a text begins with a header of comma-separated names that tell the column of the words."""
+    return any(name in _WORDS for name in _names(text.partition("\n")[0].split(",")))
+
+
+def read_table(text: str, path: str | Path, task: str) -> list[RawSentence]:
+    """The sentences of a file's text.
+
+    The words are in the column `word` or `token`, the tags in `tag`, `label`, or one called as the task is. A row whose column
+    `sentence` (`sentence #`, `sentence_id`) holds another value than the rows before it begins a sentence; an empty cell
+    continues one. Capitals do not count in these names.
+
+    Args:
+        text: the text of the file.
+        path: the file, for messages.
+        task: the task of the tags.
+
+    Raises:
+        UserError: where a column is missing, a row is too short, or there is no sentence.
+    """
+    lines = csv.reader(io.StringIO(text))
+    names = _names(next(lines))
+    tags = (task, f"{task}_tag", f"{task}_tags", "tag", "tags", "label", "labels")
+    columns = []
+    for wanted in (_WORDS, tags, _SENTENCES):
+        found = next((name for name in wanted if name in names), None)
+        if found is None:
+            raise UserError(f"expected a column {' or '.join(wanted[:4])}, found {', '.join(names)}: rename a column", path, 1)
+        columns.append(names.index(found))
+    word, tag, sentence = columns
+    sentences: list[tuple[list[tuple[str, str]], list[int]]] = []
+    current = None
+    try:
+        for row in lines:
+            if not row:
+                continue
+            if len(row) <= max(columns):
+                raise UserError(f"expected {len(names)} cells, found {len(row)}: correct the row", path, lines.line_num)
+            if current is None or row[sentence] not in ("", current):
+                current = row[sentence]
+                sentences.append(([], []))
+            sentences[-1][0].append((row[word], row[tag]))
+            sentences[-1][1].append(lines.line_num)
+    except csv.Error as error:
+        raise UserError(f"expected comma-separated values ({error}): correct the row", path, lines.line_num) from None
+    if not sentences:
+        raise UserError("expected a word and its tag in each row, found none: check that this is the right file", path)
+    result = []
+    for pairs, numbers in sentences:
+        words, own = zip(*pairs, strict=True)
+        result.append(RawSentence(words, own, None, numbers[0], numbers=tuple(numbers)))
+    return result
+
+
+def _names(cells: Sequence[str]) -> list[str]:
+    return [cell.strip().strip('"').lower() for cell in cells]
