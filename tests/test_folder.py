@@ -1,3 +1,4 @@
+import signal
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -20,7 +21,7 @@ def test_versions_count_up_past_training_states(tmp_path):
 
 
 def test_numbers_sort_as_numbers(tmp_path):
-    for name in ("2", "10", "9", "x"):
+    for name in ("2", "10", "9", "x", "01", "²", "٣", "1" * 30):
         (tmp_path / name).mkdir()
     assert folders.versions(tmp_path) == [2, 9, 10]
 
@@ -124,6 +125,42 @@ def test_a_replaced_folder_is_removed_only_after_the_new_one_is_complete(tmp_pat
     assert [path.name for path in tmp_path.iterdir()] == ["e"]
 
 
+def killed(parent, steps):
+    """What `publish` leaves of a folder `e` where its process is killed after its new folder is complete."""
+    program = (
+        "import os, signal, sys\nfrom pathlib import Path\nfrom tfner import folder\n"
+        "parent, steps = Path(sys.argv[1]), int(sys.argv[2])\nrename = Path.rename\n"
+        "def after(path, target):\n"
+        "    global steps\n"
+        "    steps -= 1\n"
+        "    if steps < 0:\n        os.kill(os.getpid(), signal.SIGKILL)\n"
+        "    return rename(path, target)\n"
+        "Path.rename = after\n"
+        "folder.publish(parent / 'e', lambda draft: (draft / 'a').write_text('new'), replace=True)"
+    )
+    assert subprocess.run([sys.executable, "-c", program, parent, str(steps)]).returncode == -signal.SIGKILL
+
+
+@pytest.mark.parametrize(("existing", "steps", "left"), [(False, 0, None), (True, 0, "old"), (True, 1, "new")])
+def test_what_a_killed_process_began_is_removed_or_ended_by_the_next_writer(tmp_path, existing, steps, left):
+    if existing:
+        folders.publish(tmp_path / "e", lambda folder: (folder / "a").write_text("old"))
+    killed(tmp_path, steps)
+    assert len(list(tmp_path.glob(".e-*"))) > 1
+    folders.publish(tmp_path / "f", lambda folder: None)
+    assert sorted(path.name for path in tmp_path.iterdir()) == (["e", "f"] if left else ["f"])
+    assert not left or (tmp_path / "e" / "a").read_text() == left
+
+
+def test_a_draft_of_a_process_that_is_at_work_is_left_alone(tmp_path):
+    def write(folder):
+        folders.publish(tmp_path / "f", lambda other: None)
+        (folder / "a").write_text("whole")
+
+    folders.publish(tmp_path / "e", write)
+    assert (tmp_path / "e" / "a").read_text() == "whole"
+
+
 def test_an_output_that_cannot_be_written_is_refused():
     with refused("output_cannot_be_written", setting="output"):
         folders.check_output(Path("/proc/tfner/model"))
@@ -134,6 +171,9 @@ def test_the_highest_complete_version_is_used(tmp_path):
         (tmp_path / str(number)).mkdir()
     for number in (1, 9, 10):
         (tmp_path / str(number) / "saved_model.pb").write_text("x")
+    with refused("newest_version_is_not_complete", path=tmp_path / "11"):
+        folders.resolve(tmp_path)
+    (tmp_path / "11").rmdir()
     assert folders.resolve(tmp_path) == tmp_path / "10"
     assert folders.resolve(tmp_path / "9") == tmp_path / "9"
 
@@ -150,6 +190,7 @@ def test_a_folder_without_a_version_is_refused(tmp_path):
 def test_results_are_never_written_inside_a_trained_model(tmp_path, marker):
     (tmp_path / "1").mkdir()
     (tmp_path / "1" / marker).write_text("x")
+    (tmp_path / "1" / "config.json").write_text("{}")
     for inside in ("new", "assets.extra/new"):
         with refused(f"output_inside_a_model_{inside.replace('/', '_')}", setting="output"):
             folders.check_replaceable(tmp_path / "1" / inside, folders.EVALUATION_FILES)

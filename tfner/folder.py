@@ -12,6 +12,7 @@ import hashlib
 import json
 import os
 import re
+import reprlib
 import secrets
 import shutil
 import tempfile
@@ -47,13 +48,22 @@ GRAPHS = {"openvino": "model.xml", "onnx": "model.onnx"}
 DESCRIPTION = "tfner.json"
 """What tfner knows of an export for another runtime: settings, labels, row length, weights, measurements. In such an export,
 `config.json` is a file of transformers."""
+_MOST_JSON = 1 << 24
+"""The most bytes of a JSON file of a model."""
+_DRAFT = re.compile(r"(\.(.+)-\d+-[0-9a-f]{8})(-old|\.lock)?")
+"""What `publish` calls its new folder, the one that it replaces, and its lock: the new folder and its later name are groups."""
 EVALUATION_FILES = (SCORES, "scores.txt", "mistakes.txt", "confusion_matrix.png", "learning_curves.png")
 """The files of an evaluation."""
 
 
 def versions(folder: Path) -> list[int]:
     """The version numbers in a folder, ascending; empty where the folder does not exist."""
-    return sorted(int(p.name) for p in folder.iterdir() if p.is_dir() and p.name.isdigit()) if folder.is_dir() else []
+    return sorted(int(p.name) for p in folder.iterdir() if p.is_dir() and is_version(p.name)) if folder.is_dir() else []
+
+
+def is_version(name: str) -> bool:
+    """Whether a folder's name is the number of a version, as TF Serving reads it."""
+    return re.fullmatch("0|[1-9][0-9]{0,17}", name) is not None
 
 
 def is_checkpoint(folder: Path) -> bool:
@@ -124,7 +134,7 @@ def interrupted_states(folder: Path) -> list[int]:
 def resolve(path: str | Path) -> Path:
     """The folder of one exported version: `path` itself, or the highest version in it.
 
-    Raises UserError where there is none.
+    Raises UserError where there is none, or the highest is not complete.
     """
     path = Path(path).expanduser()
     if (path / SAVED_MODEL).is_file():
@@ -133,13 +143,45 @@ def resolve(path: str | Path) -> Path:
         raise UserError(
             "no such folder; expected a trained model such as saved_models/head, which python -m tfner.train makes", path
         )
-    complete = [n for n in versions(path) if (path / str(n) / SAVED_MODEL).is_file()]
-    if not complete:
-        found = ", ".join(sorted(p.name for p in path.iterdir())[:5]) or "nothing"
+    found = versions(path)
+    if not found:
+        names = ", ".join(sorted(p.name for p in path.iterdir())[:5]) or "nothing"
         raise UserError(
-            f"expected a version such as {path}/1 with {SAVED_MODEL}, found {found}; python -m tfner.train makes one", path
+            f"expected a version such as {path}/1 with {SAVED_MODEL}, found {names}; python -m tfner.train makes one", path
         )
-    return path / str(complete[-1])
+    newest = path / str(found[-1])
+    if not (newest / SAVED_MODEL).is_file():
+        raise UserError(
+            f"the newest version has no {SAVED_MODEL}, so it is not complete: export it again with python -m tfner.export "
+            f"{quote(path)}, remove it, or name another version",
+            newest,
+        )
+    return newest
+
+
+def check_writable(name: str, folder: Path, content: str) -> None:
+    """Checks that a folder can be made or written into, without creating it.
+
+    Args:
+        name: the setting that names it, for messages.
+        folder: the folder.
+        content: what it is for, for messages.
+
+    Raises:
+        UserError: where it is a file, is inside a version or a training state, or cannot be written.
+    """
+    given = setting(name, folder)
+    for parent in folder.absolute().parents:
+        if (parent / SAVED_MODEL).exists() or ((parent / LABELS).exists() and (parent / CONFIG).exists()):
+            raise UserError(f"{given}: {parent} holds a trained model: choose a folder outside it")
+    existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    if not existing.is_dir():
+        raise UserError(f"{given}: expected a folder for {content}, but {existing} is a file: choose another folder")
+    try:
+        with tempfile.TemporaryFile(dir=existing):
+            pass
+    except OSError as error:
+        raise UserError(f"{given}: {existing} cannot be written ({error.strerror}): choose another folder") from error
 
 
 def check_output(folder: Path, content: str = "numbered versions", names: Collection[str] = ()) -> None:
@@ -153,26 +195,19 @@ def check_output(folder: Path, content: str = "numbered versions", names: Collec
     Raises:
         UserError: where it is a file, holds anything else, or cannot be written.
     """
-    output = setting("output", folder)
-    existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
-    if not existing.is_dir():
-        raise UserError(f"{output}: expected a folder for {content}, but {existing} is a file: choose another folder")
-    try:
-        with tempfile.TemporaryFile(dir=existing):
-            pass
-    except OSError as error:
-        raise UserError(f"{output}: {existing} cannot be written ({error.strerror}): choose another folder") from error
-    if existing == folder:
+    check_writable("output", folder, content)
+    if folder.is_dir():
         ours = (TRAINING, EVALUATIONS, *OTHER_FORMATS)
         other = [
             path.name
             for path in sorted(folder.iterdir())
             if not path.name.startswith(".")
-            and not (path.name in names if names else (path.name.isdigit() or path.name in ours) and path.is_dir())
+            and not (path.name in names if names else (is_version(path.name) or path.name in ours) and path.is_dir())
         ]
         if other:
             raise UserError(
-                f"{output}: expected an empty folder or one with {content}, found {', '.join(other[:5])}: choose another folder"
+                f"{setting('output', folder)}: expected an empty folder or one with {content}, found {', '.join(other[:5])}: "
+                "choose another folder"
             )
 
 
@@ -181,19 +216,14 @@ def check_replaceable(target: Path, files: Collection[str]) -> None:
 
     Raises UserError where it is inside a version or a training state, or holds anything other than `files`.
     """
-    output = setting("output", target)
-    for parent in target.absolute().parents:
-        if (parent / SAVED_MODEL).exists() or (parent / LABELS).exists():
-            raise UserError(f"{output}: {parent} holds a trained model: choose a folder outside it")
+    check_writable("output", target, "results")
     if target.is_dir():
         other = sorted(path.name for path in target.iterdir() if path.name not in files or path.is_dir())
         if other:
             raise UserError(
-                f"{output}: expected a new folder or one that holds only an earlier evaluation, found "
+                f"{setting('output', target)}: expected a new folder or one that holds only an earlier evaluation, found "
                 f"{', '.join(other[:5])}: choose another folder"
             )
-    elif target.exists():
-        raise UserError(f"{output}: expected a folder, but it is a file: choose another name")
 
 
 def publish(target: Path, write: Callable[[Path], None], replace: bool = False) -> Path:
@@ -203,22 +233,46 @@ def publish(target: Path, write: Callable[[Path], None], replace: bool = False) 
     after the new one is written. Raises FileExistsError where `target` exists and is not to be replaced.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
+    clear_drafts(target.parent)
     draft = target.parent / f".{target.name}-{os.getpid()}-{secrets.token_hex(4)}"
-    draft.mkdir()
+    lock = FileLock(f"{draft}.lock")
     try:
-        write(draft)
-        if not target.exists():
-            draft.rename(target)
-        elif replace:
-            old = draft.with_name(f"{draft.name}-old")
-            target.rename(old)
-            draft.rename(target)
-            shutil.rmtree(old)
-        else:
-            raise FileExistsError(f"{target} exists already")
+        with lock:
+            draft.mkdir()
+            write(draft)
+            if not target.exists():
+                draft.rename(target)
+            elif replace:
+                old = draft.with_name(f"{draft.name}-old")
+                target.rename(old)
+                draft.rename(target)
+                shutil.rmtree(old)
+            else:
+                raise FileExistsError(f"{target} exists already")
     finally:
         shutil.rmtree(draft, ignore_errors=True)
+        Path(lock.lock_file).unlink(missing_ok=True)
     return target
+
+
+def clear_drafts(folder: Path) -> None:
+    """Ends what `publish` began in a folder and could not end because its process was killed.
+
+    A new folder is removed, unless it was already to replace another: then it is complete, and does.
+    """
+    for name, begun in {(match[2], match[1]) for path in folder.glob(".*") if (match := _DRAFT.fullmatch(path.name))}:
+        draft, old, target = folder / begun, folder / f"{begun}-old", folder / name
+        lock = FileLock(f"{draft}.lock")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:  # its process is at work
+            continue
+        if old.exists() and draft.exists() and not target.exists():
+            draft.rename(target)
+        for path in (draft, old):
+            shutil.rmtree(path, ignore_errors=True)
+        lock.release()
+        Path(lock.lock_file).unlink(missing_ok=True)
 
 
 def write_whole(path: Path, write: Callable[[Path], object]) -> None:
@@ -260,7 +314,24 @@ def read_settings(folder: Path) -> tuple[Config, LabelSet]:
     Raises OSError or ValueError where the files are missing or damaged.
     """
     config = Config.from_json((folder / CONFIG).read_text("utf-8"))
-    return config, LabelSet(tuple(json.loads((folder / LABELS).read_text("utf-8"))), plain=config.task == "pos")
+    return config, label_set(read_json(folder / LABELS), config.task == "pos")
+
+
+def label_set(names: Any, plain: bool) -> LabelSet:
+    """The labels that JSON holds. Raises ValueError where it is not a list of names, and UserError as `LabelSet` does."""
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise ValueError(f"expected a list of labels, found {reprlib.repr(names)}")
+    return LabelSet(tuple(names), plain)
+
+
+def read_json(path: Path) -> Any:
+    """The value in a file of JSON. Raises OSError, or ValueError for what is not JSON or too large to be of a model."""
+    if path.stat().st_size > _MOST_JSON:
+        raise ValueError(f"{path.name} is larger than {_MOST_JSON:,} bytes")
+    try:
+        return json.loads(path.read_text("utf-8"))
+    except RecursionError as error:
+        raise ValueError(f"{path.name} has lists or objects that are nested too deeply") from error
 
 
 def read_history(path: Path) -> list[dict[str, str]]:

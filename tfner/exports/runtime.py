@@ -10,6 +10,7 @@ from collections.abc import Callable, Generator, Mapping
 from pathlib import Path
 from typing import Any
 
+from tfner.contents import note_contents
 from tfner.contract import Signature
 from tfner.exports.card import model_card
 from tfner.exports.description import describe_export, write_description
@@ -53,5 +54,6 @@ def writer(
             raise refusal(gate, precision, next(((name, found) for name, found in others if found), None))
         describe_export(folder, trained, precision, measured)
         (folder / CARD).write_text(model_card(trained, format, [signature], measured=measured), "utf-8")
+        note_contents(folder)
 
     return write

@@ -12,6 +12,7 @@ from pathlib import Path
 import tensorflow as tf
 
 from tfner import __version__
+from tfner.contents import note_contents
 from tfner.contract import SIGNATURES
 from tfner.evaluation import plots
 from tfner.evaluation.scores import write_scores
@@ -59,6 +60,7 @@ def writer(trained: TrainedModel, say: Callable[[str], None] = print) -> Callabl
         _describe(folder / EXTRA, trained)
         described = [signature for signature in SIGNATURES if signature.name in functions]
         (folder / EXTRA / CARD).write_text(model_card(trained, "savedmodel", described, pieces_only), "utf-8")
+        note_contents(folder)
 
     if pieces_only:
         say(f"the exported model takes word pieces only, not raw text: {pieces_only}; Tagger tokenizes in Python")

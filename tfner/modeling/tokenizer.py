@@ -58,13 +58,14 @@ class WordTokenizer:
             text = (folder / FILE).read_text("utf-8")
             padding = json.loads((folder / OPTIONS).read_text("utf-8")).get("pad_token")
             backend = Tokenizer.from_str(text)
+            name = padding.get("content") if isinstance(padding, dict) else padding
+            return cls(backend, (backend.token_to_id(name) if isinstance(name, str) else None) or 0)
         except Exception as error:
             # tokenizers raises a bare Exception for a damaged file
-            if not isinstance(error, (OSError, ValueError, AttributeError)) and type(error) is not Exception:
+            known = (OSError, ValueError, AttributeError, RecursionError)
+            if not isinstance(error, known) and type(error) is not Exception:
                 raise
             raise UserError(f"expected {FILE} and {OPTIONS} of a fast tokenizer ({one_line(error)})", folder) from error
-        name = padding.get("content") if isinstance(padding, dict) else padding
-        return cls(backend, (backend.token_to_id(name) if isinstance(name, str) else None) or 0)
 
     def split(self, sentences: Sequence[Sequence[str]]) -> Iterator[tuple[list[int], list[int]]]:
         """For every sentence its piece ids, and the number of the word that each piece is from."""
@@ -79,7 +80,9 @@ class WordTokenizer:
 
     def _special_pieces(self) -> tuple[list[int], list[int]]:
         bare, full = (self.backend.encode(["a"], is_pretokenized=True, add_special_tokens=add).ids for add in (False, True))
-        at = next(i for i in range(len(full)) if full[i : i + len(bare)] == bare)
+        at = next((i for i in range(len(full)) if full[i : i + len(bare)] == bare), None)
+        if at is None:
+            raise ValueError("it changes the pieces of a word where it adds special pieces")
         return full[:at], full[at + len(bare) :]
 
 

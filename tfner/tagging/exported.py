@@ -7,14 +7,16 @@ such folders. Neither TensorFlow nor transformers is needed.
 from __future__ import annotations
 
 import json
+import reprlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tfner.config import Config
+from tfner.contents import check_contents
 from tfner.errors import UserError, one_line
-from tfner.folder import DESCRIPTION, EXTRA, LIMITS, SAVED_MODEL, TOKENIZER, model_folder, read_settings
+from tfner.folder import DESCRIPTION, EXTRA, LIMITS, SAVED_MODEL, TOKENIZER, label_set, model_folder, read_json, read_settings
 from tfner.labels import LabelSet
 from tfner.modeling.rows import RowEncoder, make_row_encoder
 from tfner.modeling.tokenizer import WordTokenizer
@@ -55,7 +57,9 @@ def read_exported(folder: Path) -> Exported:
     Raises UserError where files are missing or damaged, or another version of tfner wrote them.
     """
     try:
-        return _of_saved_model(folder / EXTRA) if (folder / SAVED_MODEL).is_file() else _of_runtime(folder)
+        exported = _of_saved_model(folder / EXTRA) if (folder / SAVED_MODEL).is_file() else _of_runtime(folder)
+        check_contents(folder)
+        return exported
     except UserError as error:
         raise UserError(error.message, folder) from error
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
@@ -82,17 +86,25 @@ def describe(config: Config, labels: LabelSet, max_pieces: int, weights: str, **
 
 def _of_saved_model(extra: Path) -> Exported:
     config, labels = read_settings(extra)
-    return _exported(config, labels, json.loads((extra / LIMITS).read_text("utf-8")), config.precision, extra / TOKENIZER)
+    return _exported(config, labels, read_json(extra / LIMITS), config.precision, extra / TOKENIZER)
 
 
 def _of_runtime(folder: Path) -> Exported:
-    values = json.loads((folder / DESCRIPTION).read_text("utf-8"))
+    values = read_json(folder / DESCRIPTION)
     config = Config.from_json(json.dumps(values["config"]))
-    return _exported(config, LabelSet(tuple(values["labels"]), plain=config.task == "pos"), values, values["precision"], folder)
+    return _exported(config, label_set(values["labels"], config.task == "pos"), values, values["precision"], folder)
 
 
 def _exported(config: Config, labels: LabelSet, values: Mapping[str, Any], precision: str, tokenizer: Path) -> Exported:
+    if not isinstance(values, dict):
+        raise ValueError(f"expected an object with max_pieces, found {reprlib.repr(values)}")
     limit, weights, measured = values["max_pieces"], values.get("weights", ""), values.get("measured", {})
-    if not (type(limit) is int and isinstance(weights, str) and isinstance(measured, dict) and isinstance(precision, str)):
+    if not (
+        type(limit) is int
+        and limit > 2
+        and isinstance(weights, str)
+        and isinstance(measured, dict)
+        and isinstance(precision, str)
+    ):
         raise ValueError(f"max_pieces, weights, precision or measured has a value of the wrong kind: {values!r:.80}")
     return Exported(config, labels, limit, weights, precision, measured, tokenizer)

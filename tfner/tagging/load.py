@@ -94,7 +94,7 @@ def find_export(model: str | Path, runtime: str = AUTO) -> Path:
     try:
         version = resolve(path)
     except UserError:
-        if not others:
+        if not others or versions(home):
             raise
         version = None  # a copy for a machine without TensorFlow
     if version and others:

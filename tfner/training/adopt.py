@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tfner.config import make_config
+from tfner.contents import note_contents
 from tfner.errors import UserError, setting
 from tfner.evaluation.scores import write_scores
 from tfner.folder import ENCODER, HISTORY, SCORES, TRAINING, next_version, publish
@@ -62,6 +63,7 @@ def adopt(source: str, folder: Path, corpus: Mapping[str, Any]) -> int:
         if merged:
             path = state / ENCODER / "config.json"
             path.write_text(json.dumps(json.loads(path.read_text("utf-8")) | {MERGED: merged}, indent=2), "utf-8")
+        note_contents(state)
         save_weights(state, model)
         (state / HISTORY).write_text(",".join(COLUMNS) + "\n", "utf-8")
         write_scores(state / SCORES, {})

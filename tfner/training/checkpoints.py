@@ -17,7 +17,7 @@ from typing import Any
 import tensorflow as tf
 
 from tfner.errors import UserError, one_line
-from tfner.folder import CHECKPOINTS, digest, publish, write_json
+from tfner.folder import CHECKPOINTS, clear_drafts, digest, publish, write_json
 from tfner.training.step import StepResult
 
 KEPT = 2
@@ -116,6 +116,7 @@ class Checkpoints:
 
     def clean(self) -> None:
         """Removes what a killed process left half written or half removed."""
+        clear_drafts(self.folder)
         for path in self.folder.glob(".[0-9]*"):
             shutil.rmtree(path)
 

@@ -20,6 +20,7 @@ import tensorflow as tf
 import tf_keras as keras
 
 from tfner.config import AUTO, MONITORS, PRECISIONS, Config
+from tfner.contents import note_contents
 from tfner.corpus import Corpus
 from tfner.errors import UserError, one_line, setting
 from tfner.evaluation.scores import Scores
@@ -216,12 +217,11 @@ class TrainingRun:
                 raise
         elif self.devices.chief:
             begin_state(self.state, self.config, self.corpus.labels, source, tokenizer)
+            note_contents(self.state)
 
     def _restore(self) -> None:
         if self.devices.chief:
             self._checkpoints.clean()
-            for draft in self.config.folder.glob(f".{self.number}-*"):  # of an export that was killed
-                shutil.rmtree(draft)
         progress = self._checkpoints.newest()
         self.devices.check_same("the newest checkpoint", progress.name)
         if progress.data != self.progress.data:

@@ -16,6 +16,7 @@ from typing import Any
 import tf_keras as keras
 
 from tfner.config import Config
+from tfner.contents import check_contents
 from tfner.errors import UserError, one_line
 from tfner.evaluation.scores import Scores, read_scores
 from tfner.folder import CONFIG, ENCODER, LABELS, SCORES, WEIGHTS, check_room, read_settings, write_whole
@@ -73,8 +74,9 @@ def load_state(folder: Path) -> TrainedModel:
     """
     try:
         config, labels = read_settings(folder)
-    except UserError:
-        raise
+        check_contents(folder)
+    except UserError as error:
+        raise UserError(error.message, folder) from error
     except (OSError, ValueError) as error:
         raise UserError(
             f"expected a complete training state, found a missing or damaged file ({one_line(error)}): train again with "
