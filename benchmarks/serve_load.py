@@ -6,7 +6,8 @@
 Starts `python -m tfner.serve` on the model and sends sentences of the embedded corpus, 1 to 4 in a request; some texts are
 empty and some are long. Each text is first tagged alone. Every answer under load is compared with that answer: scores may
 differ by 1e-4, everything else has to be equal, and the padding must not exceed the longest text of the request. An answer that
-belongs to another request therefore counts as wrong. Prints a Markdown table, then JSON.
+belongs to another request therefore counts as wrong. The requests are written before the clock starts and the answers read
+after it stops, as the clients share the machine with the server. Prints a Markdown table, then JSON.
 """
 
 from __future__ import annotations
@@ -63,7 +64,7 @@ async def measure(address: str, process: int, arguments: argparse.Namespace) -> 
     sentences = [" ".join(sentence.words) for sentence in demo_corpus().splits["test"][:150]]
     texts = [*sentences, "", " ", "😀 " + sentences[0], " ".join(sentences[:40])]
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
-        known = [(await ask(session, address, [text]))[0] for text in texts]
+        known = [predictions(await ask(session, address, body([text])))[0] for text in texts]
         before, runs = memory(process), []
         load = os.getloadavg()[0]
         for clients in arguments.clients:
@@ -75,20 +76,19 @@ async def measure(address: str, process: int, arguments: argparse.Namespace) -> 
 
 async def run(session, address, clients, picks, texts, known, process) -> dict:
     """Sends all requests and compares the answers. Each client waits for its answer before it sends the next request."""
-    queue, seconds, wrong = iter(picks), [], 0
+    queue, seconds, answers = iter([(i, body([texts[j] for j in pick])) for i, pick in enumerate(picks)]), [], {}
 
     async def client() -> None:
-        nonlocal wrong
-        for pick in queue:
+        for number, sent in queue:
             began = time.perf_counter()
-            rows = await ask(session, address, [texts[i] for i in pick])
+            answers[number] = await ask(session, address, sent)
             seconds.append(time.perf_counter() - began)
-            wrong += not right(rows, [known[i] for i in pick])
 
     began = time.perf_counter()
     await asyncio.gather(*(client() for _ in range(clients)))
     took = time.perf_counter() - began
     seconds.sort()
+    wrong = sum(not right(predictions(answers[i]), [known[j] for j in pick]) for i, pick in enumerate(picks))
     return {
         "clients": clients,
         "requests": len(seconds),
@@ -101,12 +101,22 @@ async def run(session, address, clients, picks, texts, known, process) -> dict:
     }
 
 
-async def ask(session, address, texts) -> list[dict]:
-    """The predictions for texts, one for each."""
-    async with session.post(address, json={"instances": texts}) as response:
-        answer = await response.json()
+def body(texts: list[str]) -> bytes:
+    """A request for the predictions of texts."""
+    return json.dumps({"instances": texts}).encode()
+
+
+async def ask(session, address, sent: bytes) -> bytes:
+    """The answer to a request."""
+    async with session.post(address, data=sent) as response:
+        answer = await response.read()
         assert response.status == 200, answer
-        return answer["predictions"]
+        return answer
+
+
+def predictions(answer: bytes) -> list[dict]:
+    """The predictions in an answer, one for each text."""
+    return json.loads(answer)["predictions"]
 
 
 def right(rows: list[dict], known: list[dict]) -> bool:

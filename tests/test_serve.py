@@ -123,6 +123,7 @@ def test_defaults_are_those_of_the_library(asked):
         ["x", "--wait", "-1"],
         ["x", "--wait", "nan"],
         ["x", "--wait", "inf"],
+        ["x", "--wait", "1e308"],
         ["x", "--wait", "soon"],
         ["x", "--nowhere"],
     ],

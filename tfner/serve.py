@@ -16,8 +16,8 @@ from typing import Any
 
 from tfner.config import AUTO, RUNTIMES, add_runtime
 from tfner.errors import UserError, setting
-from tfner.folder import model_folder, versions
-from tfner.serving.microbatch import BATCHING, Batching
+from tfner.folder import is_version, model_folder, versions
+from tfner.serving.microbatch import BATCHING, LONGEST_WAIT, Batching
 from tfner.serving.rest import LIMITS, Limits
 from tfner.serving.servable import Servable, load_servable
 from tfner.tagging.load import find_export, load_tagger, runtime_of
@@ -61,8 +61,9 @@ def serve(
         import uvicorn
 
         from tfner.serving.app import make_app
+        from tfner.serving.connections import connection
     except ModuleNotFoundError as error:
-        if error.name not in ("starlette", "uvicorn"):
+        if error.name not in ("orjson", "starlette", "uvicorn"):
             raise
         raise UserError(f"the server needs {error.name}, which is not installed: pip install -e '.[serve]'") from error
 
@@ -72,7 +73,10 @@ def serve(
         address = listener.getsockname()
         shown = f"http://{f'[{address[0]}]' if ':' in address[0] else address[0]}:{address[1]}"
         say(f"page  {shown}/\nREST  {shown}/v1/models/{servables[0].name}:predict\nCtrl-C ends")
-        config = uvicorn.Config(make_app(servables, limits, merging), log_level="warning", timeout_graceful_shutdown=10)
+        app, protocol = make_app(servables, limits, merging), connection(limits)
+        config = uvicorn.Config(
+            app, http=protocol, log_level="warning", proxy_headers=False, ws="none", timeout_graceful_shutdown=10
+        )
         with contextlib.suppress(KeyboardInterrupt):  # uvicorn raises it again after it has shut down
             uvicorn.Server(config).run(sockets=[listener])
 
@@ -103,7 +107,7 @@ def _servable(model: str | Path, runtime: str) -> tuple[Servable, str]:
     assert isinstance(tagger, RuntimeTagger)
     folder = model_folder(export)
     found = versions(folder)
-    version = found[-1] if found else int(export.name) if export.name.isdigit() else 1
+    version = found[-1] if found else int(export.name) if is_version(export.name) else 1
     return make_servable(tagger, folder.name, version, export), f", {RUNTIMES[tagger.runtime]} {tagger.precision}"
 
 
@@ -128,7 +132,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         arguments.models,
         arguments.host,
         arguments.port,
-        Limits(arguments.max_body, arguments.max_texts, arguments.max_characters),
+        Limits(
+            arguments.max_body, arguments.max_texts, arguments.max_characters, arguments.max_seconds, arguments.max_connections
+        ),
         runtime=arguments.runtime,
         rows=arguments.batch_texts,
         size=arguments.batch_bytes,
@@ -151,6 +157,8 @@ def _parser() -> Parser:
         (limits, "--max-body", LIMITS.body, "most bytes of a request"),
         (limits, "--max-texts", LIMITS.rows, "most texts of a request"),
         (limits, "--max-characters", LIMITS.characters, "most characters of a text"),
+        (limits, "--max-seconds", round(LIMITS.seconds), "most seconds until a request has arrived"),
+        (limits, "--max-connections", LIMITS.connections, "most connections at a time"),
         (limits, "--max-waiting", BATCHING.waiting, "most texts that wait for a model; further requests are refused"),
         (batching, "--batch-texts", BATCHING.rows, "most texts in one call of a model"),
         (batching, "--batch-bytes", BATCHING.size, "most bytes of text in one call of a model"),
@@ -180,8 +188,8 @@ def _milliseconds(text: str) -> float:
         value = float(text)
     except ValueError:
         value = math.nan
-    if not 0 <= value < math.inf:
-        raise argparse.ArgumentTypeError(f"expected a number of at least 0, got {text!r}")
+    if not 0 <= value <= 1000 * LONGEST_WAIT:
+        raise argparse.ArgumentTypeError(f"expected a number from 0 to {1000 * LONGEST_WAIT}, got {text!r}")
     return value
 
 

@@ -215,8 +215,8 @@ def test_an_error_about_a_path_or_method_says_what_the_server_has(server, method
         (b"", "JSON Parse error"),
         (b"{", "JSON Parse error"),
         (b'{"instances": ["\xff"]}', "not UTF-8"),
-        (b'{"instances": ["\\ud800"]}', "lone surrogate"),
-        (b'{"instances": ["\\udc00 \\ud83d"]}', "lone surrogate"),
+        (b'{"instances": ["\\ud800"]}', "surrogate in string"),
+        (b'{"instances": ["\\udc00 \\ud83d"]}', "surrogate in string"),
         ({}, "Expected one of the keys"),
         ({"instances": [1]}, "expected a string"),
         ({"instances": [None]}, "expected a string"),
@@ -271,6 +271,31 @@ def test_requests_beyond_the_queue_are_a_503_and_the_others_are_answered(small):
     refused = next(answer for status, answer in answers if status == 503)
     assert "ask again later" in refused["error"]
     assert small.ask("/v1/models/one:predict", body)[0] == 200
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_model_whose_thread_has_ended_is_unhealthy_and_refuses_at_once(servables):
+    def ends(signature, inputs):
+        raise SystemExit("out of threads")
+
+    with ThreadServer([dataclasses.replace(servables[0], call=ends)]) as server:
+        expected = "the model has stopped (SystemExit: out of threads): start the server again"
+        for _ in range(2):
+            assert server.ask("/v1/models/one:predict", {"instances": ["Peter"]}) == (503, {"error": expected})
+        (found,) = server.ask("/v1/models/one")[1]["model_version_status"]
+    assert found["state"] == "END"
+    assert found["status"] == {"error_code": "INTERNAL", "error_message": "SystemExit: out of threads"}
+
+
+def test_a_score_that_is_not_a_number_is_an_error_not_an_answer(servables):
+    def broken(signature, inputs):
+        outputs = servables[0].call(signature, inputs)
+        return outputs | {"word_score": np.full_like(outputs["word_score"], np.nan)}
+
+    with ThreadServer([dataclasses.replace(servables[0], call=broken)]) as server:
+        status, answer = server.ask("/v1/models/one:predict", {"instances": ["Peter"]})
+    assert status == 500
+    assert answer == {"error": "The model returned a number that is not finite: train it again, or serve another version"}
 
 
 def test_the_server_answers_while_a_model_is_busy(server):

@@ -76,7 +76,7 @@ def test_a_byte_order_mark_is_ignored():
         (b'{"instances": ["\xff\xfe"]}', "the body is not UTF-8"),
         (b"[" * 100_000, "JSON Parse error"),
         (b'{"instances": [' + b"9" * 5000 + b"]}", "JSON Parse error"),
-        (b'{"instances": ["\\ud800"]}', "lone surrogate at character 0"),
+        (b'{"instances": ["\\ud800"]}', "no low surrogate in string at offset: 16"),
         (b'["x"]', "Expected a JSON object"),
         ({}, "Expected one of the keys 'inputs' and 'instances', got []"),
         ({"instances": ["x"], "inputs": ["x"]}, "Expected one of the keys"),

@@ -19,6 +19,8 @@ import uvicorn
 from support import tiny
 from tfner.serve import _listen
 from tfner.serving.app import make_app
+from tfner.serving.connections import connection
+from tfner.serving.rest import LIMITS
 from tfner.serving.servable import Servable
 
 
@@ -56,7 +58,8 @@ class ThreadServer(Client):
     def __init__(self, servables: Sequence[Servable], **options):
         listener = _listen("127.0.0.1", 0)
         self.address = f"http://127.0.0.1:{listener.getsockname()[1]}/"
-        config = uvicorn.Config(make_app(servables, **options), log_level="warning", timeout_graceful_shutdown=1)
+        app, protocol = make_app(servables, **options), connection(options.get("limits", LIMITS))
+        config = uvicorn.Config(app, http=protocol, log_level="warning", ws="none", timeout_graceful_shutdown=1)
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._server.run, kwargs={"sockets": [listener]}, daemon=True)
         self._thread.start()

@@ -1,7 +1,7 @@
 """The web application: TensorFlow Serving's REST API under `/v1/models`, and a page at `/` that uses it.
 
-Takes `Servable`s and returns an ASGI application. Threads run the models and process the JSON, so that the event loop stays
-free. `rest` defines the JSON.
+Takes `Servable`s and returns an ASGI application. Threads run the models and process the JSON of large requests, so that the
+event loop stays free. `rest` defines the JSON.
 """
 
 from __future__ import annotations
@@ -10,13 +10,13 @@ import asyncio
 import base64
 import contextlib
 import hashlib
-import json
 import re
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from functools import partial
 from importlib.resources import files
 from typing import Any
 
+import orjson
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
@@ -33,6 +33,10 @@ _PATH = re.compile(
     r"/v1/models/(?P<name>[^/:]+)(?:/versions/(?P<version>\d+)|/labels/(?P<label>[^/:]+))?(?P<ask>/metadata|:predict)?"
 )
 _EXPECTED = "GET /v1/models/NAME[/versions/N][/metadata] or POST /v1/models/NAME[/versions/N]:predict"
+_SMALL = 1 << 14
+"""Bytes of a request whose JSON is processed at once, in less than a millisecond: handing it to a thread takes as long."""
+_READ_ON = 16
+"""How many times the limit of a body is read before the connection is closed."""
 _METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 
 
@@ -63,16 +67,17 @@ def make_app(servables: Sequence[Servable], limits: Limits = LIMITS, batching: B
         if match["ask"] == "/metadata":
             return _answer(rest.write_metadata(servable.name, servable.version, servable.signature_def))
         if match["ask"] is None:
-            return _answer(rest.write_status(servable.version))
-        body = await _body(request, limits.body)
-        query = await run_in_threadpool(rest.read_query, body, servable.signatures, limits)
+            return _answer(rest.write_status(servable.version, batchers[servable.name].failure))
+        body = await _body(request, limits)
+        run: Any = run_in_threadpool if len(body) > _SMALL else _run_here
+        query = await run(rest.read_query, body, servable.signatures, limits)
         outputs = await asyncio.wrap_future(batchers[servable.name].submit(query.signature, query.inputs))
-        return _answer(await run_in_threadpool(rest.write_answer, outputs, query.row))
+        return _answer(await run(rest.write_answer, outputs, query.row))
 
     async def list_models(request: Request) -> Response:
         """The models that the page shows. TensorFlow Serving's API has no list of models."""
         listed = [{"name": s.name, "version": str(s.version), "takes_text": s.takes_text} for s in servables]
-        return _answer(json.dumps({"models": listed}, ensure_ascii=False).encode())
+        return _answer(orjson.dumps({"models": listed}))
 
     page, headers = _page()
     return Starlette(
@@ -88,8 +93,17 @@ def make_app(servables: Sequence[Servable], limits: Limits = LIMITS, batching: B
 
 _answer = partial(Response, media_type="application/json")
 
+
+async def _run_here(function: Callable[..., Any], *arguments: Any) -> Any:
+    return function(*arguments)
+
+
 _HANDLERS: dict[Any, Any] = {
-    RestError: lambda request, error: _answer(rest.write_error(str(error)), error.status),
+    RestError: lambda request, error: _answer(
+        rest.write_error(str(error)),
+        error.status,
+        {"Connection": "close"} if error.status == 413 else None,  # not all is read
+    ),
     ClientDisconnect: lambda request, error: Response(status_code=400),  # nobody reads it
     Overloaded: lambda request, error: _answer(rest.write_error(str(error)), 503),
     HTTPException: lambda request, error: _answer(
@@ -117,16 +131,19 @@ def _find(models: dict[str, Servable], match: re.Match[str]) -> Servable:
     return models[name]
 
 
-async def _body(request: Request, limit: int) -> bytes:
-    """The body of a request. A body above the limit is read to its end too, because a client reads no answer while it sends."""
-    kept, length = [], 0
+async def _body(request: Request, limits: Limits) -> bytes:
+    """The body of a request. One above the limit is read on for a while, because a client reads no answer while it sends."""
+    body, length = bytearray(), 0
     async for chunk in request.stream():
         length += len(chunk)
-        if length <= limit:
-            kept.append(chunk)
-    if length > limit:
-        raise RestError(413, f"Expected a request of at most {limit:,} bytes, got {length:,}: send less text at once")
-    return b"".join(kept)
+        if length <= limits.body:
+            body += chunk
+        elif length > _READ_ON * limits.body:
+            break
+    if length > limits.body:
+        many = f"{length:,}" if length <= _READ_ON * limits.body else f"more than {_READ_ON * limits.body:,}"
+        raise RestError(413, f"Expected a request of at most {limits.body:,} bytes, got {many}: send less text at once")
+    return bytes(body)
 
 
 def _page() -> tuple[str, dict[str, str]]:

@@ -6,7 +6,6 @@ time, with a limited number of rows, which bounds memory. JSON and TensorFlow ar
 
 from __future__ import annotations
 
-import math
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
@@ -22,8 +21,12 @@ from tfner.errors import UserError
 Arrays = dict[str, np.ndarray]
 
 
+LONGEST_WAIT = 10
+"""The most seconds that requests may be made to wait for others."""
+
+
 class Overloaded(Exception):
-    """Too many rows are waiting."""
+    """Too many rows are waiting, or the thread that makes the calls has ended."""
 
 
 @dataclass(frozen=True)
@@ -49,8 +52,8 @@ class Batching:
             value = getattr(self, name)
             if value < 1:
                 raise UserError(f"{name}={value}: expected at least 1")  # commands check their own flags
-        if not 0 <= self.wait < math.inf:
-            raise UserError(f"wait={self.wait}: expected a number of seconds of at least 0")
+        if not 0 <= self.wait <= LONGEST_WAIT:
+            raise UserError(f"wait={self.wait}: expected a number of seconds from 0 to {LONGEST_WAIT}")
 
 
 BATCHING = Batching()
@@ -101,6 +104,8 @@ class Microbatcher:
         self._queue: deque[_Request] = deque()
         self._waiting = 0
         self._closed = False
+        self.failure = ""
+        """Why the thread has ended, or empty while it runs."""
         self._changed = threading.Condition()
         self._thread = threading.Thread(target=self._work, name="microbatcher", daemon=True)
         self._thread.start()
@@ -108,11 +113,13 @@ class Microbatcher:
     def submit(self, signature: str, inputs: Arrays) -> Future[Arrays]:
         """Adds a request to the queue. The future holds its outputs, or the exception that the function raised.
 
-        Raises Overloaded where the queue is full or closed.
+        Raises Overloaded where the queue is full or closed, or the thread has ended.
         """
         request = _Request(signature, inputs, np.concatenate([[0], np.cumsum(_row_sizes(inputs))]), monotonic())
         request.future.set_running_or_notify_cancel()  # a future that could be cancelled might not take its result
         with self._changed:
+            if self.failure:
+                raise self._stopped()
             if self._closed or (self._waiting and self._waiting + request.rows > self._batching.waiting):
                 waiting = "1 text is" if self._waiting == 1 else f"{self._waiting:,} texts are"
                 raise Overloaded(f"{waiting} waiting, and {request.rows:,} more are too many: ask again later")
@@ -129,8 +136,22 @@ class Microbatcher:
         self._thread.join()
 
     def _work(self) -> None:
-        while shares := self._next():
-            self._run(shares)
+        shares: list[tuple[_Request, slice]] = []
+        try:
+            while shares := self._next():
+                self._run(shares)
+        except BaseException as error:  # not of a call: no request may wait for ever
+            with self._changed:
+                self.failure = f"{type(error).__name__}: {error}"
+                waiting = {request for request, _ in shares} | set(self._queue)
+                self._queue.clear()
+            for request in waiting:
+                if not request.future.done():
+                    request.future.set_exception(self._stopped())
+            raise
+
+    def _stopped(self) -> Overloaded:
+        return Overloaded(f"the model has stopped ({self.failure}): start the server again")
 
     def _next(self) -> list[tuple[_Request, slice]]:
         """Waits for requests, and takes the rows of one call: from the first request, and from others of its kind.

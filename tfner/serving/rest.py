@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import json
 import reprlib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -47,11 +46,21 @@ Inputs = Mapping[str, Tensor]
 
 @dataclass(frozen=True)
 class Limits:
-    """The largest request that is answered: `body` in bytes, `rows` (texts) per request, `characters` per string."""
+    """What a server takes.
+
+    Attributes:
+        body: the most bytes of a request.
+        rows: the most rows (texts) of a request.
+        characters: the most characters of a string.
+        seconds: the longest that a request may take to arrive.
+        connections: the most connections at a time.
+    """
 
     body: int = 4 * 2**20
     rows: int = 5000
     characters: int = 100_000
+    seconds: float = 60
+    connections: int = 512
 
 
 LIMITS = Limits()
@@ -110,10 +119,11 @@ def write_error(message: str) -> bytes:
     return _json({"error": message})
 
 
-def write_status(version: int) -> bytes:
-    """The status of a model with one loaded version."""
-    status = {"error_code": "OK", "error_message": ""}
-    return _json({"model_version_status": [{"version": str(version), "state": "AVAILABLE", "status": status}]})
+def write_status(version: int, failure: str = "") -> bytes:
+    """The status of a model with one loaded version, or with one that has stopped because of a `failure`."""
+    code, state = ("INTERNAL", "END") if failure else ("OK", "AVAILABLE")
+    status = {"error_code": code, "error_message": failure}
+    return _json({"model_version_status": [{"version": str(version), "state": state, "status": status}]})
 
 
 def write_metadata(name: str, version: int, signature_def: Mapping[str, Any]) -> bytes:
@@ -123,14 +133,14 @@ def write_metadata(name: str, version: int, signature_def: Mapping[str, Any]) ->
 
 
 def _parse(body: bytes) -> dict[str, Any]:
+    import orjson  # here, because only a server needs it, while other commands read this module
+
     try:
-        asked = json.loads(body.decode("utf-8-sig"))
+        asked = orjson.loads(body.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
         raise RestError(400, f"JSON Parse error: the body is not UTF-8 ({error.reason} at byte {error.start})") from error
-    except json.JSONDecodeError as error:
+    except orjson.JSONDecodeError as error:  # also for half of a surrogate pair, and for lists that are nested too deeply
         raise RestError(400, f"JSON Parse error: {error.msg} at offset: {error.pos}") from error
-    except (ValueError, RecursionError) as error:  # a number of thousands of digits; lists that are nested too deeply
-        raise RestError(400, f"JSON Parse error: {error}") from error
     if not isinstance(asked, dict):
         raise RestError(400, f"Expected a JSON object, got {_show(asked)}")
     return asked
@@ -195,8 +205,6 @@ def _bytes(value: Any, name: str, limits: Limits) -> bytes:
     """A JSON string, or bytes as `{"b64": ...}`, as UTF-8."""
     try:
         data = value.encode() if isinstance(value, str) else base64.b64decode(value["b64"], validate=True)
-    except UnicodeEncodeError as error:
-        raise RestError(400, f"Input '{name}': a lone surrogate at character {error.start} of a string") from error
     except (TypeError, KeyError, ValueError, binascii.Error) as error:
         raise RestError(400, f"Input '{name}': expected a string or {{\"b64\": ...}}, got {_show(value)}") from error
     if len(data) > limits.characters and (length := len(data.decode("utf-8", "replace"))) > limits.characters:
@@ -207,14 +215,17 @@ def _bytes(value: Any, name: str, limits: Limits) -> bytes:
 
 
 def _values(array: np.ndarray) -> Any:
-    """An array as nested lists for JSON, its bytes as text."""
+    """An array as it is written as JSON: bytes as text in nested lists, numbers as they are, float32 in the shortest decimals.
+
+    Raises RestError for numbers that JSON does not have.
+    """
     if array.dtype == object:
         text = np.empty(array.size, object)
         text[:] = [item.decode("utf-8", "replace") for item in array.ravel()]
         return text.reshape(array.shape).tolist()
-    if array.dtype == np.float32:  # through the shortest decimals: 0.2 instead of 0.20000000298
-        return array.astype("U16").astype(np.float64).tolist()
-    return array.tolist()
+    if not np.isfinite(array).all():
+        raise RestError(500, "The model returned a number that is not finite: train it again, or serve another version")
+    return np.ascontiguousarray(array)
 
 
 def _is_object(value: Any) -> bool:
@@ -231,4 +242,6 @@ def _show(value: Any) -> str:
 
 
 def _json(value: Mapping[str, Any]) -> bytes:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+    import orjson
+
+    return orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY)

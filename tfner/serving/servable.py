@@ -14,7 +14,7 @@ import numpy as np
 
 from tfner.contract import PIECES, TEXT
 from tfner.errors import UserError
-from tfner.folder import SAVED_MODEL, load_saved_model, resolve
+from tfner.folder import SAVED_MODEL, is_version, load_saved_model, resolve
 from tfner.serving.rest import INTEGERS, STRING, Inputs, RestError, Tensor
 
 
@@ -57,7 +57,7 @@ def load_servable(path: str | Path) -> Servable:
             part of an address.
     """
     folder = resolve(path).absolute()
-    name, version = (folder.parent.name, int(folder.name)) if folder.name.isdigit() else (folder.name, 1)
+    name, version = (folder.parent.name, int(folder.name)) if is_version(folder.name) else (folder.name, 1)
     if ":" in name:
         raise UserError("expected a folder name without a colon, which ends the name in an address: rename the folder", folder)
     loaded = load_saved_model(folder)
