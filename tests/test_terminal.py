@@ -1,12 +1,13 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from support.errors import check_error
 
 from tfner.errors import UserError, setting
-from tfner.terminal import Parser, command, quote, table
+from tfner.terminal import FULL_DISK, Parser, command, filled, quote, table
 
 
 def run(*argv, **options):
@@ -112,3 +113,21 @@ def test_a_table_aligns_its_columns():
 def test_environment_variables_that_are_set_are_left_as_they_are():
     program = "import os; from tfner.terminal import quieten; quieten(); print(os.environ['TF_CPP_MIN_LOG_LEVEL'])"
     assert run("-c", program, env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "0"}).stdout == "0\n"
+
+
+def test_a_full_disk_behind_standard_output_is_one_line():
+    if not Path("/dev/full").exists():
+        pytest.skip("needs /dev/full")
+    with Path("/dev/full").open("w") as full:
+        result = subprocess.run(
+            [sys.executable, "-m", "tfner.explore", "demo", "--sentences", "1"], stdout=full, stderr=subprocess.PIPE, text=True
+        )
+    assert result.returncode == 2
+    assert result.stderr == f"error: the disk is full: {FULL_DISK}\n"
+
+
+def test_the_name_of_a_folder_cannot_be_empty():
+    parser = Parser("train", "")
+    parser.add_argument("--output", type=filled)
+    with pytest.raises(UserError, match="--output: expected a name, got nothing"):
+        parser.parse_args(["--output", ""])

@@ -21,7 +21,7 @@ from tfner.experiments.estimate import expected_seconds
 from tfner.experiments.plan import NOT_VARIED, REPORT, REPORT_FILES, RUNS, SEEDS, Plan, Request, make_plan, read_vary
 from tfner.experiments.runs import carry_out, check_folder, duration, finished, is_begun
 from tfner.folder import check_output
-from tfner.terminal import Parser, command, print_json, quiet_imports, table
+from tfner.terminal import Parser, command, filled, print_json, quiet_imports, table
 
 if TYPE_CHECKING:
     from tfner.experiments.results import Results
@@ -143,7 +143,12 @@ def main(argv: Sequence[str] | None = None) -> None:
         metavar="NAME=VALUE,VALUE",
         help="compare values of another setting as well, such as context=sentence,document; may be repeated",
     )
-    own("--output", metavar="FOLDER", help="folder of the comparison [comparisons/CORPUS; comparisons/collapse with --study]")
+    own(
+        "--output",
+        type=filled,
+        metavar="FOLDER",
+        help="folder of the comparison [comparisons/CORPUS; comparisons/collapse with --study]",
+    )
     own("--preset", metavar="|".join(PRESETS), help="settings that other flags override, as for tfner train")
     own("--tuning", metavar="TEXT", help="how the settings were chosen, for the report")
     own("--discard-models", action="store_true", help="delete each model once its results are saved")

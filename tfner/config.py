@@ -9,10 +9,13 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import reprlib
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import Field, asdict, dataclass, field, fields, replace
+from functools import cache
 from pathlib import Path
-from typing import Any, get_args, get_type_hints
+from types import UnionType
+from typing import Any, get_args, get_origin, get_type_hints
 
 from tfner.errors import UserError, setting
 
@@ -83,7 +86,7 @@ class Config:
 
     variant: str = _setting("model", "finetune", "classifier on the encoder", VARIANTS)
     encoder: str = _setting("model", "demo", "model folder, name on the Hugging Face hub, or demo (the embedded encoder)")
-    head_units: tuple[int, ...] = _setting("model", (20, 8), "units of the dense layers of variant head", least=1)
+    head_units: tuple[int, ...] = _setting("model", (20, 8), "units of the dense layers of variant head", least=1, most=100_000)
     head_activation: str = _setting("model", "relu", "activation of those layers", ACTIVATIONS)
     dropout: float = _setting("model", 0.1, "dropout between encoder and classifier", least=0, most=0.9)
     precision: str = _setting(
@@ -104,23 +107,35 @@ class Config:
     )
 
     epochs: int | str = _setting(
-        "training", 3, "passes over the training sentences; auto: until the scores stop improving", least=1, auto=True
+        "training",
+        3,
+        "passes over the training sentences; auto: until the scores stop improving",
+        least=1,
+        most=10_000,
+        auto=True,
     )
     batch_size: int = _setting(
-        "training", 16, "sentences per step (with --context document: rows that hold about as many)", least=1
+        "training", 16, "sentences per step (with --context document: rows that hold about as many)", least=1, most=100_000
     )
     learning_rate: float | str = _setting(
-        "training", AUTO, "peak learning rate of the encoder; auto follows from its width", least=0, auto=True
+        "training", AUTO, "peak learning rate of the encoder; auto follows from its width", least=0, most=1, auto=True
     )
     head_learning_rate: float | str = _setting(
-        "training", AUTO, "peak learning rate of the new layers; auto follows from the encoder's width", least=0, auto=True
+        "training",
+        AUTO,
+        "peak learning rate of the new layers; auto follows from the encoder's width",
+        least=0,
+        most=1,
+        auto=True,
     )
-    weight_decay: float = _setting("training", 0.01, "decay of weights other than biases and LayerNorm", least=0)
+    weight_decay: float = _setting("training", 0.01, "decay of weights other than biases and LayerNorm", least=0, most=1)
     warmup: float = _setting("training", 0.1, "share of the steps in which the learning rates rise", least=0, most=1)
-    clip_norm: float = _setting("training", 1.0, "global norm that gradients are scaled down to; 0 for no limit", least=0)
+    clip_norm: float = _setting(
+        "training", 1.0, "global norm that gradients are scaled down to; 0 for no limit", least=0, most=1e6
+    )
     monitor: str = _setting("training", "f1", "what early stopping watches on validation", MONITORS)
     patience: int = _setting("training", 2, "epochs without improvement before training stops", least=1)
-    seed: int = _setting("training", 0, "seed of weights, dropout and order", least=0)
+    seed: int = _setting("training", 0, "seed of weights, dropout and order", least=0, most=2**32 - 1)
     deterministic: bool = _setting("training", False, "use only operations that give the same result in every run")
     strategy: str = _setting("devices", AUTO, "devices that train together, through tf.distribute", STRATEGIES)
     accumulate_steps: int = _setting(
@@ -139,7 +154,7 @@ class Config:
     sentences: str = _setting("output", "split", SENTENCES_HELP, SENTENCES)
     tensorboard: str | None = _setting("output", None, "folder for TensorBoard logs", absent="no logs")
     checkpoint_minutes: float = _setting(
-        "output", 10.0, "minutes between checkpoints within an epoch; 0 for none but those after each epoch", least=0
+        "output", 10.0, "minutes between checkpoints within an epoch; 0 for none but those after each epoch", least=0, most=1e6
     )
     output: str | None = _setting("output", None, "folder for the numbered versions", absent="saved_models/VARIANT")
 
@@ -165,7 +180,10 @@ class Config:
 
         Raises UserError for unknown names, which another version of tfner may use, and ValueError for what is not an object.
         """
-        values = json.loads(text)
+        try:
+            values = json.loads(text)
+        except RecursionError as error:
+            raise ValueError("expected a JSON object of settings, found lists or objects that are nested too deeply") from error
         if not isinstance(values, dict):
             raise ValueError(f"expected a JSON object of settings, found {type(values).__name__}")
         unknown = set(values) - {f.name for f in fields(cls)}
@@ -174,7 +192,8 @@ class Config:
                 f"config.json has the unknown settings {', '.join(sorted(unknown))}: it was written by another version of "
                 "tfner: use that version"
             )
-        values["head_units"] = tuple(values.get("head_units", cls.head_units))
+        if isinstance(units := values.get("head_units"), list):  # JSON has no tuples
+            values["head_units"] = tuple(units)
         values.setdefault("sentences", "none")  # models of earlier versions do not divide text
         return cls(**values)
 
@@ -285,9 +304,38 @@ def _number_or_auto(kind: Callable[[str], Any]) -> Callable[[str], Any]:
     return read
 
 
+@cache
+def _kinds() -> dict[str, tuple[type, ...]]:
+    """The types that the value of each setting may have."""
+    hints = get_type_hints(Config)
+    return {
+        name: tuple(get_origin(kind) or kind for kind in (get_args(hint) if get_origin(hint) is UnionType else (hint,)))
+        for name, hint in hints.items()
+    }
+
+
+_NAMES = ("encoder", "text_encoding", "tensorboard", "output")
+"""Settings that cannot be empty."""
+_CALLED = {int: "a whole number", float: "a number", str: "text", bool: "true or false", tuple: "whole numbers"}
+
+
+def _has_kind(value: Any, kind: type) -> bool:
+    if kind is tuple:
+        return isinstance(value, tuple) and all(_has_kind(item, int) for item in value)
+    return isinstance(value, (int, float) if kind is float else kind) and isinstance(value, bool) <= (kind is bool)
+
+
 def _check(one: Field[Any], value: Any) -> None:
-    if value is None or (one.metadata["auto"] and value == AUTO):
+    if one.metadata["auto"] and value == AUTO:
         return
+    kinds = [kind for kind in _kinds()[one.name] if not (one.metadata["auto"] and kind is str)]
+    if not any(_has_kind(value, kind) for kind in kinds):
+        expected = " or ".join(_CALLED[kind] for kind in kinds if kind in _CALLED)
+        raise UserError(f"{setting(one.name)}: expected {expected}, found {reprlib.repr(value)}")
+    if value is None:
+        return
+    if value == "" and one.name in _NAMES:
+        raise UserError(f"{setting(one.name)}: expected a name, found nothing: leave the flag out for its default")
     choices, least, most = (one.metadata[key] for key in ("choices", "least", "most"))
     if choices and value not in choices:
         raise UserError(f"{setting(one.name, value)}: expected one of {', '.join(choices)}")

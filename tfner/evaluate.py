@@ -31,7 +31,7 @@ from tfner.folder import (
 )
 from tfner.labels import LabelSet
 from tfner.tagging.load import find_export, is_address, load_tagger, runtime_of
-from tfner.terminal import Parser, command, print_json, quiet_imports
+from tfner.terminal import Parser, command, filled, print_json, quiet_imports
 
 
 @dataclass(frozen=True)
@@ -68,6 +68,8 @@ def evaluate(
     Raises:
         UserError: if the model, the corpus or the split is missing, or the split has entity types that the model does not know.
     """
+    if worst < 0:
+        raise UserError(f"{setting('worst', worst)}: expected a number of mistakes of at least 0")
     served = is_address(model)
     if served and not (output and "corpus" in corpus):
         raise UserError(f"{model}: the corpus of a served model is not known: give {setting('corpus')} and {setting('output')}")
@@ -139,7 +141,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = Parser("evaluate", "Score a trained model on a split of a corpus.")
     parser.add_argument("model", help="folder of a trained model, such as saved_models/head, or address of a served one")
     parser.add_argument("--split", default="test", choices=SPLITS, help="the split to score [test]")
-    parser.add_argument("--output", metavar="FOLDER", help="where to save [MODEL/evaluations/VERSION-CORPUS-SPLIT]")
+    parser.add_argument(
+        "--output", type=filled, metavar="FOLDER", help="where to save [MODEL/evaluations/VERSION-CORPUS-SPLIT]"
+    )
     parser.add_argument("--worst", type=int, default=10, metavar="N", help="how many of the worst mistakes to list [10]")
     parser.add_argument("--json", action="store_true", help="print the scores as JSON; the rest goes to standard error")
     add_runtime(parser)

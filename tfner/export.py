@@ -19,9 +19,20 @@ from tfner.config import CORPUS_SETTINGS, EXPORT_FORMATS, Config, add_flags
 from tfner.corpus import Sentence
 from tfner.data.load import corpus_of
 from tfner.errors import UserError, setting
-from tfner.folder import TRAINING, check_output, is_checkpoint, next_version, publish, versions
+from tfner.folder import (
+    SAVED_MODEL,
+    TRAINING,
+    check_output,
+    check_writable,
+    is_checkpoint,
+    model_folder,
+    next_version,
+    publish,
+    versions,
+)
 from tfner.labels import LabelSet
-from tfner.terminal import Parser, command, print_json, quiet_imports, quote
+from tfner.tagging.load import exports_in
+from tfner.terminal import Parser, command, filled, print_json, quiet_imports, quote
 
 _EXPORTERS = {"savedmodel": "saved_model", "transformers": "transformers", "onnx": "onnx", "openvino": "openvino"}
 """The module of `tfner.exports` that writes each format."""
@@ -75,6 +86,10 @@ def export(
         raise UserError(f"{setting('format', format)}: expected one of {', '.join(EXPORT_FORMATS)}")
     if is_checkpoint(folder) or (output and format == "savedmodel" and not folder.exists()):
         return _import(str(folder), output, format, say, sentences, corpus)
+    if (folder / SAVED_MODEL).is_file() or exports_in(folder):
+        raise UserError(
+            f"this is an exported version: give the model's folder, {quote(model_folder(folder.absolute()))}", folder
+        )
     found = versions(folder / TRAINING)
     if not found or (state is not None and state not in found):
         wanted = "a training state" if state is None else setting("state", state)
@@ -84,6 +99,7 @@ def export(
     target = Path(output).expanduser() if output else parent / str(next_version(parent))
     if target.exists():
         raise UserError(f"{setting('output', target)}: expected a new folder, but it exists: choose another name")
+    check_writable("output", target, "an export")
     _check_precision(format, precision, max_f1_loss)
     with quiet_imports():
         from tfner.training.state import load_state
@@ -175,6 +191,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     parser.add_argument(
         "--output",
+        type=filled,
         metavar="FOLDER",
         help="new folder to make [MODEL/N; MODEL/FORMAT/N for other formats than savedmodel]; for a model of transformers, the "
         "folder of the model",

@@ -27,7 +27,7 @@ from tfner.tagging.bulk import REJECTS, Engine, Source, in_this_process, tag_fil
 from tfner.tagging.load import load_tagger
 from tfner.tagging.outputs import OUTPUT_FORMATS, as_lines, render
 from tfner.tagging.tagger import TEXTS_PER_CHUNK, Tagger
-from tfner.terminal import Parser, command
+from tfner.terminal import Parser, command, filled
 
 STANDARD_INPUT = "standard input"
 _COLOURS = (36, 33, 32, 35, 34, 31)  # cyan, yellow, green, magenta, blue, red
@@ -180,7 +180,10 @@ def _parser() -> Parser:
     group = parser.add_argument_group("input")
     formats = ", ".join(f"{name} ({what})" for name, what in INPUT_FORMATS.items())
     group.add_argument(
-        "--file", metavar="FILE", help="file to read; with --output also a folder, or a pattern such as 'logs/*.jsonl'"
+        "--file",
+        type=filled,
+        metavar="FILE",
+        help="file to read; with --output also a folder, or a pattern such as 'logs/*.jsonl'",
     )
     group.add_argument(
         "--format",
@@ -210,6 +213,7 @@ def _parser() -> Parser:
     )
     output.add_argument(
         "--output",
+        type=filled,
         metavar="FOLDER",
         help="folder to tag files of any size into; after an interruption, the same command goes on",
     )

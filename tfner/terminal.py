@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import difflib
+import errno
 import functools
 import json
 import logging
@@ -23,6 +24,7 @@ from typing import NoReturn, Protocol
 
 from tfner.errors import UserError
 
+FULL_DISK = "make room there, or write to another disk, and give the same command again"
 _COMMAND_RUNS = False
 
 
@@ -47,6 +49,13 @@ class Parser(argparse.ArgumentParser):
         raise UserError(f"{message}: {hint}{self.prog} --help lists the arguments")
 
 
+def filled(text: str) -> str:
+    """The value of a flag that cannot be empty, for `add_argument`."""
+    if not text:
+        raise argparse.ArgumentTypeError("expected a name, got nothing")
+    return text
+
+
 class Main(Protocol):
     """The `main` of a verb: runs it with the arguments of the command line and returns its exit status."""
 
@@ -61,15 +70,21 @@ def command(main: Callable[[Sequence[str] | None], None]) -> Main:
         quieten()
         try:
             main(argv)
+            sys.stdout.flush()  # here, as Python itself would report a full disk with a traceback
         except UserError as error:
             print(f"error: {error.for_command_line()}", file=sys.stderr)
             return 2
         except BrokenPipeError:  # the program that reads the output (head, less) has ended
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         except OSError as error:
+            if error.errno == errno.ENOSPC and error.filename is None:
+                print(f"error: the disk is full: {FULL_DISK}", file=sys.stderr)
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is not written yet may be for this disk
+                return 2
             if error.filename is None:  # not about a file of the user
                 raise
-            print(f"error: {error.filename}: {error.strerror}", file=sys.stderr)
+            full = f": {FULL_DISK}" if error.errno == errno.ENOSPC else ""
+            print(f"error: {error.filename}: {error.strerror}{full}", file=sys.stderr)
             return 2
         except KeyboardInterrupt:
             print("interrupted", file=sys.stderr)

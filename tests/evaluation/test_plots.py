@@ -121,3 +121,9 @@ def test_a_missing_folder_raises_an_os_error(tmp_path):
 def test_importing_plots_imports_neither_pyplot_nor_tensorflow():
     code = "import sys, tfner.evaluation.plots; sys.exit(bool({'matplotlib.pyplot', 'tensorflow'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_labels_beyond_the_latin_alphabet_are_drawn_without_warnings(tmp_path, recwarn):
+    tags = [["B-人名", "I-人名", "O", "B-地名"]]
+    save(confusion_matrix(score(tags, tags, LabelSet.from_tags(tags), interval_samples=10)), tmp_path / "m.png")
+    assert not [str(warning.message) for warning in recwarn]

@@ -1,3 +1,6 @@
+from dataclasses import replace
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from support.trainings import brief, training_run
@@ -5,6 +8,7 @@ from support.trainings import brief, training_run
 from tfner.folder import HISTORY, read_history
 from tfner.labels import IGNORED_LABEL
 from tfner.modeling.rows import Row
+from tfner.training import report as reports
 from tfner.training.report import COLUMNS, epoch_line, header, loss_and_accuracy
 
 
@@ -58,3 +62,12 @@ def test_a_history_that_cannot_be_written_does_not_end_the_training(report):
     report.path = folder / HISTORY
     report.end_epoch(0.125, 2.0)
     assert len(read_history(report.path)) == 2
+
+
+@pytest.mark.parametrize(("gold", "alarm"), [("O", False), ("B-PER", True)])
+def test_one_label_alone_is_an_alarm_only_where_it_is_wrong(report, monkeypatch, gold, alarm):
+    monkeypatch.setattr(report, "sentences", [replace(s, tags=(gold,) * len(s.tags)) for s in report.sentences])
+    monkeypatch.setattr(reports, "decode", lambda *_: [SimpleNamespace(tags=("O",) * len(s.tags)) for s in report.sentences])
+    report.begin([])
+    report.end_epoch(0.125, 2.0)
+    assert report.lines[-1].startswith("WARNING: every validation word" if alarm else "every validation word is 'O' and")

@@ -118,3 +118,27 @@ def test_settings_that_cannot_be_read_stop_only_a_training_that_resumes(config, 
     with pytest.raises(ValueError) as caught:
         check_resume(config)
     assert (caught.value.setting, caught.value.path) == ("resume", state)
+
+
+@pytest.mark.parametrize(
+    ("key", "given"),
+    [("tag_column", {"tag_column": 77}), ("encoding", {"text_encoding": "latin-1"}), ("one", {"one_document": True})],
+)
+def test_settings_of_files_are_refused_for_the_embedded_corpus(tmp_path, key, given):
+    with refused(f"demo_has_no_files_{key}", setting=next(iter(given))):
+        check_request(make_config(output=str(tmp_path / "m"), **given))
+
+
+def test_logs_for_tensorboard_need_a_folder(corpus, tmp_path):
+    (tmp_path / "logs").write_text("x")
+    with refused("tensorboard_is_a_file", setting="tensorboard"):
+        check_request(make_config(corpus=str(corpus), output=str(tmp_path / "m"), tensorboard=str(tmp_path / "logs")))
+
+
+@pytest.mark.parametrize(("key", "train"), [("one_label", "a O\nb O\n"), ("empty_words", "\tB-PER\n\tO\n")])
+def test_a_corpus_that_teaches_nothing_is_refused(tmp_path, key, train):
+    (tmp_path / "c").mkdir()
+    (tmp_path / "c" / "train.txt").write_text(train)
+    (tmp_path / "c" / "valid.txt").write_text("a O\n")
+    with refused(f"nothing_to_learn_{key}", setting="corpus"):
+        check_request(make_config(corpus=str(tmp_path / "c"), output=str(tmp_path / "m")))

@@ -7,15 +7,19 @@ pyplot is not used, as it needs global state and may open windows.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
+from matplotlib.font_manager import fontManager
 from matplotlib.ticker import MaxNLocator
 
 from tfner.evaluation.scores import Scores
@@ -23,6 +27,19 @@ from tfner.evaluation.scores import Scores
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 """The palette of Okabe and Ito ("Color Universal Design", 2008), which suits every kind of colour vision. Yellow is left out,
 because it is hard to see on white."""
+
+CJK_FONTS = (
+    "Noto Sans CJK JP",
+    "Noto Sans CJK SC",
+    "Source Han Sans",
+    "WenQuanYi Zen Hei",
+    "IPAGothic",
+    "Hiragino Sans",
+    "Microsoft YaHei",
+    "Malgun Gothic",
+    "Arial Unicode MS",
+)
+"""Fonts of the usual systems with Chinese, Japanese or Korean characters."""
 
 _MARKERS = "osD^vPX"
 _MOST_LABELS_WITH_COUNTS = 24  # cells of a larger confusion matrix are too small for numbers
@@ -178,6 +195,18 @@ def _error_bar(axes: Axes, place: float, scores: Scores) -> float:
     return max(f1, high)
 
 
+@contextmanager
+def drawn_fonts() -> Iterator[None]:
+    """Draws text in matplotlib's own font, and characters that it lacks in a font for Chinese, Japanese and Korean.
+
+    Where none of `CJK_FONTS` is installed, a box stands for such a character, without matplotlib's warnings.
+    """
+    installed = {font.name for font in fontManager.ttflist}
+    with warnings.catch_warnings(), rc_context({"font.family": ["DejaVu Sans", *(f for f in CJK_FONTS if f in installed)]}):
+        warnings.filterwarnings("ignore", r"Glyph \d+ .* missing from")
+        yield
+
+
 def save(figure: Figure, path: str | Path) -> Path:
     """Writes a figure as PNG, beside `path` and then renamed. The same figure gives the same bytes.
 
@@ -188,7 +217,8 @@ def save(figure: Figure, path: str | Path) -> Path:
     beside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         # without Software, which is the version of matplotlib, the bytes depend on the figure alone
-        figure.savefig(beside, format="png", dpi=_DPI, facecolor="white", metadata={"Software": None})
+        with drawn_fonts():
+            figure.savefig(beside, format="png", dpi=_DPI, facecolor="white", metadata={"Software": None})
         beside.replace(path)
     finally:
         beside.unlink(missing_ok=True)

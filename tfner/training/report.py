@@ -115,7 +115,8 @@ class EpochReport:
         self.say(epoch_line(row))
         only = all_one_class(predicted)
         if only is not None:
-            self.say(one_class_warning(only))
+            alone = all_one_class([s.tags for s in self.sentences]) == only
+            self.say(one_class_note(only) if alone else one_class_warning(only))
         return {**row, "val_masked_accuracy": val_masked_accuracy}
 
     def _write(self) -> None:
@@ -151,6 +152,11 @@ def one_class_warning(label: str) -> str:
         "too few steps (--epochs, --batch-size). Accuracy can still be high, because most words are outside entities: "
         "compare F1."
     )
+
+
+def one_class_note(label: str) -> str:
+    """What is said where a model predicts one label for every word, and is right."""
+    return f"every validation word is {label!r} and predicted as that: these scores say nothing about other labels"
 
 
 def summary_lines(config: Config, corpus: Corpus, parameters: dict[str, int], devices: str) -> list[str]:

@@ -16,7 +16,10 @@ from tfner.config import AUTO, Config
 from tfner.corpus import Corpus
 from tfner.data.load import corpus_of
 from tfner.errors import UserError, one_line, setting
-from tfner.folder import SAVED_MODEL, TRAINING, check_output, interrupted_states, read_settings, versions
+from tfner.folder import SAVED_MODEL, TRAINING, check_output, check_writable, interrupted_states, read_settings, versions
+
+_OF_FILES = ("tag_column", "text_encoding", "one_document")
+"""Settings of corpora in files alone."""
 
 
 def check_request(config: Config) -> Corpus:
@@ -26,6 +29,8 @@ def check_request(config: Config) -> Corpus:
         UserError: if the output folder cannot be used, a package is missing, or the corpus cannot be read or lacks a split.
     """
     check_output(config.folder)
+    if config.tensorboard:
+        check_writable("tensorboard", Path(config.tensorboard), "TensorBoard logs")
     if config.tensorboard and not find_spec("tensorboard"):
         raise UserError(
             f"{setting('tensorboard', config.tensorboard)}: TensorBoard is not installed: pip install -e '.[tensorboard]'"
@@ -37,6 +42,18 @@ def check_request(config: Config) -> Corpus:
                 f"{setting('corpus', config.corpus)}: expected a {split} split, found only {', '.join(corpus.splits)}: add a "
                 f"file with {names} in its name"
             )
+    if config.corpus == "demo" and (given := [name for name in _OF_FILES if getattr(config, name)]):
+        raise UserError(
+            f"{setting(given[0], getattr(config, given[0]))}: the embedded corpus has no files: give yours with "
+            f"{setting('corpus', 'FOLDER')}"
+        )
+    if not any(any(sentence.words) for sentence in corpus.splits["train"]):
+        raise UserError(f"{setting('corpus', config.corpus)}: expected words to learn from, found only empty ones")
+    if len(corpus.labels) == 1:
+        raise UserError(
+            f"{setting('corpus', config.corpus)}: every word has the label {corpus.labels.names[0]!r}, so nothing can be "
+            f"learned: check the file, and {setting('tag_column')}"
+        )
     return corpus
 
 
