@@ -148,13 +148,17 @@ class RowEncoder:
                     ": correct its tags, or leave them out"
                 )
         pieces = self.word_tokenizer.split([sentence.words for sentence in sentences])
-        report = EncodingReport(sentences=len(sentences), words=sum(len(s.words) for s in sentences))
+        windowed = all_missing = missing_entities = all_cut = 0
         rows: list[Row] = []
         open_parts: list[_Part] = []  # the row that further sentences may join
         room = 0
         for number, (sentence, (ids, words)) in enumerate(zip(sentences, pieces, strict=True)):
             windows, cut = cut_windows(ids, words, self.room)
-            report += self._losses(sentence, windows, words, cut)
+            windowed += len(windows) > 1
+            all_cut += cut
+            if missing := set(range(len(sentence.words))).difference(words):
+                all_missing += len(missing)
+                missing_entities += sum(sentence.tags[w] != self.labels.default for w in missing if sentence.tags)
             parts = [_Part(number, sentence, window) for window in windows]
             if not parts:
                 continue
@@ -169,8 +173,18 @@ class RowEncoder:
                 rows += [self._row([part]) for part in parts]
         if open_parts:
             rows.append(self._row(open_parts))
-        report += EncodingReport(rows=len(rows), pieces=sum(map(len, rows)))
-        return EncodedRows(tuple(rows), tuple(len(s.words) for s in sentences), report)
+        lengths = tuple(len(sentence.words) for sentence in sentences)
+        report = EncodingReport(
+            sentences=len(sentences),
+            words=sum(lengths),
+            rows=len(rows),
+            pieces=sum(map(len, rows)),
+            windowed_sentences=windowed,
+            words_without_pieces=all_missing,
+            entity_words_without_pieces=missing_entities,
+            cut_words=all_cut,
+        )
+        return EncodedRows(tuple(rows), lengths, report)
 
     def to_words(self, encoded: EncodedRows, values: Sequence[np.ndarray], fill: Any) -> list[np.ndarray]:
         """One value per word from one value per piece.
@@ -190,16 +204,6 @@ class RowEncoder:
         for row, row_values in zip(encoded.rows, values, strict=True):
             words[starts[row.sentences[row.speaks]] + row.words[row.speaks]] = row_values[: len(row)][row.speaks]
         return np.split(words, starts[1:-1]) if encoded.lengths else []
-
-    def _losses(self, sentence: Sentence, windows: Sequence[Window], words: list[int], cut: int) -> EncodingReport:
-        """What is lost of a sentence: words without pieces, and `cut` words that reach beyond the end of their window."""
-        missing = set(range(len(sentence.words))).difference(words)
-        return EncodingReport(
-            windowed_sentences=len(windows) > 1,
-            words_without_pieces=len(missing),
-            entity_words_without_pieces=sum(1 for w in missing if sentence.tags and sentence.tags[w] != self.labels.default),
-            cut_words=cut,
-        )
 
     def _joins(self, sentence: Sentence, row: Sequence[_Part]) -> bool:
         """Whether a sentence belongs into the same row as those before it, if it fits."""

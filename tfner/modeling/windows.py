@@ -40,6 +40,8 @@ def cut_windows(ids: list[int], words: list[int], room: int) -> tuple[list[Windo
     """
     if not ids:
         return [], 0
+    if len(ids) <= room:
+        return [Window(ids, words, words[0], words[-1] + 1)], 0
     firsts = [i for i, word in enumerate(words) if i == 0 or word != words[i - 1]]
     overlap, stride = overlap_and_stride(room)
     last = max(0, -(-(len(ids) - room) // stride))

@@ -63,6 +63,7 @@ def compile_graph(graph: Any, precision: str, beside: bool = False) -> Any:
         "INFERENCE_PRECISION_HINT": _TYPES.get(precision, "f32"),
         "PERFORMANCE_HINT": "THROUGHPUT" if beside else "LATENCY",
         "INFERENCE_NUM_THREADS": threads(),
+        "ENABLE_CPU_PINNING": False,  # else several processes with one thread each all compute on the first core
     }
     core = import_openvino().Core()
     with _own_signal_stack():
