@@ -1,7 +1,7 @@
 """HTTP connections of the local server, of which no client can have too many, or keep one without a whole request.
 
-Takes the limits of the server and returns the class of a connection, which uvicorn makes. Requests that have arrived are left to
-`app`.
+Takes the limits of the server and returns the class of a connection, which uvicorn makes. Requests that have arrived are left
+to `app`.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ MOST_HEADER = 1 << 16
 def connection(limits: Limits) -> type[asyncio.Protocol]:
     """The class of a connection, for uvicorn.
 
-    A connection beyond `limits.connections` is answered with 503 and closed. One is closed, too, where a request has not arrived
-    after `limits.seconds`: with 408 if its header has. A header above `MOST_HEADER` is answered with 400.
+    A connection beyond `limits.connections` is answered with 503 and closed. One is closed, too, where a request has not
+    arrived after `limits.seconds`: with 408 if its header has. A header above `MOST_HEADER` is answered with 400.
     """
 
     class Connection(AutoHTTPProtocol):  # type: ignore[misc, valid-type]  # of httptools where that is installed, or else of h11

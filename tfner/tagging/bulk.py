@@ -19,7 +19,7 @@ from filelock import FileLock, Timeout
 from tfner.data.inputs import Record
 from tfner.data.sources import file_records, identify
 from tfner.errors import UserError, setting
-from tfner.folder import write_json, write_whole
+from tfner.folder import check_writable, write_json, write_whole
 from tfner.tagging import outputs
 from tfner.tagging.tagger import Tagger, utf8_size
 
@@ -123,8 +123,7 @@ class Output:
     def __init__(self, folder: Path, job: Mapping[str, Any]):
         self.folder = folder
         self.manifest: dict[str, Any] = {"job": dict(job), "parts": [], "rejects_bytes": 0, "complete": False}
-        if folder.is_file():
-            raise UserError(f"{setting('output', folder)}: expected a folder, but it is a file: choose another name")
+        check_writable("output", folder, "tagged files")
         known = (folder / MANIFEST).is_file()
         other = sorted(p.name for p in folder.iterdir() if not p.name.startswith(".")) if folder.is_dir() else []
         if other and not known:
