@@ -17,7 +17,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from targets import ALPHABETS, TARGETS
+from targets import ALPHABETS, TARGETS, seeds
 
 HERE = Path(__file__).parent
 LONG = 100_000  # characters
@@ -39,6 +39,8 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as temporary:
             kept = arguments.keep / name if arguments.keep else Path(temporary) / "kept"
             kept.mkdir(parents=True, exist_ok=True)
+            for number, data in enumerate(seeds(name)):
+                (kept / f"seed-{number}").write_bytes(data)
             argv = [sys.executable, HERE / "targets.py", name, f"-runs={runs}", f"-seed={arguments.seed}", "-max_len=400"]
             argv += [f"-artifact_prefix={temporary}/", "-verbosity=1", str(kept)]
             began = time.perf_counter()

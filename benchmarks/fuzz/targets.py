@@ -74,9 +74,10 @@ def conll(data: bytes) -> None:
     words = sum(len(sentence.words) for sentence in found)
     assert words == sum(len(sentence.tags) for sentence in found)
     assert words + comments + extra == len(lines), (words, comments, extra, len(lines))
+    all_lines = text.split("\n")
     for sentence in found:
-        for i in range(len(sentence.words)):
-            assert sentence.words[i] in text.split("\n")[sentence.where(i) - 1]
+        for i, word in enumerate(sentence.words):
+            assert word in all_lines[sentence.where(i) - 1]
     standard(found)
 
 
@@ -244,6 +245,32 @@ ALPHABETS = {
     "rest": JSON,
     "config": SETTINGS,
 }
+
+SEEDS: dict[str, list[str]] = {
+    "jsonl": [
+        '{"tokens": ["Nice", "is"], "ner_tags": ["B-X", 0], "document": "a"}\n',
+        '[{"text": "Nice is", "label": [[0, 4, "X"], [2, 7, "Y"]]}, {"text": "", "label": []}]',
+        '{"data": {"text": "Nice"}, "annotations": [{"result": [{"value": {"start": 0, "end": 4, "labels": ["X"]}}]}]}',
+        '{"text": "Nice", "entities": [{"start_offset": 0, "end_offset": 2, "label": "X"}]}',
+    ],
+    "rest": [
+        '{"instances": ["Nice", {"b64": "TmljZQ=="}]}',
+        '{"instances": [{"text": "Nice"}], "signature_name": "serving_default"}',
+        '{"signature_name": "words", "inputs": [["Nice", "is"], ["x", ""]]}',
+        '{"signature_name": "pieces", "inputs": {"input_ids": [[1, 2]], "attention_mask": [[1, 0]]}}',
+    ],
+    "config": [Config().to_json(), '["O", "B-X", "I-X"]'],
+    "folder": ["\0" + Config().to_json(), '\1["O", "B-X"]', '\2{"max_pieces": 128, "weights": ""}'],
+    "table": ['Sentence #,Word,POS,Tag\nSentence: 1,"Smith, J",NNP,B-per\n,runs,VBZ,O\n'],
+}
+"""Inputs to begin with, as they are."""
+
+
+def seeds(name: str) -> list[bytes]:
+    """The inputs that a target begins with."""
+    raw = [text.encode() for text in SEEDS.get(name, [])]
+    return [data[:1] + b"\xff" + data[1:] if name == "folder" else b"\xff" + data for data in raw]
+
 
 if __name__ == "__main__":
     target = TARGETS[sys.argv.pop(1)]
