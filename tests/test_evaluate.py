@@ -8,6 +8,7 @@ from support.errors import refused
 from support.trainings import refused_line
 
 from tfner import evaluate
+from tfner.errors import UserError
 from tfner.evaluation import plots
 from tfner.evaluation.scores import read_scores
 from tfner.folder import EVALUATION_FILES, EVALUATIONS, EXTRA, SCORES
@@ -83,7 +84,7 @@ def test_an_evaluation_that_cannot_be_written_keeps_the_earlier_one(model, earli
         raise OSError(28, "No space left on device", str(path))
 
     monkeypatch.setattr(plots, "save", full)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(UserError, match=r"the disk at .* is full"):
         evaluate.evaluate(model, output=tmp_path / "e", say=lambda line: None)
     assert {path.name: path.read_bytes() for path in (tmp_path / "e").iterdir()} == before
     assert [path.name for path in tmp_path.iterdir()] == ["e"]

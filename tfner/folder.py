@@ -8,6 +8,7 @@ other formats.
 from __future__ import annotations
 
 import csv
+import errno
 import hashlib
 import json
 import os
@@ -25,7 +26,7 @@ from filelock import FileLock, Timeout
 from tfner.config import EXPORT_FORMATS, Config
 from tfner.errors import UserError, one_line, setting
 from tfner.labels import LabelSet
-from tfner.terminal import quiet_imports, quote
+from tfner.terminal import FULL_DISK, quiet_imports, quote
 
 TRAINING, EVALUATIONS = "training", "evaluations"
 """Folders beside the versions."""
@@ -184,6 +185,19 @@ def check_writable(name: str, folder: Path, content: str) -> None:
         raise UserError(f"{given}: {existing} cannot be written ({error.strerror}): choose another folder") from error
 
 
+def check_free(name: str, folder: Path, needed: int) -> None:
+    """Raises UserError where the disk of a folder, which need not exist, has less room than `needed` bytes.
+
+    `name` is the setting that names the folder.
+    """
+    free = shutil.disk_usage(next(path for path in (folder, *folder.absolute().parents) if path.exists())).free
+    if free < needed:
+        raise UserError(
+            f"{setting(name, folder)}: expected at least {needed / 2**20:,.0f} MiB of free disk, found {free / 2**20:,.0f}: "
+            "make room there, or choose a folder on another disk"
+        )
+
+
 def check_output(folder: Path, content: str = "numbered versions", names: Collection[str] = ()) -> None:
     """Checks that a folder can be written into, without creating it.
 
@@ -226,11 +240,21 @@ def check_replaceable(target: Path, files: Collection[str]) -> None:
             )
 
 
-def publish(target: Path, write: Callable[[Path], None], replace: bool = False) -> Path:
+def publish(target: Path, write: Callable[[Path], None], replace: bool = False, remedy: str = FULL_DISK) -> Path:
     """Lets `write` fill a new folder beside `target` and renames it into place.
 
     Wherever this is interrupted, `target` either does not exist or is complete. With `replace`, an existing folder is removed
-    after the new one is written. Raises FileExistsError where `target` exists and is not to be replaced.
+    after the new one is written.
+
+    Args:
+        target: the folder.
+        write: takes the new folder.
+        replace: whether `target` may exist.
+        remedy: what to do about a full disk, for the message.
+
+    Raises:
+        FileExistsError: where `target` exists and is not to be replaced.
+        UserError: where the disk is full.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     clear_drafts(target.parent)
@@ -249,10 +273,26 @@ def publish(target: Path, write: Callable[[Path], None], replace: bool = False) 
                 shutil.rmtree(old)
             else:
                 raise FileExistsError(f"{target} exists already")
+    except Exception as error:
+        if not is_full_disk(error):
+            raise
+        written = sum(path.stat().st_size for path in draft.rglob("*") if path.is_file())
+        disk = next(path for path in (target.parent.absolute(), *target.absolute().parents) if path.is_mount())
+        raise UserError(
+            f"the disk at {disk} is full: {shutil.disk_usage(disk).free / 2**20:,.1f} MiB are free besides the "
+            f"{written / 2**20:,.1f} MiB that were written, and more are needed: {remedy}",
+            target,
+        ) from error
     finally:
         shutil.rmtree(draft, ignore_errors=True)
         Path(lock.lock_file).unlink(missing_ok=True)
     return target
+
+
+def is_full_disk(error: BaseException) -> bool:
+    """Whether an error of Python, TensorFlow or HDF5 says that the disk is full."""
+    own = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+    return own or os.strerror(errno.ENOSPC) in str(error)
 
 
 def clear_drafts(folder: Path) -> None:

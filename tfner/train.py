@@ -62,7 +62,7 @@ def train(config: Config, say: Callable[[str], None] = print, resume: bool = Fal
         run.fit()
         if run.devices.chief:
             run.score()
-            publish(folder, saved_model.writer(run.trained(), say))
+            publish(folder, saved_model.writer(run.trained(), say), remedy=run.remedy())
             example = "My name is Ahmed and I work at Unice in Nice."
             say(f'\nexported to {folder}; next: python -m tfner.predict {quote(config.folder)} "{example}"')
         run.close()

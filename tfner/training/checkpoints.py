@@ -103,8 +103,8 @@ class Checkpoints:
             self.say(f"no checkpoint at {progress.name}: the best weights have none; earlier ones are kept until there is one")
             return False
         try:
-            publish(target, lambda draft: self._write(draft, progress), replace=True)
-        except (OSError, tf.errors.OpError) as error:  # TensorFlow reports a full disk with an error of its own
+            publish(target, lambda draft: self._write(draft, progress), True, "the next one is written if there is room then")
+        except (OSError, UserError, tf.errors.OpError) as error:
             self.say(f"no checkpoint at {progress.name}: {one_line(error)}; the training goes on, earlier ones are kept")
             return False
         names = [name for name in self.names() if name <= progress.name]  # later ones were damaged when this was found

@@ -24,7 +24,7 @@ from tfner.contents import note_contents
 from tfner.corpus import Corpus
 from tfner.errors import UserError, one_line, setting
 from tfner.evaluation.scores import Scores
-from tfner.folder import CHECKPOINTS, HISTORY, TRAINING, claim_state, lock_state
+from tfner.folder import CHECKPOINTS, HISTORY, TRAINING, check_free, claim_state, interrupted_states, lock_state
 from tfner.modeling.batches import plan_training
 from tfner.modeling.pipeline import Share, pass_seed, training_batches
 from tfner.modeling.pretrained import encoder_source, load_encoder_config, load_tokenizer, piece_limit
@@ -41,6 +41,9 @@ from tfner.training.scoring import score_splits
 from tfner.training.signals import StopSignals
 from tfner.training.state import TrainedModel, begin_state, load_state, save_weights
 from tfner.training.step import StepResult, train_step
+
+_COPIES = 5
+"""How often the weights are written at least: the best ones, a checkpoint with two values of the optimizer each, the export."""
 
 
 class TrainingRun:
@@ -149,6 +152,12 @@ class TrainingRun:
             return load_state(self.state)
         return TrainedModel(self.model, self.row_encoder, self.config, self.state, self.scores)
 
+    def remedy(self) -> str:
+        """What to do where the disk has no room for the exported model."""
+        if self.number in interrupted_states(self.config.folder):
+            return "make room there; the same command with --resume then exports the model"
+        return "make room there, and train again, as the weights had no room either"
+
     def close(self) -> None:
         """Removes the checkpoints of a training whose model is exported, and lets the other processes end."""
         if self.devices.chief:
@@ -193,6 +202,8 @@ class TrainingRun:
         self.devices.check_same("the sentences", self.progress.data)
         folder, number = self.config.folder, resume
         if self.devices.chief:
+            if not resume:
+                check_free("output", folder, 4 * self.model.count_params() * _COPIES)
             number = number or claim_state(folder)
         self.number = int(self.devices.agree(number or 0))
         """The number of the training state, and of the version that is exported from it."""
