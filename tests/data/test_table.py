@@ -37,6 +37,8 @@ def test_only_a_header_makes_a_table(tmp_path):
         ("table_without_sentences", 1, "word,tag\na,O\n"),
         ("table_with_a_short_row", 3, "sentence,word,tag\n1,a,O\n1,b\n"),
         ("table_without_rows", None, "sentence,word,tag\n"),
+        ("table_with_a_cr_in_its_header", 1, "sentence,word,tag\rx\n1,a,O\n"),
+        ("table_with_a_huge_cell", 2, "sentence,word,tag\n1," + "a" * 200_000 + ",O\n"),
     ],
 )
 def test_anything_else_is_refused(key, line, text):

@@ -38,10 +38,13 @@ def read_table(text: str, path: str | Path, task: str) -> list[RawSentence]:
     Raises:
         UserError: where a column is missing, a row is too short, or there is no sentence.
     """
-    lines = csv.reader(io.StringIO(text))
-    names = _names(next(lines))
+    reader = csv.reader(io.StringIO(text))
+    try:
+        (header, _), *rows = [(row, reader.line_num) for row in reader if row]
+    except csv.Error as error:
+        raise UserError(f"expected comma-separated values ({error}): correct the row", path, reader.line_num) from None
+    names, columns = _names(header), []
     tags = (task, f"{task}_tag", f"{task}_tags", "tag", "tags", "label", "labels")
-    columns = []
     for wanted in (_WORDS, tags, _SENTENCES):
         found = next((name for name in wanted if name in names), None)
         if found is None:
@@ -50,19 +53,14 @@ def read_table(text: str, path: str | Path, task: str) -> list[RawSentence]:
     word, tag, sentence = columns
     sentences: list[tuple[list[tuple[str, str]], list[int]]] = []
     current = None
-    try:
-        for row in lines:
-            if not row:
-                continue
-            if len(row) <= max(columns):
-                raise UserError(f"expected {len(names)} cells, found {len(row)}: correct the row", path, lines.line_num)
-            if current is None or row[sentence] not in ("", current):
-                current = row[sentence]
-                sentences.append(([], []))
-            sentences[-1][0].append((row[word], row[tag]))
-            sentences[-1][1].append(lines.line_num)
-    except csv.Error as error:
-        raise UserError(f"expected comma-separated values ({error}): correct the row", path, lines.line_num) from None
+    for row, number in rows:
+        if len(row) <= max(columns):
+            raise UserError(f"expected {len(names)} cells, found {len(row)}: correct the row", path, number)
+        if current is None or row[sentence] not in ("", current):
+            current = row[sentence]
+            sentences.append(([], []))
+        sentences[-1][0].append((row[word], row[tag]))
+        sentences[-1][1].append(number)
     if not sentences:
         raise UserError("expected a word and its tag in each row, found none: check that this is the right file", path)
     result = []
