@@ -16,7 +16,7 @@ from tfner.folder import EVALUATION_FILES, EVALUATIONS, TRAINING, versions
 from tfner.tagging.exported import read_exported
 
 PLACES = int(os.environ.get("TFNER_KILLS", "4"))
-"""How many places of each command are tried, with either whole or half files."""
+"""How often each command is killed: before some of its writes, and with half of a file written."""
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork") or sys.platform == "darwin", reason="needs fork")
 
@@ -92,11 +92,12 @@ def test_nothing_is_lost_wherever_a_command_is_killed(kills, template, tmp_path,
     status, writes = kills.run(folder, verb, *arguments(folder))
     assert status == 0
     assert writes > 2
-    places = sorted({1 + i * (writes - 1) // max(1, PLACES - 1) for i in range(PLACES)})
-    for number, place in enumerate(places):
+    places = [(place, torn) for place in range(1, writes + 1) for torn in (False, True)]
+    for i in range(min(PLACES, len(places))):
+        place, torn = places[i * (len(places) - 1) // (min(PLACES, len(places)) - 1)]
         folder = fresh()
         before = tree(folder / "model" / "1")
-        assert kills.run(folder, verb, *arguments(folder), at=place, torn=number % 2 == 1) == (-9, place)
+        assert kills.run(folder, verb, *arguments(folder), at=place, torn=torn) == (-9, place)
         check_whole(folder, before)
         assert kills.run(folder, verb, *arguments(folder), *again)[0] == 0
         check_whole(folder, before)

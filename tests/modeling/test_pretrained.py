@@ -1,5 +1,6 @@
 import json
 import os
+import pickle
 import subprocess
 import sys
 from pathlib import Path
@@ -108,7 +109,7 @@ def test_a_folder_with_only_a_slow_tokenizer_is_refused(tmp_path):
 
 
 def test_a_defect_of_tfner_keeps_its_own_exception(tmp_path):
-    def load(name):
+    def load(name, **options):
         raise AssertionError("a defect")
 
     with pytest.raises(AssertionError, match="a defect"):
@@ -130,7 +131,7 @@ def test_an_unknown_name_is_refused_with_other_sources_of_an_encoder(monkeypatch
     with pytest.raises(UserError) as caught:
         from_hub_or_folder("no-such-model", "tokenizer", load)
     check_error("encoder_not_on_the_hub", caught.value, setting="encoder", path="no-such-model")
-    assert seen == ({} if answers else {"local_files_only": True})
+    assert seen == {"trust_remote_code": False} | ({} if answers else {"local_files_only": True})
 
 
 @pytest.mark.slow
@@ -168,3 +169,47 @@ def test_the_longest_row_of_bert_has_as_many_pieces_as_positions(wordpiece):
 def test_the_longest_row_of_roberta_has_two_pieces_fewer_than_positions(byte_level_folder, byte_level):
     positions = tiny.SIZES["roberta"]["max_position_embeddings"]
     assert piece_limit(load_encoder_config(str(byte_level_folder)), byte_level) == positions - 2
+
+
+# Folders from strangers
+
+
+class Harm:
+    """A pickle of it makes a file."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return Path.touch, (self.path,)
+
+
+def test_weights_in_a_pickle_are_refused_and_not_read(tmp_path):
+    tiny.model_folder(tmp_path / "m", "bert")
+    (tmp_path / "m" / "model.safetensors").unlink()
+    (tmp_path / "m" / "pytorch_model.bin").write_bytes(pickle.dumps(Harm(tmp_path / "harmed")))
+    with refused("encoder_is_a_pickle", setting="encoder"):
+        encoder_source(tmp_path / "m")
+    assert not (tmp_path / "harmed").exists()
+
+
+@pytest.mark.parametrize("load", [load_encoder_config, load_tokenizer])
+def test_code_in_a_model_folder_does_not_run_and_nobody_is_asked(tmp_path, load):
+    (tmp_path / "m").mkdir()
+    harm = f"from pathlib import Path\nPath({str(tmp_path / 'harmed')!r}).touch()\n"
+    (tmp_path / "m" / "code.py").write_text(harm)
+    classes = {"AutoConfig": "code.Config", "AutoTokenizer": ["code.Tokenizer", None]}
+    (tmp_path / "m" / "config.json").write_text(json.dumps({"model_type": "stranger", "auto_map": classes}))
+    (tmp_path / "m" / "tokenizer_config.json").write_text(json.dumps({"auto_map": classes}))
+    with pytest.raises(UserError, match="cannot be loaded"):
+        load(str(tmp_path / "m"))
+    assert not (tmp_path / "harmed").exists()
+
+
+@pytest.mark.parametrize(("size", "value"), [("hidden_size", 10**12), ("num_hidden_layers", -1), ("vocab_size", "many")])
+def test_a_size_that_no_encoder_has_is_refused_before_memory_is_asked_for(tmp_path, size, value):
+    tiny.model_folder(tmp_path / "m", "bert")
+    config = json.loads((tmp_path / "m" / "config.json").read_text())
+    (tmp_path / "m" / "config.json").write_text(json.dumps(config | {size: value}))
+    with refused(f"encoder_{size}", path=str(tmp_path / "m")):
+        load_encoder_config(str(tmp_path / "m"))

@@ -5,6 +5,7 @@ Takes the encoder's name; returns transformers objects. Its weights are loaded i
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -14,6 +15,15 @@ from tfner.errors import UserError, one_line, setting
 from tfner.modeling.tokenizer import require_fast
 
 Loaded = TypeVar("Loaded")
+
+_MOST = {
+    "hidden_size": 2**16,
+    "num_hidden_layers": 1000,
+    "num_attention_heads": 2**10,
+    "intermediate_size": 2**18,
+    "vocab_size": 2**24,
+}
+"""The largest sizes of an encoder that are taken from its config, before memory is asked for."""
 
 
 def encoder_source(name: str | Path) -> str:
@@ -32,6 +42,12 @@ def encoder_source(name: str | Path) -> str:
             raise UserError(
                 f"{setting('encoder', name)}: expected a folder with config.json, tokenizer files and weights, but "
                 "config.json is missing: choose another folder, or save the model there again with save_pretrained"
+            )
+        if any(path.glob("pytorch_model*.bin")) and not any(path.glob("*.safetensors")) and not any(path.glob("tf_model*.h5")):
+            raise UserError(
+                f"{setting('encoder', name)}: its weights are a pickle (pytorch_model.bin), which can run any code when it is "
+                "read, so tfner does not read it: save the model as safetensors, with save_pretrained of transformers 4.35 or "
+                "later and PyTorch, on a machine that may run it"
             )
         return str(path)
     if path.exists() or name.startswith((".", "/", "~")) or name.count("/") > 1:
@@ -54,7 +70,9 @@ def from_hub_or_folder(name: str, what: str, load: Callable[..., Loaded]) -> Loa
     Raises:
         UserError: where the hub cannot be reached, the name is unknown, or files are missing or damaged.
     """
-    options = {} if Path(name).is_dir() or hub_answers() else {"local_files_only": True}  # uses the cache of transformers
+    options = {"trust_remote_code": False}  # without it, transformers asks whether code of the model may run
+    if not Path(name).is_dir() and not hub_answers():
+        options["local_files_only"] = True  # uses the cache of transformers
     try:
         return load(name, **options)
     except Exception as error:
@@ -85,15 +103,25 @@ def load_tokenizer(source: str) -> Any:
     tokenizer = from_hub_or_folder(source, "tokenizer", load)
     require_fast(tokenizer)
     if getattr(tokenizer, "add_prefix_space", True) is False:  # byte-level BPE, whose words begin with a space
-        tokenizer = load(source, add_prefix_space=True)
+        tokenizer = load(source, add_prefix_space=True, trust_remote_code=False)
     return tokenizer
 
 
 def load_encoder_config(source: str) -> Any:
-    """The transformers config of a model folder or hub name. Raises UserError where it cannot be loaded."""
+    """The transformers config of a model folder or hub name.
+
+    Raises UserError where it cannot be loaded, or has a size that no encoder has.
+    """
     from transformers import AutoConfig
 
-    return from_hub_or_folder(source, "config", AutoConfig.from_pretrained)
+    config = from_hub_or_folder(source, "config", AutoConfig.from_pretrained)
+    for size, most in _MOST.items():
+        value = getattr(config, size, 1)
+        if type(value) is not int or not 1 <= value <= most:
+            raise UserError(
+                f"config.json: expected {size} from 1 to {most:,}, found {reprlib.repr(value)}: choose another encoder", source
+            )
+    return config
 
 
 def piece_limit(config: Any, tokenizer: Any) -> int:
