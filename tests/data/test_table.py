@@ -5,6 +5,7 @@ from support.errors import refused
 
 from tfner.data.load import load_corpus
 from tfner.data.table import is_table, read_table
+from tfner.errors import UserError
 
 KAGGLE = """Sentence #,Word,POS,Tag
 Sentence: 1,"Smith, J",NNP,B-per
@@ -37,10 +38,17 @@ def test_only_a_header_makes_a_table(tmp_path):
         ("table_without_sentences", 1, "word,tag\na,O\n"),
         ("table_with_a_short_row", 3, "sentence,word,tag\n1,a,O\n1,b\n"),
         ("table_without_rows", None, "sentence,word,tag\n"),
-        ("table_with_a_cr_in_its_header", 1, "sentence,word,tag\rx\n1,a,O\n"),
-        ("table_with_a_huge_cell", 2, "sentence,word,tag\n1," + "a" * 200_000 + ",O\n"),
     ],
 )
 def test_anything_else_is_refused(key, line, text):
     with refused(key, path="train.csv", line=line):
         read_table(text, "train.csv", "ner")
+
+
+@pytest.mark.parametrize(
+    ("line", "text"), [(1, "sentence,word,tag\rx\n1,a,O\n"), (2, "sentence,word,tag\n1," + "a" * 200_000 + ",O\n")]
+)
+def test_what_is_no_table_is_refused_with_its_line(line, text):
+    with pytest.raises(UserError, match="expected comma-separated values") as caught:  # the rest depends on Python's version
+        read_table(text, "train.csv", "ner")
+    assert caught.value.line == line
