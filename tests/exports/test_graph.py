@@ -24,7 +24,7 @@ from tfner.labels import CONLL_LABELS, LabelSet
 from tfner.modeling import decoding
 from tfner.modeling.pretrained import load_tokenizer
 from tfner.modeling.rows import RowEncoder
-from tfner.modeling.variants import build_model, logits_function
+from tfner.modeling.variants import ENCODER, build_model, logits_function
 from tfner.tagging.tagger import RowTagger
 
 TEXTS = [
@@ -73,7 +73,8 @@ def model_of(
     bias.assign(bias - mean)  # now all labels occur
     logits = logits_function(model)
     row_encoder = RowEncoder(load_tokenizer(str(folder)), labels, max_pieces=max_pieces, context=context)
-    functions, missing = signatures(logits, row_encoder, sentences)
+    encoder = model.get_layer(ENCODER).config
+    functions, missing = signatures(logits, row_encoder, sentences, encoder.vocab_size, encoder.max_position_embeddings)
     tagger = PiecesTagger(functions[PIECES.name], row_encoder, sentences)
     return functions, tagger, missing, logits
 

@@ -1,5 +1,6 @@
 """Loading models for the server: what a servable knows, and folders that are refused."""
 
+import re
 import shutil
 
 import numpy as np
@@ -9,7 +10,7 @@ from support.errors import refused
 from tfner.contract import PIECES, SIGNATURES, TEXT
 from tfner.errors import UserError
 from tfner.serving.rest import RestError
-from tfner.serving.servable import load_servable
+from tfner.serving.servable import load_servable, reason_of
 
 
 def test_a_servable_has_the_signatures_of_the_contract(servables):
@@ -37,7 +38,23 @@ def test_inputs_that_the_graph_refuses_are_a_rest_error(servables):
     with pytest.raises(RestError) as caught:
         servables[0].call(PIECES.name, {name: np.array([[10**6]], np.int32) for name in PIECES.inputs})
     assert caught.value.status == 400
-    assert "\n" not in str(caught.value)
+    assert re.fullmatch(r"expected input_ids from 0 to \d+, got 1000000", str(caught.value))
+
+
+@pytest.mark.parametrize(
+    ("message", "reason"),
+    [
+        ("Graph execution error:\n\nassertion failed: [expected x, got] [3]\n\t [[{{node A}}]] [Op:B]", "expected x, got 3"),
+        (
+            "Graph execution error:\n\nDetected at node G defined at (most recent):\nindex 9 is not in [0, 5)\n\t [[x",
+            "index 9 is not in [0, 5)",
+        ),
+        ("{{node x}} out of memory [[{{node x}}]] [Op:C]", "{{node x}} out of memory"),
+        ("", ""),
+    ],
+)
+def test_the_reason_is_what_tensorflow_says_besides_the_place(message, reason):
+    assert reason_of(message) == reason
 
 
 def test_a_saved_model_that_tfner_did_not_export_is_refused(tmp_path):

@@ -73,20 +73,24 @@ def test_pieces_get_the_probabilities_of_the_graph(servable, graph):
     np.testing.assert_allclose(found[mask == 1], expected[mask == 1], atol=1e-4)
 
 
-@pytest.mark.parametrize("change", [{"input_ids": np.array([[10**6]])}, {"input_ids": np.array([[-1]])}])
-def test_ids_that_the_encoder_does_not_have_are_refused(servable, change):
-    inputs = {"input_ids": np.array([[1]]), "attention_mask": np.array([[1]])} | change
-    with pytest.raises(RestError, match="input_ids from 0 to") as caught:
-        servable.call(PIECES.name, {name: array.astype(np.int32) for name, array in inputs.items()})
-    assert caught.value.status == 400
+LONG = np.ones((1, 10_000), np.int32)
 
 
-def test_rows_that_are_too_long_or_of_another_shape_are_refused(servable):
-    long = np.ones((1, 10_000), np.int32)
-    with pytest.raises(RestError, match="rows of at most"):
-        servable.call(PIECES.name, {"input_ids": long, "attention_mask": long})
-    with pytest.raises(RestError, match="one shape"):
-        servable.call(PIECES.name, {"input_ids": long[:, :3], "attention_mask": long[:, :4]})
+@pytest.mark.parametrize(
+    ("ids", "mask", "message"),
+    [
+        ([[10**6]], [[1]], r"expected input_ids from 0 to \d+, got 1000000"),
+        ([[1, -1]], [[1, 1]], r"expected input_ids from 0 to \d+, got -1"),
+        (LONG, LONG, r"expected rows of at most \d+ word pieces, got 10000"),
+        (LONG[:, :3], LONG[:, :4], "expected input_ids and attention_mask of one shape, got"),
+    ],
+)
+def test_pieces_that_the_encoder_cannot_take_are_refused_in_the_same_words(servable, graph, ids, mask, message):
+    inputs = {"input_ids": np.array(ids, np.int32), "attention_mask": np.array(mask, np.int32)}
+    for one in (servable, graph):
+        with pytest.raises(RestError, match=message) as caught:
+            one.call(PIECES.name, inputs)
+        assert caught.value.status == 400
 
 
 def test_signatures_and_metadata_are_those_of_the_graph(servable, graph):

@@ -28,13 +28,17 @@ and 4,300, 5,200 and 5,000 with all texts in one request. A GPU is faster with a
 _OUTSIDE = -1  # the type of a word that is in no entity
 
 
-def signatures(logits: Callable, row_encoder: RowEncoder, sentences: str) -> tuple[dict[str, Callable], str | None]:
+def signatures(
+    logits: Callable, row_encoder: RowEncoder, sentences: str, vocabulary: int, positions: int
+) -> tuple[dict[str, Callable], str | None]:
     """The signatures that a model can have.
 
     Args:
         logits: takes `input_ids` and `attention_mask`, int32 (batch, length), and returns float32 (batch, length, labels).
         row_encoder: tokenizer, label set and row length.
         sentences: how texts are divided into sentences, one of `config.SENTENCES`.
+        vocabulary: the number of word pieces that the encoder knows.
+        positions: its longest row in word pieces.
 
     Returns:
         The functions by name: `PIECES` for every model, `TEXT` and `WORDS` for a WordPiece tokenizer. Then the reason why
@@ -42,7 +46,19 @@ def signatures(logits: Callable, row_encoder: RowEncoder, sentences: str) -> tup
     """
 
     def pieces(input_ids, attention_mask):
-        return _named(PIECES, tf.nn.softmax(logits(input_ids, attention_mask)))
+        shapes, out = (tf.shape(input_ids), tf.shape(attention_mask)), (input_ids < 0) | (input_ids >= vocabulary)
+        first = tf.boolean_mask(input_ids, out)[:1]
+        checks = [
+            tf.debugging.Assert(
+                tf.reduce_all(tf.equal(*shapes)), ["expected input_ids and attention_mask of one shape, got", *shapes]
+            ),
+            tf.debugging.Assert(tf.size(first) == 0, [f"expected input_ids from 0 to {vocabulary - 1}, got", first]),
+            tf.debugging.Assert(
+                shapes[0][1] <= positions, [f"expected rows of at most {positions} word pieces, got", shapes[0][1]]
+            ),
+        ]
+        with tf.control_dependencies(checks):
+            return _named(PIECES, tf.nn.softmax(logits(tf.identity(input_ids), attention_mask)))
 
     reason = unsupported(row_encoder.tokenizer)
     if reason:

@@ -22,7 +22,6 @@ from tfner.exports.warmup import write_warmup
 from tfner.folder import (
     CARD,
     CONFIG,
-    ENCODER,
     EXTRA,
     HISTORY,
     LABELS,
@@ -34,8 +33,8 @@ from tfner.folder import (
     read_history,
     write_json,
 )
-from tfner.modeling.pretrained import load_encoder_config, piece_limit
-from tfner.modeling.variants import for_inference, logits_function
+from tfner.modeling.pretrained import piece_limit
+from tfner.modeling.variants import ENCODER, for_inference, logits_function
 from tfner.training.state import TrainedModel
 
 
@@ -48,7 +47,9 @@ def writer(trained: TrainedModel, say: Callable[[str], None] = print) -> Callabl
     """
     for_inference(trained.model)
     logits = logits_function(trained.model)
-    functions, pieces_only = signatures(logits, trained.row_encoder, trained.config.sentences)
+    encoder = trained.model.get_layer(ENCODER).config
+    positions = piece_limit(encoder, trained.row_encoder.tokenizer)
+    functions, pieces_only = signatures(logits, trained.row_encoder, trained.config.sentences, encoder.vocab_size, positions)
 
     def write(folder: Path) -> None:
         module = tf.Module()
@@ -57,7 +58,7 @@ def writer(trained: TrainedModel, say: Callable[[str], None] = print) -> Callabl
         tf.saved_model.save(module, str(folder), signatures=functions)
         (folder / EXTRA).mkdir()
         write_warmup(folder, functions)
-        _describe(folder / EXTRA, trained)
+        _describe(folder / EXTRA, trained, positions)
         described = [signature for signature in SIGNATURES if signature.name in functions]
         (folder / EXTRA / CARD).write_text(model_card(trained, "savedmodel", described, pieces_only), "utf-8")
         note_contents(folder)
@@ -67,15 +68,14 @@ def writer(trained: TrainedModel, say: Callable[[str], None] = print) -> Callabl
     return write
 
 
-def _describe(extra: Path, trained: TrainedModel) -> None:
+def _describe(extra: Path, trained: TrainedModel, positions: int) -> None:
     """Writes the files that travel with the SavedModel: settings, labels, tokenizer, history, scores, plots."""
     config, row_encoder = trained.config, trained.row_encoder
     (extra / CONFIG).write_text(config.to_json(), "utf-8")
     for name in (LABELS, HISTORY):
         shutil.copy2(trained.state / name, extra / name)
     row_encoder.tokenizer.save_pretrained(extra / TOKENIZER)
-    limit = piece_limit(load_encoder_config(str(trained.state / ENCODER)), row_encoder.tokenizer)
-    write_json(extra / LIMITS, {"max_pieces": limit, "tfner": __version__, "weights": digest(trained.state / WEIGHTS)})
+    write_json(extra / LIMITS, {"max_pieces": positions, "tfner": __version__, "weights": digest(trained.state / WEIGHTS)})
     write_scores(extra / SCORES, trained.scores)
     history = read_history(extra / HISTORY)
     if history:

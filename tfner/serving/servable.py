@@ -5,6 +5,7 @@ Takes a folder and returns a `Servable`. `rest` handles JSON, `app` handles HTTP
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from tfner.contract import PIECES, TEXT
-from tfner.errors import UserError
+from tfner.errors import UserError, one_line
 from tfner.folder import SAVED_MODEL, is_version, load_saved_model, resolve
 from tfner.serving.rest import INTEGERS, STRING, Inputs, RestError, Tensor
 
@@ -82,13 +83,21 @@ def load_servable(path: str | Path) -> Servable:
             outputs = loaded.signatures[signature](**{key: tf.constant(array) for key, array in inputs.items()})
             return {key: value.numpy() for key, value in outputs.items()}
         except tf.errors.InvalidArgumentError as error:
-            raise RestError(400, error.message.splitlines()[0]) from error
+            raise RestError(400, reason_of(error.message)) from error
         except tf.errors.ResourceExhaustedError as error:
             raise RestError(503, error.message.splitlines()[0]) from error
 
     if TEXT.name in signatures:
         call(TEXT.name, {key: np.array([b"Hello"], object) for key in signatures[TEXT.name]})
     return Servable(name, version, folder, signatures, definition, call)
+
+
+def reason_of(message: str) -> str:
+    """What a message of TensorFlow says besides where in the graph, on one line."""
+    if said := re.search(r"assertion failed: (.*)", message):
+        return " ".join(re.sub(r"[\[\]]", " ", said[1]).split())
+    lines = [line for line in message.splitlines() if line.strip() and not line.startswith(("Graph execution", "Detected at"))]
+    return one_line(re.sub(r"\[(\[\{\{|Op:).*", "", lines[0] if lines else message))
 
 
 def _inputs(definition: Mapping[str, Any]) -> Inputs:

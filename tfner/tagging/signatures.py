@@ -77,7 +77,7 @@ def run_pieces(tagger: RuntimeTagger, inputs: Arrays) -> dict[str, np.ndarray]:
     if ids.shape != mask.shape:
         raise RestError(400, f"expected input_ids and attention_mask of one shape, got {ids.shape} and {mask.shape}")
     if ids.min() < 0 or ids.max() >= size:
-        raise RestError(400, f"expected input_ids from 0 to {size - 1}, got {ids.min() if ids.min() < 0 else ids.max()}")
+        raise RestError(400, f"expected input_ids from 0 to {size - 1}, got {ids[(ids < 0) | (ids >= size)][0]}")
     if ids.shape[1] > tagger.longest:
         raise RestError(400, f"expected rows of at most {tagger.longest} word pieces, got {ids.shape[1]}")
     (probabilities,) = PIECES.outputs
