@@ -106,3 +106,8 @@ def test_types_that_the_model_does_not_know_are_refused_or_scored_as_missed(caps
     assert "B-COMET" in message and "--unseen-labels keep" in message
     assert evaluate.main([*map(str, argv), "--unseen-labels", "keep", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["per_type"]["COMET"]["recall"] == 0
+
+
+def test_a_negative_number_of_mistakes_is_refused(model):
+    with refused("worst_below_0", setting="worst"):
+        evaluate.evaluate(model, worst=-1)

@@ -16,6 +16,7 @@ from support.trainings import TEXT, refused_line
 from tfner import export
 from tfner import folder as folders
 from tfner.config import VARIANTS
+from tfner.errors import UserError
 from tfner.folder import EXTRA, TRAINING, WEIGHTS
 from tfner.modeling.variants import logits_function
 from tfner.tagging.load import load_tagger
@@ -122,3 +123,16 @@ def test_an_existing_folder_is_not_replaced_and_a_new_one_is_written(tmp_path, c
     assert export.main([*map(str, argv), str(tmp_path / "new")]) == 0
     assert json.loads(capsys.readouterr().out) == {"folder": str(tmp_path / "new")}
     assert (tmp_path / "new" / "model.safetensors").is_file()
+
+
+def test_an_exported_version_is_answered_with_its_model(models, runtimes):
+    for folder in (models["head"] / "1", runtimes / "openvino" / "1"):
+        with pytest.raises(UserError, match="this is an exported version: give the model's folder, ") as caught:
+            export.export(folder)
+        assert str(folder.parent if folder.parent.name != "openvino" else runtimes) in str(caught.value)
+
+
+def test_an_export_is_never_made_inside_a_version(models):
+    with pytest.raises(UserError, match="holds a trained model: choose a folder outside it") as caught:
+        export.export(models["head"], output=models["head"] / "1" / "assets.extra" / "new")
+    assert caught.value.setting == "output"

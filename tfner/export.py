@@ -20,6 +20,7 @@ from tfner.corpus import Sentence
 from tfner.data.load import corpus_of
 from tfner.errors import UserError, setting
 from tfner.folder import (
+    DESCRIPTION,
     SAVED_MODEL,
     TRAINING,
     check_output,
@@ -31,7 +32,7 @@ from tfner.folder import (
     versions,
 )
 from tfner.labels import LabelSet
-from tfner.tagging.load import exports_in
+from tfner.tagging.load import runtime_of
 from tfner.terminal import Parser, command, filled, print_json, quiet_imports, quote
 
 _EXPORTERS = {"savedmodel": "saved_model", "transformers": "transformers", "onnx": "onnx", "openvino": "openvino"}
@@ -84,12 +85,13 @@ def export(
     folder = Path(folder).expanduser()
     if format not in EXPORT_FORMATS:
         raise UserError(f"{setting('format', format)}: expected one of {', '.join(EXPORT_FORMATS)}")
-    if is_checkpoint(folder) or (output and format == "savedmodel" and not folder.exists()):
-        return _import(str(folder), output, format, say, sentences, corpus)
-    if (folder / SAVED_MODEL).is_file() or exports_in(folder):
+    of_runtime = (folder / DESCRIPTION).is_file() and runtime_of(folder) != "tensorflow"
+    if (folder / SAVED_MODEL).is_file() or of_runtime:
         raise UserError(
             f"this is an exported version: give the model's folder, {quote(model_folder(folder.absolute()))}", folder
         )
+    if is_checkpoint(folder) or (output and format == "savedmodel" and not folder.exists()):
+        return _import(str(folder), output, format, say, sentences, corpus)
     found = versions(folder / TRAINING)
     if not found or (state is not None and state not in found):
         wanted = "a training state" if state is None else setting("state", state)

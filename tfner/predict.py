@@ -27,7 +27,7 @@ from tfner.tagging.bulk import REJECTS, Engine, Source, in_this_process, tag_fil
 from tfner.tagging.load import load_tagger
 from tfner.tagging.outputs import OUTPUT_FORMATS, as_lines, render
 from tfner.tagging.tagger import TEXTS_PER_CHUNK, Tagger
-from tfner.terminal import Parser, command, filled
+from tfner.terminal import Parser, command, counted, filled
 
 STANDARD_INPUT = "standard input"
 _COLOURS = (36, 33, 32, 35, 34, 31)  # cyan, yellow, green, magenta, blue, red
@@ -167,9 +167,8 @@ def _tag_files(parser: Parser, arguments: argparse.Namespace) -> None:
     for line in warnings:
         print(line)
     rejected = f", {counts['rejected']:,} rejected (see {REJECTS})" if counts["rejected"] else ""
-    print(
-        f"{counts['records']:,} records of {len(files):,} files: {counts['tagged']:,} tagged{rejected}, in {arguments.output}"
-    )
+    records, read = counted(counts["records"], "record"), counted(len(files), "file")
+    print(f"{records} of {read}: {counts['tagged']:,} tagged{rejected}, in {arguments.output}")
 
 
 def _parser() -> Parser:

@@ -154,6 +154,11 @@ def table(rows: Sequence[Sequence[object]], left: int = 1) -> str:
     )
 
 
+def counted(number: int, noun: str) -> str:
+    """A number of things, such as `1 file` and `1,200 files`."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
 def print_json(value: object) -> None:
     """Prints one JSON document on standard output."""
     print(json.dumps(value, ensure_ascii=False, indent=2))

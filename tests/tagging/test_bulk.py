@@ -158,7 +158,7 @@ def test_a_command_that_is_killed_at_any_moment_goes_on_to_the_same_files(runtim
         )
 
     whole = command(tmp_path / "whole")
-    assert "4,000 records of 1 files: 3,999 tagged, 1 rejected" in whole.communicate()[0]
+    assert "4,000 records of 1 file: 3,999 tagged, 1 rejected" in whole.communicate()[0]
     killed = 0
     for wanted in (1, 4, 9, 15):  # parts that are there when it is killed
         process = command(tmp_path / "out")

@@ -24,6 +24,7 @@ from tfner.labels import IGNORED_LABEL
 from tfner.modeling.batches import apply_to_rows
 from tfner.modeling.decoding import decode
 from tfner.modeling.rows import Row, RowEncoder
+from tfner.terminal import counted
 
 COLUMNS = ("epoch", "loss", "val_loss", "precision", "recall", "f1", "accuracy", "seconds", "words_per_second")
 _WIDTHS = (5, 9, 9, 9, 9, 9, 9, 9, 9)
@@ -163,16 +164,16 @@ def summary_lines(config: Config, corpus: Corpus, parameters: dict[str, int], de
     """The lines before a training: encoder, corpus, variant, devices, notes, the command for the study's setting."""
     embedded = " (embedded: small, untrained)" if config.encoder == "demo" else ""
     counts = "; ".join(
-        f"{split} {_number(c['sentences'], 'sentence')}, {_number(c['words'], 'word')}"
+        f"{split} {counted(c['sentences'], 'sentence')}, {counted(c['words'], 'word')}"
         + ("" if corpus.labels.plain else f", {sum(c['entities'].values()):,} entities")
         for split, c in corpus.counts().items()
     )
-    epochs = "epochs until the scores stop improving" if config.epochs == AUTO else _number(int(config.epochs), "epoch")
+    epochs = "epochs until the scores stop improving" if config.epochs == AUTO else counted(int(config.epochs), "epoch")
     lines = [
         f"encoder  {config.encoder}{embedded}, {parameters['encoder']:,} parameters",
         f"corpus   {config.corpus} ({config.task}): {counts}",
         f"variant  {config.variant}, {parameters['new']:,} new parameters; learning rate {config.learning_rate:g}, new layers "
-        f"{config.head_learning_rate:g}; {epochs}, {_number(config.batch_size, 'sentence')} a step; seed {config.seed}",
+        f"{config.head_learning_rate:g}; {epochs}, {counted(config.batch_size, 'sentence')} a step; seed {config.seed}",
         f"device   {devices}; {config.precision}",
         *corpus.notes,
     ]
@@ -182,7 +183,3 @@ def summary_lines(config: Config, corpus: Corpus, parameters: dict[str, int], de
             f"python -m tfner.train --variant {config.variant} --preset paper"
         )
     return lines
-
-
-def _number(number: int, noun: str) -> str:
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
