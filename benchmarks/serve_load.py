@@ -5,9 +5,9 @@
 
 Starts `python -m tfner.serve` on the model and sends sentences of the embedded corpus, 1 to 4 in a request; some texts are
 empty and some are long. Each text is first tagged alone. Every answer under load is compared with that answer: scores may
-differ by 1e-4, everything else has to be equal, and the padding must not exceed the longest text of the request. An answer that
-belongs to another request therefore counts as wrong. The requests are written before the clock starts and the answers read
-after it stops, as the clients share the machine with the server. Prints a Markdown table, then JSON.
+differ by --tolerance, everything else has to be equal, and the padding must not exceed the longest text of the request. An
+answer that belongs to another request therefore counts as wrong. The requests are written before the clock starts and the
+answers read after it stops, as the clients share the machine with the server. Prints a Markdown table, then JSON.
 """
 
 from __future__ import annotations
@@ -26,8 +26,6 @@ import aiohttp
 
 from tfner.demo.corpus import demo_corpus
 
-TOLERANCE = 1e-4
-
 
 def main() -> None:
     """Runs the server, measures it and prints the figures. The exit status is 1 if an answer was wrong."""
@@ -38,6 +36,9 @@ def main() -> None:
     )
     parser.add_argument("--clients", type=int, nargs="+", default=[1, 8, 64], help="concurrent clients of each run [1 8 64]")
     parser.add_argument("--runtime", default="auto", help="what runs the model [auto]")
+    parser.add_argument(
+        "--tolerance", type=float, default=1e-4, help="how far a score may differ from that of its text alone [1e-4]"
+    )
     parser.add_argument("--json", metavar="FILE", help="write the figures to this file too")
     arguments = parser.parse_args()
     command = [sys.executable, "-m", "tfner.serve", "--port", "0", "--runtime", arguments.runtime, arguments.model]
@@ -70,11 +71,11 @@ async def measure(address: str, process: int, arguments: argparse.Namespace) -> 
         for clients in arguments.clients:
             number = -(-arguments.requests // len(arguments.clients))
             picks = [generator.choices(range(len(texts)), k=generator.choice([1, 1, 1, 2, 4])) for _ in range(number)]
-            runs.append(await run(session, address, clients, picks, texts, known, process))
+            runs.append(await run(session, address, clients, picks, texts, known, process, arguments.tolerance))
     return {"model": arguments.model, "cores": os.cpu_count(), "load_before": load, "rss_before_mib": before, "runs": runs}
 
 
-async def run(session, address, clients, picks, texts, known, process) -> dict:
+async def run(session, address, clients, picks, texts, known, process, tolerance) -> dict:
     """Sends all requests and compares the answers. Each client waits for its answer before it sends the next request."""
     queue, seconds, answers = iter([(i, body([texts[j] for j in pick])) for i, pick in enumerate(picks)]), [], {}
 
@@ -88,7 +89,7 @@ async def run(session, address, clients, picks, texts, known, process) -> dict:
     await asyncio.gather(*(client() for _ in range(clients)))
     took = time.perf_counter() - began
     seconds.sort()
-    wrong = sum(not right(predictions(answers[i]), [known[j] for j in pick]) for i, pick in enumerate(picks))
+    wrong = sum(not right(predictions(answers[i]), [known[j] for j in pick], tolerance) for i, pick in enumerate(picks))
     return {
         "clients": clients,
         "requests": len(seconds),
@@ -119,16 +120,16 @@ def predictions(answer: bytes) -> list[dict]:
     return json.loads(answer)["predictions"]
 
 
-def right(rows: list[dict], known: list[dict]) -> bool:
+def right(rows: list[dict], known: list[dict], tolerance: float = 1e-4) -> bool:
     """Whether rows equal those of their texts alone, apart from padding to the longest text."""
     widths = {kind: max(one[f"{kind}_count"] for one in known) for kind in ("entity", "word")}
     return len(rows) == len(known) and all(
-        row.keys() == one.keys() and all(same(name, row[name], one[name], widths) for name in row)
+        row.keys() == one.keys() and all(same(name, row[name], one[name], widths, tolerance) for name in row)
         for row, one in zip(rows, known, strict=True)
     )
 
 
-def same(name: str, value, alone, widths: dict[str, int]) -> bool:
+def same(name: str, value, alone, widths: dict[str, int], tolerance: float) -> bool:
     """Whether an output equals the one of the text alone, padded to the width of its kind."""
     if not isinstance(value, list):
         return value == alone
@@ -136,7 +137,7 @@ def same(name: str, value, alone, widths: dict[str, int]) -> bool:
     if len(value) != widths[name.split("_")[0]] or any(item not in (0, "") for item in padding):
         return False
     if name.endswith("score"):
-        return all(abs(one - other) <= TOLERANCE for one, other in zip(value, alone, strict=False))
+        return all(abs(one - other) <= tolerance for one, other in zip(value, alone, strict=False))
     return value[: len(alone)] == alone
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tfner.config import PRESETS, Config, add_flags, make_config
 from tfner.evaluation.scores import Scores, read_scores
-from tfner.folder import CHECKPOINTS, HISTORY, SCORES, TRAINING, is_locked, publish, read_history
+from tfner.folder import CHECKPOINTS, HISTORY, SCORES, TRAINING, clear_drafts, is_locked, publish, read_history
 from tfner.terminal import Parser, command, print_json, quiet_imports, quote
 from tfner.training.request import check_request, check_resume, find_finished, find_interrupted
 
@@ -72,7 +72,8 @@ def train(config: Config, say: Callable[[str], None] = print, resume: bool = Fal
 
 
 def _finished(model: Path, number: int, say: Callable[[str], None]) -> Trained:
-    """The result of a training that is finished. Checkpoints are removed, in case it was killed before it did so itself."""
+    """The result of a training that is finished. Removes what is left of it, in case it was killed before it did so itself."""
+    clear_drafts(model)
     folder, state = model / str(number), model / TRAINING / str(number)
     say(f"this training is finished: {folder}; without --resume a new one begins")
     shutil.rmtree(state / CHECKPOINTS, ignore_errors=True)
