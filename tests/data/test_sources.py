@@ -247,3 +247,11 @@ def test_a_csv_table_is_read_as_lines_with_a_note(tmp_path):
     said = []
     assert items(tmp_path / "in.csv", say=said.append) == ["id,text", "1,Nice"]
     assert said == ["in.csv: read as one text a line; to tag a column of a table, save it as Parquet and give --text-column"]
+
+
+def test_one_json_array_is_a_problem_with_the_command_that_divides_it(tmp_path):
+    (tmp_path / "in.json").write_text('\ufeff [{"text": "a"},\n{"text": "b"}]')
+    (record,) = file_records(tmp_path / "in.json")
+    assert "jq -c '.[]'" in str(record.problem)
+    (tmp_path / "in.jsonl").write_text('[1]\n{"text": "b"}\n')
+    assert [bool(record.problem) for record in file_records(tmp_path / "in.jsonl")] == [True, False]

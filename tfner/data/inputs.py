@@ -70,6 +70,19 @@ def recognize(lines: Iterable[str], name: str) -> str:
     return guess_format(name)
 
 
+def is_array(text: str) -> bool:
+    """Whether a file that begins with this text is one JSON array: it begins as one, and no line is an object."""
+
+    def is_object(line: str) -> bool:
+        with contextlib.suppress(UserError):
+            json_object(line, "", 1, _EXAMPLE)
+            return True
+        return False
+
+    text = text.lstrip(f"{BYTE_ORDER_MARK} \t\r\n")
+    return text.startswith("[") and not any(line.lstrip().startswith("{") and is_object(line) for line in text.split("\n"))
+
+
 def read_records(lines: Iterable[str], kind: str, name: str | Path) -> Iterator[Record]:
     """Yields an input per line (`text`), per object with `"text"` or `"tokens"` (`jsonl`), or per sentence (`conll`, `conllu`).
 

@@ -18,9 +18,10 @@ from typing import Any, BinaryIO
 from tfner.config import INPUT_FORMATS
 from tfner.contents import sampled
 from tfner.data.files import GZIP, ZSTD, latin_1_note
-from tfner.data.inputs import Record, guess_format, read_records, recognize, whole_lines
+from tfner.data.inputs import Record, guess_format, is_array, read_records, recognize, whole_lines
 from tfner.data.words import as_text
 from tfner.errors import UserError, one_line, setting
+from tfner.terminal import quote
 
 _BLOCK = 1 << 16  # bytes that are read at once
 _PARQUET = b"PAR1"
@@ -93,7 +94,8 @@ def file_records(
                 encoding = encoding or _encoding(head, file, say)
                 kind = kind or _kind(head, encoding, file, say)
                 texts = _texts(head, content, encoding, _reporting(raw, moved))
-                records = read_records(whole_lines(texts), kind, file)
+                array = kind == "jsonl" and is_array(head.decode(encoding, "replace"))
+                records = iter([_array(file)]) if array else read_records(whole_lines(texts), kind, file)
             for record in records:
                 number = record.line
                 yield _without_bytes(record, file, encoding)
@@ -133,6 +135,12 @@ def _decoded(file: BinaryIO, encoding: str, name: str) -> Iterator[str]:
         yield text
         if not block:
             break
+
+
+def _array(file: Path) -> Record:
+    """What is made of a file that is one JSON array: it would have to be read as a whole."""
+    problem = f"expected an object on each line, found one JSON array: jq -c '.[]' {quote(file)} writes such lines"
+    return Record("", 1, problem=UserError(problem, file, 1))
 
 
 def _opened(raw: BinaryIO, start: bytes) -> Any:
