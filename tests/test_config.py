@@ -100,7 +100,7 @@ def test_auto_stands_in_the_help_where_it_can_be_given(capsys):
         ("setting_of_another_kind", {"epochs": 1.5}),
         ("setting_of_another_kind", {"epochs": True}),
         ("setting_of_another_kind", {"dropout": None}),
-        ("setting_of_another_kind", {"head_units": [20, 8]}),
+        ("setting_of_another_kind", {"head_units": [20, None]}),
         ("setting_of_another_kind", {"head_units": (20, "8")}),
         ("setting_of_another_kind", {"one_document": 1}),
         ("setting_of_another_kind", {"corpus": 5}),

@@ -48,6 +48,13 @@ def test_no_name_leads_out_of_the_folder(folder, name):
         check_contents(folder)
 
 
+@pytest.mark.parametrize("content", ["5", "null", "[1]", "[" * 200_000, "{"])
+def test_a_damaged_list_of_files_is_refused(folder, content):
+    (folder / CONTENTS).write_text(content)
+    with pytest.raises(ValueError):
+        check_contents(folder)
+
+
 def test_a_checksum_is_of_both_ends_of_a_large_file(tmp_path):
     path = tmp_path / "large"
     path.write_bytes(bytes(5 << 20))

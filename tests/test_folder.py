@@ -152,6 +152,14 @@ def test_what_a_killed_process_began_is_removed_or_ended_by_the_next_writer(tmp_
     assert not left or (tmp_path / "e" / "a").read_text() == left
 
 
+def test_folders_of_the_user_are_left_alone_whatever_their_names(tmp_path):
+    for name in (".backup-1-20240131", ".cache-v2-7-deadbeef"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "thesis.txt").write_text("x")
+    folders.publish(tmp_path / "e", lambda folder: None)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".backup-1-20240131", ".cache-v2-7-deadbeef", "e"]
+
+
 def test_a_draft_of_a_process_that_is_at_work_is_left_alone(tmp_path):
     def write(folder):
         folders.publish(tmp_path / "f", lambda other: None)

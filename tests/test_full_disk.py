@@ -55,7 +55,7 @@ def test_an_export_names_the_disk_and_leaves_the_model_as_it_was(own, room, kib)
     before = tree(own)
     with pytest.raises(UserError, match=r"the disk at .* is full: .* MiB are free besides") as caught:
         export.export(own, say=lambda line: None)
-    assert "give the same command again" in str(caught.value)
+    assert "then repeat the command" in str(caught.value)
     assert tree(own) == before
     room(4096)
     check_contents(export.export(own, say=lambda line: None))

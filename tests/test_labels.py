@@ -103,6 +103,8 @@ def test_a_label_set_that_is_none_is_refused(key, names):
         ("e_mail person O", "I-e_mail I-person O"),
         ("B-PER M- O", "B-PER M- O"),
         ("B-PER PER O", "B-PER PER O"),
+        ("B_PER I_PER X O", "B_PER I_PER X O"),
+        ("B_PER I_PER 0", "B_PER I_PER 0"),
         ("NN VB", "NN VB"),
         ("B-a-b I-a_b O", "B-a-b I-a_b O"),
     ],

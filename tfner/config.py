@@ -159,6 +159,8 @@ class Config:
     output: str | None = _setting("output", None, "folder for the numbered versions", absent="saved_models/VARIANT")
 
     def __post_init__(self) -> None:
+        if isinstance(self.head_units, list):
+            object.__setattr__(self, "head_units", tuple(self.head_units))
         for one in fields(self):
             _check(one, getattr(self, one.name))
         if self.learning_rate == 0 and self.head_learning_rate == 0:
@@ -192,8 +194,6 @@ class Config:
                 f"config.json has the unknown settings {', '.join(sorted(unknown))}: it was written by another version of "
                 "tfner: use that version"
             )
-        if isinstance(units := values.get("head_units"), list):  # JSON has no tuples
-            values["head_units"] = tuple(units)
         values.setdefault("sentences", "none")  # models of earlier versions do not divide text
         return cls(**values)
 
@@ -330,7 +330,8 @@ def _check(one: Field[Any], value: Any) -> None:
         return
     kinds = [kind for kind in _kinds()[one.name] if not (one.metadata["auto"] and kind is str)]
     if not any(_has_kind(value, kind) for kind in kinds):
-        expected = " or ".join(_CALLED[kind] for kind in kinds if kind in _CALLED)
+        names = [_CALLED[kind] for kind in kinds if kind in _CALLED] + ([AUTO] if one.metadata["auto"] else [])
+        expected = " or ".join(names)
         raise UserError(f"{setting(one.name)}: expected {expected}, found {reprlib.repr(value)}")
     if value is None:
         return
@@ -339,7 +340,7 @@ def _check(one: Field[Any], value: Any) -> None:
     choices, least, most = (one.metadata[key] for key in ("choices", "least", "most"))
     if choices and value not in choices:
         raise UserError(f"{setting(one.name, value)}: expected one of {', '.join(choices)}")
-    for number in value if isinstance(value, (tuple, list)) else (value,):
+    for number in value if isinstance(value, tuple) else (value,):
         shown = setting(one.name, number)
         if isinstance(number, float) and not math.isfinite(number):
             raise UserError(f"{shown}: expected a finite number")

@@ -7,11 +7,10 @@ tokenizer, settings and weights of different models are never used together.
 from __future__ import annotations
 
 import hashlib
-import json
 from pathlib import Path
 from typing import Any
 
-from tfner.folder import CARD, EXTRA, HISTORY, SCORES, WARMUP, write_json
+from tfner.folder import CARD, EXTRA, HISTORY, SCORES, WARMUP, read_json, write_json
 
 CONTENTS = "contents.json"
 FREE = (CARD, SCORES, HISTORY, WARMUP, "*.png", ".*", CONTENTS)
@@ -24,7 +23,7 @@ def sampled(file: Path) -> dict[str, Any]:
     size = file.stat().st_size
     with file.open("rb") as content:
         digest = hashlib.sha256(content.read(_SAMPLE))
-        content.seek(max(_SAMPLE, size - _SAMPLE))
+        content.seek(max(0, size - _SAMPLE))
         digest.update(content.read(_SAMPLE))
     return {"bytes": size, "sha256": digest.hexdigest()}
 
@@ -42,7 +41,10 @@ def check_contents(folder: Path) -> None:
     """
     if not _file(folder).is_file():
         return
-    for name, expected in dict(json.loads(_file(folder).read_text("utf-8"))).items():
+    noted = read_json(_file(folder))
+    if not isinstance(noted, dict):
+        raise ValueError(f"{CONTENTS} holds no object")
+    for name, expected in noted.items():
         if folder not in (folder / name).parents or ".." in Path(name).parts:
             raise ValueError(f"{CONTENTS} names {name!r}, which is outside of the folder")
         if sampled(folder / name) != expected:

@@ -8,7 +8,6 @@ other formats.
 from __future__ import annotations
 
 import csv
-import errno
 import hashlib
 import json
 import os
@@ -26,7 +25,7 @@ from filelock import FileLock, Timeout
 from tfner.config import EXPORT_FORMATS, Config
 from tfner.errors import UserError, one_line, setting
 from tfner.labels import LabelSet
-from tfner.terminal import FULL_DISK, quiet_imports, quote
+from tfner.terminal import FULL_DISK, is_full_disk, quiet_imports, quote
 
 TRAINING, EVALUATIONS = "training", "evaluations"
 """Folders beside the versions."""
@@ -51,8 +50,8 @@ DESCRIPTION = "tfner.json"
 `config.json` is a file of transformers."""
 _MOST_JSON = 1 << 24
 """The most bytes of a JSON file of a model."""
-_DRAFT = re.compile(r"(\.(.+)-\d+-[0-9a-f]{8})(-old|\.lock)?")
-"""What `publish` calls its new folder, the one that it replaces, and its lock: the new folder and its later name are groups."""
+_DRAFT_LOCK = re.compile(r"(\.(.+)-\d+-[0-9a-f]{8})\.lock")
+"""What `publish` calls the lock of its new folder, whose name and later name are groups."""
 EVALUATION_FILES = (SCORES, "scores.txt", "mistakes.txt", "confusion_matrix.png", "learning_curves.png")
 """The files of an evaluation."""
 
@@ -63,7 +62,7 @@ def versions(folder: Path) -> list[int]:
 
 
 def is_version(name: str) -> bool:
-    """Whether a folder's name is the number of a version, as TF Serving reads it."""
+    """Whether a folder's name is the number of a version."""
     return re.fullmatch("0|[1-9][0-9]{0,17}", name) is not None
 
 
@@ -175,7 +174,7 @@ def check_writable(name: str, folder: Path, content: str) -> None:
     for parent in folder.absolute().parents:
         if (parent / SAVED_MODEL).exists() or ((parent / LABELS).exists() and (parent / CONFIG).exists()):
             raise UserError(f"{given}: {parent} holds a trained model: choose a folder outside it")
-    existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    existing = _nearest(folder)
     if not existing.is_dir():
         raise UserError(f"{given}: expected a folder for {content}, but {existing} is a file: choose another folder")
     try:
@@ -185,12 +184,17 @@ def check_writable(name: str, folder: Path, content: str) -> None:
         raise UserError(f"{given}: {existing} cannot be written ({error.strerror}): choose another folder") from error
 
 
+def _nearest(folder: Path) -> Path:
+    """A folder, or the nearest one above it that exists."""
+    return next(path for path in (folder, *folder.absolute().parents) if path.exists())
+
+
 def check_free(name: str, folder: Path, needed: int) -> None:
     """Raises UserError where the disk of a folder, which need not exist, has less room than `needed` bytes.
 
     `name` is the setting that names the folder.
     """
-    free = shutil.disk_usage(next(path for path in (folder, *folder.absolute().parents) if path.exists())).free
+    free = shutil.disk_usage(_nearest(folder)).free
     if free < needed:
         raise UserError(
             f"{setting(name, folder)}: expected at least {needed / 2**20:,.0f} MiB of free disk, found {free / 2**20:,.0f}: "
@@ -259,20 +263,23 @@ def publish(target: Path, write: Callable[[Path], None], replace: bool = False, 
     target.parent.mkdir(parents=True, exist_ok=True)
     clear_drafts(target.parent)
     draft = target.parent / f".{target.name}-{os.getpid()}-{secrets.token_hex(4)}"
-    lock = FileLock(f"{draft}.lock")
+    lock = Path(f"{draft}.lock")
     try:
-        with lock:
-            draft.mkdir()
-            write(draft)
-            if not target.exists():
-                draft.rename(target)
-            elif replace:
-                old = draft.with_name(f"{draft.name}-old")
-                target.rename(old)
-                draft.rename(target)
-                shutil.rmtree(old)
-            else:
-                raise FileExistsError(f"{target} exists already")
+        with FileLock(lock):
+            try:
+                draft.mkdir()
+                write(draft)
+                if not target.exists():
+                    draft.rename(target)
+                elif replace:
+                    old = draft.with_name(f"{draft.name}-old")
+                    target.rename(old)
+                    draft.rename(target)
+                    shutil.rmtree(old)
+                else:
+                    raise FileExistsError(f"{target} exists already")
+            finally:
+                lock.unlink(missing_ok=True)
     except Exception as error:
         if not is_full_disk(error):
             raise
@@ -285,34 +292,29 @@ def publish(target: Path, write: Callable[[Path], None], replace: bool = False, 
         ) from error
     finally:
         shutil.rmtree(draft, ignore_errors=True)
-        Path(lock.lock_file).unlink(missing_ok=True)
     return target
 
 
-def is_full_disk(error: BaseException) -> bool:
-    """Whether an error of Python, TensorFlow or HDF5 says that the disk is full."""
-    own = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
-    return own or os.strerror(errno.ENOSPC) in str(error)
-
-
 def clear_drafts(folder: Path) -> None:
-    """Ends what `publish` began in a folder and could not end because its process was killed.
+    """Finishes what `publish` began in a folder and could not finish because its process was killed.
 
-    A new folder is removed, unless it was already to replace another: then it is complete, and does.
+    A complete folder that was about to replace another is renamed into place; any other is removed.
     """
-    for name, begun in {(match[2], match[1]) for path in folder.glob(".*") if (match := _DRAFT.fullmatch(path.name))}:
-        draft, old, target = folder / begun, folder / f"{begun}-old", folder / name
-        lock = FileLock(f"{draft}.lock")
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:  # its process is at work
+    for path in folder.glob(".*.lock"):
+        match = _DRAFT_LOCK.fullmatch(path.name)
+        if not match:
             continue
-        if old.exists() and draft.exists() and not target.exists():
-            draft.rename(target)
-        for path in (draft, old):
-            shutil.rmtree(path, ignore_errors=True)
-        lock.release()
-        Path(lock.lock_file).unlink(missing_ok=True)
+        draft, target = folder / match[1], folder / match[2]
+        old = draft.with_name(f"{draft.name}-old")
+        try:
+            with FileLock(path, timeout=0):
+                if old.exists() and draft.exists() and not target.exists():
+                    draft.rename(target)
+                for left in (draft, old):
+                    shutil.rmtree(left, ignore_errors=True)
+                path.unlink(missing_ok=True)
+        except (Timeout, OSError):  # its process is at work, or it is of another user
+            continue
 
 
 def write_whole(path: Path, write: Callable[[Path], object]) -> None:

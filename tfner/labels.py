@@ -79,7 +79,7 @@ def standard_tags(tags: Collection[str]) -> dict[str, str]:
     matches = {tag: match for tag in inside if (match := _LOOSE.fullmatch(tag))}
     if len(matches) == len(inside):
         usual = {tag: f"{match[1].upper().replace('M', 'I')}-{match[2]}" for tag, match in matches.items()}
-    elif "O" in tags and not any(tag[1:2] == "-" for tag in inside):
+    elif "O" in tags and not any(match[1] in "BI" or tag[1] == "-" for tag, match in matches.items()):
         usual = {tag: f"I-{tag}" for tag in inside if tag}
     else:
         return {tag: tag for tag in tags}

@@ -24,7 +24,7 @@ from typing import NoReturn, Protocol
 
 from tfner.errors import UserError
 
-FULL_DISK = "make room there, or write to another disk, and give the same command again"
+FULL_DISK = "free some space, or write to another disk, then repeat the command"
 _COMMAND_RUNS = False
 
 
@@ -47,6 +47,12 @@ class Parser(argparse.ArgumentParser):
         similar = difflib.get_close_matches(unknown, self._option_string_actions, n=1) if unknown.startswith("-") else []
         hint = f"did you mean {similar[0]}? " if similar else ""
         raise UserError(f"{message}: {hint}{self.prog} --help lists the arguments")
+
+
+def is_full_disk(error: BaseException) -> bool:
+    """Whether an error of Python, TensorFlow or HDF5 says that a disk is full."""
+    own = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+    return own or os.strerror(errno.ENOSPC) in str(error)
 
 
 def filled(text: str) -> str:
@@ -77,13 +83,13 @@ def command(main: Callable[[Sequence[str] | None], None]) -> Main:
         except BrokenPipeError:  # the program that reads the output (head, less) has ended
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         except OSError as error:
-            if error.errno == errno.ENOSPC and error.filename is None:
+            if is_full_disk(error) and error.filename is None:
                 print(f"error: the disk is full: {FULL_DISK}", file=sys.stderr)
                 os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is not written yet may be for this disk
                 return 2
             if error.filename is None:  # not about a file of the user
                 raise
-            full = f": {FULL_DISK}" if error.errno == errno.ENOSPC else ""
+            full = f": {FULL_DISK}" if is_full_disk(error) else ""
             print(f"error: {error.filename}: {error.strerror}{full}", file=sys.stderr)
             return 2
         except KeyboardInterrupt:

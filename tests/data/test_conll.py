@@ -143,6 +143,21 @@ def test_a_number_sign_may_be_a_word():
     assert noted(text)[0] == [(("#", "1"), ("O", "O")), (("#",), ("O",))]  # the last line has too many columns
 
 
+@pytest.mark.parametrize(
+    ("text", "task", "words"),
+    [
+        ("# newdoc\nHi\tUH\n", "pos", ("Hi",)),
+        ("# sent_id = 12\nHi\tx\ty\tO\n", "ner", ("Hi",)),
+        ("#London\tLOC\nis\tO\n", "ner", ("#London", "is")),
+        ("#London B_LOC\nis O\n", "ner", ("#London", "is")),
+        ("#np\t#\nit\tO\n", "pos", ("#np", "it")),
+        ("#nlp O\n\nGo O\n", "ner", ("#nlp",)),
+    ],
+)
+def test_a_comment_is_told_from_a_word_by_how_the_other_lines_are_written(text, task, words):
+    assert read(text, task, 2 if task == "pos" else None)[0][0] == words
+
+
 def test_where_the_first_column_numbers_the_words_they_are_in_the_second():
     text = "# source\n1\tAda\tB-PER\tO\n2\truns\tO\tB-X\n\n1\t1\tO\tO\n"  # as in GermEval 2014
     found, notes = noted(text)
@@ -150,13 +165,16 @@ def test_where_the_first_column_numbers_the_words_they_are_in_the_second():
     assert notes[1:] == ["the first column numbers the words, which are in the second; tags are read from column 3"]
     assert noted(text, tag_column=4)[0][0] == (("Ada", "runs"), ("O", "B-X"))
     assert noted("1 CD O\n2 CD O\n\nof IN O\n")[0][0][0] == ("1", "2")  # not in every sentence
+    conll = "1 EU NNP B-NP B-ORG\n2 runs VBZ B-VP O\n"
+    assert read(conll) == [(("EU", "runs"), ("B-ORG", "O"))]
+    assert read(conll, "chunk") == [(("EU", "runs"), ("B-NP", "B-VP"))]
 
 
 def conllu(number, word, tag):
     return "\t".join([number, word, "_", tag, f"X{number}", "_", "_", "_", "_", "O"]) + "\n"
 
 
-CONLLU = "# text = du Ada\n" + "".join(
+CONLLU = "# text = du Ada\n# text_en = a b c d e f g\n" + "".join(
     conllu(*columns)
     for columns in (("1-2", "du", "_"), ("1", "de", "ADP"), ("2", "le", "DET"), ("2.1", "x", "VERB"), ("3", "Ada", "PROPN"))
 )
@@ -165,7 +183,7 @@ CONLLU = "# text = du Ada\n" + "".join(
 def test_conllu_gives_its_words_with_their_universal_tags():
     (sentence,) = read_columns(CONLLU, "train.conllu", "pos")
     assert (sentence.words, sentence.tags) == (("de", "le", "Ada"), ("ADP", "DET", "PROPN"))
-    assert [sentence.where(word) for word in range(3)] == [3, 4, 6]
+    assert [sentence.where(word) for word in range(3)] == [4, 5, 7]
     assert read(CONLLU, "pos", tag_column=5)[0][1] == ("X1", "X2", "X3")
-    with refused("conllu_without_entities", setting="task", path="train.txt", line=2):
+    with refused("conllu_without_entities", setting="task", path="train.txt", line=3):
         read(CONLLU)

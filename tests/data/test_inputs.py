@@ -136,3 +136,13 @@ def test_comments_and_numbers_of_words_are_no_words():
     assert list(read_inputs(text.splitlines(keepends=True), "conll")) == [("Ada",), ("#",)]
     text = "1\tAda\tB-PER\tO\n\n# x\n1\tin\tO\tO\n2\tNice\tB-LOC\tO\n\n1\t.\tO\tO\n"
     assert list(read_inputs(text.splitlines(keepends=True), "conll")) == [("Ada",), ("in", "Nice"), (".",)]
+    text = "1 CD O\n2 CD O\n\nNice NNP B-LOC\nis VBZ O\n"
+    assert list(read_inputs(text.splitlines(keepends=True), "conll")) == [("1", "2"), ("Nice", "is")]
+
+
+def test_sentences_of_one_word_are_not_held_back():
+    def lines():
+        yield from ("Nice\n", "\n")
+        raise AssertionError("read too far")
+
+    assert next(read_inputs(lines(), "conll")) == ("Nice",)

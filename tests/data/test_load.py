@@ -159,8 +159,8 @@ def test_an_unknown_choice_for_unseen_labels_is_refused():
         (["B-X", "E-X", "S-X", "O", "S-Y"], "train: tags converted from BIOES to IOB2"),
         (
             ["B-X", "E-X", "E-X", "O", "S-Y"],
-            "train: tags converted from BIOES to IOB2, which 1 tags or ends of sentences break: their entities are as "
-            "conlleval counts",
+            "train: tags converted from BIOES to IOB2; 1 tag breaks the rules of BIOES, and entities are read as conlleval "
+            "does",
         ),
         (["B-X", "L-X", "U-X", "O", "U-Y"], "train: tags converted from BILOU to IOB2"),
         (

@@ -240,18 +240,22 @@ def test_lines_may_end_with_cr_alone_where_none_ends_with_lf(tmp_path):
     (tmp_path / "old.txt").write_bytes(b"a\rb\r")
     (tmp_path / "new.txt").write_bytes(b"a\rb\n")
     assert [items(tmp_path / name) for name in ("old.txt", "new.txt")] == [["a", "b"], ["a\rb"]]
+    (tmp_path / "old.txt").write_bytes(b"Nice\tB-LOC\ris\tO\rx\tO\r")
+    assert items(tmp_path / "old.txt") == [("Nice", "is", "x")]
 
 
 def test_a_csv_table_is_read_as_lines_with_a_note(tmp_path):
     (tmp_path / "in.csv").write_text("id,text\n1,Nice\n")
     said = []
     assert items(tmp_path / "in.csv", say=said.append) == ["id,text", "1,Nice"]
-    assert said == ["in.csv: read as one text a line; to tag a column of a table, save it as Parquet and give --text-column"]
+    assert said == ["in.csv: read as one text per line; to tag a column of a table, save it as Parquet and give --text-column"]
 
 
 def test_one_json_array_is_a_problem_with_the_command_that_divides_it(tmp_path):
     (tmp_path / "in.json").write_text('\ufeff [{"text": "a"},\n{"text": "b"}]')
     (record,) = file_records(tmp_path / "in.json")
+    (tmp_path / "long.json").write_text('[\n{"text": "a"},\n{"text": "b"}\n]')
+    assert len(list(file_records(tmp_path / "long.json"))) == 1
     assert "jq -c '.[]'" in str(record.problem)
     (tmp_path / "in.jsonl").write_text('[1]\n{"text": "b"}\n')
     assert [bool(record.problem) for record in file_records(tmp_path / "in.jsonl")] == [True, False]

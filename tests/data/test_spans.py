@@ -57,6 +57,38 @@ def test_of_spans_that_overlap_the_longest_is_taken_and_none_is_lost_in_silence(
     ]
 
 
+def test_offsets_in_units_of_utf_16_are_recognized_by_the_text_of_the_span():
+    marked = {"start": 13, "end": 23, "text": "annotation", "labels": ["X"]}
+    found, notes = read({"data": {"text": "💩This is an annotation."}, "annotations": [{"result": [{"value": marked}]}]})
+    assert found[0][1] == ("O", "O", "O", "O", "B-X", "O")
+    assert notes == []
+
+
+def test_of_several_annotations_the_first_that_was_not_cancelled_is_taken_with_a_note():
+    def annotation(kind, **more):
+        return {"result": [{"value": {"start": 0, "end": 3, "labels": [kind]}}, {"type": "relation"}], **more}
+
+    row = {"data": {"text": "Ada runs"}, "annotations": [annotation("X", was_cancelled=True), annotation("A"), annotation("B")]}
+    assert read(row) == (
+        [(("Ada", "runs"), ("B-A", "O"))],
+        ["further annotations of a text left out, as the first is taken: 1"],
+    )
+
+
+@pytest.mark.parametrize(
+    ("key", "text", "task"),
+    [
+        ("spans_as_pos", '{"text": "Ada", "label": [[0, 3, "PER"]]}', "pos"),
+        ("spans_without_words", '{"text": " ", "label": []}', "ner"),
+        ("spans_with_half_a_character", '{"text": "Nice \\\\ud800 x", "label": []}', "ner"),
+    ],
+)
+def test_texts_that_teach_nothing_are_refused(tmp_path, key, text, task):
+    half = key.endswith("character")
+    with refused(key, setting="task" if task == "pos" else None, path=tmp_path / "train.jsonl", line=1 if half else None):
+        read_jsonl(text.replace("\\\\", "\\"), tmp_path / "train.jsonl", task)
+
+
 def test_no_sentence_ends_within_a_span():
     found, _ = read({"text": "He saw Yahoo! Inc. today.", "label": [[7, 18, "ORG"]]})
     assert len(found) == 1

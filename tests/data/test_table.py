@@ -29,6 +29,8 @@ def test_only_a_header_makes_a_table(tmp_path):
     assert load_corpus(tmp_path / "train.csv").splits["train"][0].words == ("Ada", ",")
     (tmp_path / "train.csv").write_text(KAGGLE)
     assert load_corpus(tmp_path / "train.csv").splits["train"][0].tags == ("B-per", "O")
+    with refused("table_with_a_tag_column", setting="tag_column", path=tmp_path / "train.csv"):
+        load_corpus(tmp_path / "train.csv", tag_column=3)
 
 
 @pytest.mark.parametrize(
@@ -37,6 +39,8 @@ def test_only_a_header_makes_a_table(tmp_path):
         ("table_without_tags", 1, "sentence,word\n1,a\n"),
         ("table_without_sentences", 1, "word,tag\na,O\n"),
         ("table_with_a_short_row", 3, "sentence,word,tag\n1,a,O\n1,b\n"),
+        ("table_with_an_empty_word", 2, "sentence,word,tag\n1, ,O\n"),
+        ("table_with_an_open_quotation_mark", 4, 'sentence,word,tag\n1,",O\n1,Nice,B-LOC\n1,",O\n1,x,O\n'),
         ("table_without_rows", None, "sentence,word,tag\n"),
     ],
 )

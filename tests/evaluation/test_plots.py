@@ -4,7 +4,9 @@ import sys
 
 import numpy as np
 import pytest
+from matplotlib.text import Text
 
+from tfner.evaluation import plots
 from tfner.evaluation.plots import compare_curves, confusion_matrix, learning_curves, save, type_bars
 from tfner.evaluation.scores import score
 from tfner.labels import CONLL_LABELS, LabelSet
@@ -121,6 +123,13 @@ def test_a_missing_folder_raises_an_os_error(tmp_path):
 def test_importing_plots_imports_neither_pyplot_nor_tensorflow():
     code = "import sys, tfner.evaluation.plots; sys.exit(bool({'matplotlib.pyplot', 'tensorflow'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_characters_of_other_alphabets_are_drawn_in_a_font_that_has_them(monkeypatch):
+    monkeypatch.setattr(plots, "CJK_FONTS", ("no such font", "DejaVu Serif"))
+    figure = confusion_matrix(SCORES)
+    plots.use_installed_fonts(figure)
+    assert {tuple(text.get_fontfamily()) for text in figure.findobj(Text)} == {("DejaVu Sans", "DejaVu Serif")}
 
 
 def test_labels_beyond_the_latin_alphabet_are_drawn_without_warnings(tmp_path, recwarn):

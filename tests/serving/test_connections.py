@@ -48,11 +48,22 @@ def test_a_connection_without_a_whole_header_is_closed(strict, sent):
     assert seconds >= 0.9 * LIMITS.seconds
 
 
-def test_a_header_that_never_ends_is_refused(strict):
-    with connect(strict) as connection, contextlib.suppress(ConnectionError):
-        for _ in range(100):
-            connection.sendall(b"X: " + b"x" * 1021 + b"\r\n")
-        raise AssertionError(answer(connection))
+@pytest.mark.parametrize(
+    ("begin", "line", "error"),
+    [
+        (HEADER, b"X: " + b"x" * 1021 + b"\r\n", "Expected a header of at most 65,536 bytes"),
+        (HEADER + b"X: ", b"x" * 1024, "Expected a header of at most 65,536 bytes"),
+        (b"", b"no HTTP\r\n\r\n", "Invalid HTTP request received."),
+    ],
+)
+def test_a_header_that_never_ends_or_is_none_is_refused(strict, begin, line, error):
+    with connect(strict) as connection:
+        connection.sendall(begin)
+        with contextlib.suppress(ConnectionError):
+            for _ in range(80):
+                connection.sendall(line)
+        status, found, _ = answer(connection)
+    assert (status, found) == (400, {"error": error})
 
 
 def test_a_body_that_stops_half_way_is_a_408(strict):
@@ -79,10 +90,12 @@ def test_connections_beyond_the_limit_are_a_503_until_others_end(strict):
         for _ in range(LIMITS.connections):
             stack.enter_context(connect(strict))
         time.sleep(0.2)
-        with connect(strict) as connection:
-            status, found, _ = answer(connection)
-        assert status == 503
-        assert found == {"error": "5 connections are open, and no more are taken: ask again later"}
+        for sent in (b"", HEADER + b"Content-Length: 100000\r\n\r\n" + b" " * 100_000):
+            with connect(strict) as connection:
+                connection.sendall(sent)
+                status, found, _ = answer(connection)
+            assert status == 503
+            assert found == {"error": "5 connections are open, and no more are taken: ask again later"}
     deadline = time.monotonic() + 20
     while time.monotonic() < deadline:
         with contextlib.suppress(AssertionError, http.client.HTTPException, OSError):
@@ -99,3 +112,17 @@ def test_a_connection_is_kept_for_more_requests_than_a_header_may_take_seconds(s
             socket_before = connection.sock
             time.sleep(0.4)
         assert connection.sock is socket_before
+
+
+@pytest.mark.parametrize(("path", "status"), [(b"/v1/models/none:predict", 404), (b"/v1/models/one", 400), (b"/", 405)])
+def test_a_large_body_that_nothing_reads_is_answered_once(server, path, status):
+    with connect(server) as connection:
+        connection.sendall(b"POST " + path + b" HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 200000\r\n\r\n")
+        with contextlib.suppress(ConnectionError):
+            connection.sendall(b" " * 200_000)
+        data = b""
+        with contextlib.suppress(ConnectionError):
+            while block := connection.recv(65536):
+                data += block
+    assert data.count(b"HTTP/1.1 ") == 1
+    assert data.startswith(b"HTTP/1.1 %d " % status)

@@ -71,29 +71,35 @@ def sentence_lines(lines: Iterable[str]) -> Iterator[SentenceLines | None]:
         yield SentenceLines(first, sentence)
 
 
-def without_comments(sentence: SentenceLines, usual: Sequence[str]) -> SentenceLines:
+def without_comments(sentence: SentenceLines, usual: str) -> SentenceLines:
     """The lines of a sentence without the comments before them.
 
-    A comment is a line that begins with # and does not have the columns of the other lines: as many, and a tag in the last one
-    where they have it there.
+    A comment begins with # and is written unlike the other lines: without a tab where they have one, or with another number of
+    columns. If the # is a column of its own, between spaces, and the last column holds no tag where the others have one, it is
+    a comment too.
 
     Args:
         sentence: the lines.
-        usual: the columns of a line of another sentence, for sentences whose lines all begin with #; empty where there is none.
+        usual: a line of another sentence, for sentences whose lines all begin with #; empty where there is none.
     """
     lines = sentence.lines
     if not lines[0].startswith("#"):
         return sentence
-    last = next((line for line in reversed(lines) if not line.startswith("#")), "")
-    other = columns(last) if last else usual
+    other = next((line for line in reversed(lines) if not line.startswith("#")), usual)
     number = 0
-    while number < len(lines) and lines[number].startswith("#") and not _alike(columns(lines[number]), other):
+    while number < len(lines) and lines[number].startswith("#") and _is_comment(lines[number], other):
         number += 1
     return SentenceLines(sentence.first + number, lines[number:])
 
 
-def _alike(cells: Sequence[str], other: Sequence[str]) -> bool:
-    return len(cells) == len(other) and (TAG.fullmatch(cells[-1]) is not None or not TAG.fullmatch(other[-1]))
+def _is_comment(line: str, other: str) -> bool:
+    cells, others = columns(line), columns(other)
+    if other and ("\t" in other) != ("\t" in line):
+        return True
+    if other and len(cells) != len(others):
+        return True
+    tagged = TAG.fullmatch(others[-1]) if other else True
+    return bool(cells[0] == "#" and "\t" not in line and tagged and not TAG.fullmatch(cells[-1]))
 
 
 def are_numbered(rows: Sequence[Sequence[str]]) -> bool:
@@ -130,7 +136,7 @@ def read_columns(
         UserError: where the number of columns changes, there is no sentence, or the column of the tags is not known.
     """
     sentences: list[tuple[int, list[list[str]]] | None] = []  # the number of the first line, and the columns of each
-    comments, usual = 0, list[str]()
+    comments, usual = 0, ""
     for sentence in sentence_lines(text.split("\n")):
         if sentence is None:
             sentences.append(None)
@@ -138,16 +144,15 @@ def read_columns(
         kept = without_comments(sentence, usual)
         comments += kept.first - sentence.first
         if kept.lines:
-            rows = [columns(line) for line in kept.lines]
-            sentences.append((kept.first, rows))
-            usual = rows[-1]
+            sentences.append((kept.first, [columns(line) for line in kept.lines]))
+            usual = kept.lines[-1]
     all_rows = [sentence[1] for sentence in sentences if sentence]
     if not all_rows:
         raise UserError("expected a word and its tag on each line, found no sentence: check that this is the right file", path)
     _check_width(sentences, path)
     conllu = all(map(are_conllu, all_rows))
     numbered = conllu or (all(map(are_numbered, all_rows)) and any(len(rows) > 1 for rows in all_rows))
-    column = _tag_column(all_rows[0][0], task, tag_column, numbered, conllu, path, next(s for s in sentences if s)[0])
+    column = _tag_column(all_rows[0], task, tag_column, numbered, conllu, path, next(s for s in sentences if s)[0])
     if comments:
         note(f"{comments:,} comment line{'s' if comments > 1 else ''} beginning with # left out")
     if numbered:
@@ -185,10 +190,16 @@ def _check_width(sentences: Sequence[tuple[int, list[list[str]]] | None], path: 
 
 
 def _tag_column(
-    row: Sequence[str], task: str, tag_column: int | None, numbered: bool, conllu: bool, path: str | Path, line: int
+    rows: Sequence[Sequence[str]],
+    task: str,
+    tag_column: int | None,
+    numbered: bool,
+    conllu: bool,
+    path: str | Path,
+    line: int,
 ) -> int:
-    """The column of the tags, counted from 0, in a file with such a row."""
-    width, first = len(row), 2 + numbered  # the first column that may have tags, from 1
+    """The column of the tags, counted from 0, in a file with such rows."""
+    width, first = len(rows[0]), 2 + numbered  # the first column that may have tags, from 1
     if width < first:
         raise UserError(
             "expected a word and at least one tag, separated by a tab or spaces, found one column: check that this is the "
@@ -216,8 +227,9 @@ def _tag_column(
             line,
         )
     if task == "ner":
-        tagged = [i for i in range(2, width) if TAG.fullmatch(row[i])] if numbered else []  # as in GermEval, several
-        return tagged[0] if tagged else width - 1
+        tagged = [all(TAG.fullmatch(row[i]) for row in rows) for i in range(2, width)]
+        several = numbered and all(tagged)  # as in GermEval, the outer ones first
+        return 2 if several else width - 1
     known = _COLUMNS.get((task, width - numbered))
     if known is None:
         shown = " or ".join(f"{n} columns ({_LAYOUTS[n]})" for t, n in _COLUMNS if t == task)

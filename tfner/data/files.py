@@ -132,9 +132,12 @@ def read_text(path: Path, text_encoding: str | None = None) -> tuple[str, str | 
             "utf-16",
             path,
         )
-    if "\r" in text and "\n" not in text:  # line ends of old Macintosh files
-        text = text.replace("\r", "\n")
-    return text.removeprefix(BYTE_ORDER_MARK), note
+    return text.translate(line_ends(text)).removeprefix(BYTE_ORDER_MARK), note
+
+
+def line_ends(text: str) -> dict[int, str]:
+    """What `str.translate` turns into line ends: CR in the files of old Macintoshes, which have no LF; else nothing."""
+    return {ord("\r"): "\n"} if "\r" in text and "\n" not in text else {}
 
 
 def latin_1_note(name: str) -> str:

@@ -7,6 +7,7 @@ formats are defined in `tfner.data.conll` and `tfner.data.jsonl`. Opening files 
 from __future__ import annotations
 
 import contextlib
+import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -71,16 +72,16 @@ def recognize(lines: Iterable[str], name: str) -> str:
 
 
 def is_array(text: str) -> bool:
-    """Whether a file that begins with this text is one JSON array: it begins as one, and no line is an object."""
-
-    def is_object(line: str) -> bool:
-        with contextlib.suppress(UserError):
-            json_object(line, "", 1, _EXAMPLE)
-            return True
-        return False
-
+    """Whether a file of JSON that begins with this text is one array of objects, not lines of which the first is an array."""
     text = text.lstrip(f"{BYTE_ORDER_MARK} \t\r\n")
-    return text.startswith("[") and not any(line.lstrip().startswith("{") and is_object(line) for line in text.split("\n"))
+    if not text.startswith("[") or text[1:].lstrip()[:1] not in ("{", ""):
+        return False
+    first, _, others = text.partition("\n")
+    try:
+        json.loads(first)
+    except (ValueError, RecursionError):
+        return True
+    return not others.strip()
 
 
 def read_records(lines: Iterable[str], kind: str, name: str | Path) -> Iterator[Record]:
@@ -134,19 +135,23 @@ def whole_lines(texts: Iterable[str]) -> Iterator[str]:
         yield "".join(parts)
 
 
+_DECIDING = 3
+"""Sentences of several words after which it is decided whether the first column numbers the words."""
+
+
 def _of_columns(lines: Iterable[str], conllu: bool) -> Iterator[Record]:
-    """The words of each sentence. The first sentence of several words tells whether the first column numbers them."""
-    usual: list[str] = []  # the columns of a line
+    """The words of each sentence. They are in the second column if the first numbers them in all of the first sentences."""
+    usual = ""
     numbered: bool | None = None
-    undecided: list[tuple[int, list[list[str]]]] = []  # sentences of one word
+    waiting: list[tuple[int, list[list[str]]]] = []  # until it is decided
 
     def records() -> Iterator[Record]:
-        for first, rows in undecided:
+        for first, rows in waiting:
             if conllu:
                 yield Record(tuple(row[1] for row in rows if len(row) > 1 and row[0].isdecimal()), first)
             else:
                 yield Record(tuple(row[1 if numbered and len(row) > 1 else 0] for row in rows), first)
-        undecided.clear()
+        waiting.clear()
 
     for sentence in sentence_lines(lines):
         if sentence is None:
@@ -154,13 +159,17 @@ def _of_columns(lines: Iterable[str], conllu: bool) -> Iterator[Record]:
         kept = without_comments(sentence, usual)
         if not kept.lines:
             continue
+        usual = kept.lines[-1]
         rows = [columns(line) for line in kept.lines]
-        usual = rows[-1]
-        undecided.append((kept.first, rows))
-        if numbered is None and len(rows) > 1:
-            numbered = are_numbered(rows)
+        waiting.append((kept.first, rows))
+        if numbered is None:
+            if not are_numbered(rows):
+                numbered = False
+            elif sum(len(rows) > 1 for _, rows in waiting) == _DECIDING:
+                numbered = True
         if conllu or numbered is not None:
             yield from records()
+    numbered = any(len(rows) > 1 for _, rows in waiting) if numbered is None else numbered
     yield from records()
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from tfner.data.files import RawSentence, number_documents, shorten
 from tfner.data.spans import has_spans, read_spans
-from tfner.errors import UserError, one_line
+from tfner.errors import UserError, one_line, setting
 
 LABELS_FILE = "labels.json"
 _HALF = re.compile("[\ud800-\udfff]")
@@ -100,7 +100,16 @@ def read_jsonl(
     first = list(islice(objects, 1))
     objects = chain(first, objects)
     if first and has_spans(first[0][1]):
-        return read_spans(objects, path, note)
+        if task == "pos":
+            raise UserError(
+                f"{setting('task', task)}: marked spans are entities, not tags of every word: leave the flag out", path
+            )
+        sentences = read_spans(objects, path, note)
+        for sentence in sentences:
+            _refuse_halves((*sentence.words, *sentence.tags), path, sentence.line)
+        if not sentences:
+            raise UserError("expected texts with marked spans, found no words: check that this is the right file", path)
+        return sentences
     rows: list[RawSentence] = []
     documents: list[object] = []
     for number, row in objects:
@@ -112,12 +121,7 @@ def read_jsonl(
         if any(not isinstance(tag, str) for tag in tags):
             label_list = _read_labels(path, number) if label_list is None else label_list
             tags = [_name(tag, label_list, path, number) for tag in tags]
-        for value in (*tokens, *tags):
-            if not value.isascii() and _HALF.search(value):
-                found = ascii(value)[:60]
-                raise UserError(
-                    f"found half of a surrogate pair, which is not a character, in {found}: correct it", path, number
-                )
+        _refuse_halves((*tokens, *tags), path, number)
         if tokens:
             document = next((row[key] for key in _DOCUMENT_KEYS if key in row), None)
             documents.append(None if document is None else json.dumps(document))
@@ -125,6 +129,14 @@ def read_jsonl(
     if not rows:
         raise UserError(f"expected lines such as {example}, found no sentence: check that this is the right file", path)
     return [row._replace(document=n) for row, n in zip(rows, number_documents(documents), strict=True)]
+
+
+def _refuse_halves(values: Iterable[str], path: Path, line: int) -> None:
+    """Raises UserError for half of a surrogate pair."""
+    for value in values:
+        if not value.isascii() and _HALF.search(value):
+            problem = f"found half of a surrogate pair, which is not a character, in {ascii(value)[:60]}: correct it"
+            raise UserError(problem, path, line)
 
 
 def _array(text: str, path: str | Path, example: str) -> Iterator[tuple[int, dict[str, Any]]]:

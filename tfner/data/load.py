@@ -114,11 +114,14 @@ def _read_files(
     for split, file in files.items():
         text, note = read_text(file, text_encoding)
         notes += [note] if note else []
-
         own: list[str] = []
         if file.suffix.lower() in JSON_EXTENSIONS:
             raw[split] = str(file), read_jsonl(text, file, task, label_list, own.append)
         elif file.suffix.lower() == table.EXTENSION and table.is_table(text):
+            if tag_column is not None:
+                raise UserError(
+                    f"{setting('tag_column', tag_column)}: the header of a table names its columns: leave the flag out", file
+                )
             raw[split] = str(file), table.read_table(text, file, task)
         else:
             raw[split] = str(file), read_columns(text, file, task, tag_column, own.append)
@@ -176,5 +179,6 @@ def _convert_tags(source: str, sentences: Sequence[RawSentence], task: str) -> t
         times = "1 I- tag that continued" if changed == 1 else f"{changed} I- tags that continued"
         return converted, [*notes, f"IOB1 and IOB2 are mixed: {times} no entity became B-, as in IOB2"]
     broken = sum(map(breaks, tags)) if found in ("BIOES", "BILOU") else 0
-    where = f", which {broken:,} tags or ends of sentences break: their entities are as conlleval counts" if broken else ""
+    tags_break = "1 tag breaks" if broken == 1 else f"{broken:,} tags break"
+    where = f"; {tags_break} the rules of {found}, and entities are read as conlleval does" if broken else ""
     return converted, [*notes, f"tags converted from {found} to IOB2{where}"]

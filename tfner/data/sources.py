@@ -17,7 +17,7 @@ from typing import Any, BinaryIO
 
 from tfner.config import INPUT_FORMATS
 from tfner.contents import sampled
-from tfner.data.files import GZIP, ZSTD, latin_1_note
+from tfner.data.files import GZIP, ZSTD, latin_1_note, line_ends
 from tfner.data.inputs import Record, guess_format, is_array, read_records, recognize, whole_lines
 from tfner.data.words import as_text
 from tfner.errors import UserError, one_line, setting
@@ -138,7 +138,7 @@ def _decoded(file: BinaryIO, encoding: str, name: str) -> Iterator[str]:
 
 
 def _array(file: Path) -> Record:
-    """What is made of a file that is one JSON array: it would have to be read as a whole."""
+    """The problem record for a file that is one JSON array, which would have to be read as a whole."""
     problem = f"expected an object on each line, found one JSON array: jq -c '.[]' {quote(file)} writes such lines"
     return Record("", 1, problem=UserError(problem, file, 1))
 
@@ -185,10 +185,11 @@ def _kind(head: bytes, encoding: str, file: Path, say: Callable[[str], None]) ->
     name = file.name
     while name.lower().endswith(_COMPRESSED):
         name = name[: name.rindex(".")]
-    lines = codecs.getincrementaldecoder(encoding)("replace").decode(head).split("\n")
+    text = codecs.getincrementaldecoder(encoding)("replace").decode(head)
+    lines = text.translate(line_ends(text)).split("\n")
     kind = recognize(lines[:-1] if len(head) == _BLOCK else lines, name)
-    if name.lower().endswith(".csv"):
-        say(f"{file.name}: read as one text a line; to tag a column of a table, save it as Parquet and give --text-column")
+    if kind == "text" and name.lower().endswith(".csv"):
+        say(f"{file.name}: read as one text per line; to tag a column of a table, save it as Parquet and give --text-column")
     if kind != guess_format(name):
         say(f"{file.name}: read as {INPUT_FORMATS[kind]}, which its first lines are; --format sets another format")
     return kind
@@ -199,11 +200,10 @@ def _texts(head: bytes, content: Any, encoding: str, report: Callable[[], None])
     errors = "surrogateescape" if codecs.lookup(encoding).name == "utf-8" else "strict"
     decoder = codecs.getincrementaldecoder(encoding)(errors)
     block, text = head, decoder.decode(head)
-    ends = {"\r": "\n"} if "\r" in text and "\n" not in text else {}  # the lines of old Macintosh files end with CR
-    translate = str.maketrans(ends)
+    ends = line_ends(text)
     while block:
         report()
-        yield text.translate(translate) if ends else text
+        yield text.translate(ends) if ends else text
         block = content.read(_BLOCK)
         text = decoder.decode(block)
     yield decoder.decode(b"", final=True)

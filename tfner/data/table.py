@@ -10,12 +10,12 @@ import io
 from collections.abc import Sequence
 from pathlib import Path
 
-from tfner.data.files import RawSentence
+from tfner.data.files import RawSentence, shorten
 from tfner.errors import UserError
 
 EXTENSION = ".csv"
 _WORDS = ("word", "words", "token", "tokens")
-_SENTENCES = ("sentence #", "sentence", "sentence_id", "sentence id", "sent_id")
+_SENTENCES = ("sentence #", "sentence", "sentence_id", "sentence id", "sentence_idx", "sent_id")
 
 
 def is_table(text: str) -> bool:
@@ -48,7 +48,7 @@ def read_table(text: str, path: str | Path, task: str) -> list[RawSentence]:
     for wanted in (_WORDS, tags, _SENTENCES):
         found = next((name for name in wanted if name in names), None)
         if found is None:
-            raise UserError(f"expected a column {' or '.join(wanted[:4])}, found {', '.join(names)}: rename a column", path, 1)
+            raise UserError(f"expected a column {' or '.join(wanted)}, found {', '.join(names)}: rename a column", path, 1)
         columns.append(names.index(found))
     word, tag, sentence = columns
     sentences: list[tuple[list[tuple[str, str]], list[int]]] = []
@@ -59,7 +59,15 @@ def read_table(text: str, path: str | Path, task: str) -> list[RawSentence]:
         if current is None or row[sentence] not in ("", current):
             current = row[sentence]
             sentences.append(([], []))
-        sentences[-1][0].append((row[word], row[tag]))
+        pair = row[word].strip(), row[tag].strip()
+        if not all(pair) or "\n" in row[word]:
+            raise UserError(
+                f"expected a word and its tag, found {shorten(row)}: correct the row (a quotation mark that is a word is "
+                "written as four of them)",
+                path,
+                number,
+            )
+        sentences[-1][0].append(pair)
         sentences[-1][1].append(number)
     if not sentences:
         raise UserError("expected a word and its tag in each row, found none: check that this is the right file", path)

@@ -8,18 +8,17 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 from matplotlib.font_manager import fontManager
+from matplotlib.text import Text
 from matplotlib.ticker import MaxNLocator
 
 from tfner.evaluation.scores import Scores
@@ -195,16 +194,14 @@ def _error_bar(axes: Axes, place: float, scores: Scores) -> float:
     return max(f1, high)
 
 
-@contextmanager
-def drawn_fonts() -> Iterator[None]:
-    """Draws text in matplotlib's own font, and characters that it lacks in a font for Chinese, Japanese and Korean.
+def use_installed_fonts(figure: Figure) -> None:
+    """Draws characters that matplotlib's own font lacks in a font for Chinese, Japanese and Korean, if one is installed.
 
-    Where none of `CJK_FONTS` is installed, a box stands for such a character, without matplotlib's warnings.
+    Otherwise such a character is drawn as a box.
     """
     installed = {font.name for font in fontManager.ttflist}
-    with warnings.catch_warnings(), rc_context({"font.family": ["DejaVu Sans", *(f for f in CJK_FONTS if f in installed)]}):
-        warnings.filterwarnings("ignore", r"Glyph \d+ .* missing from")
-        yield
+    for text in figure.findobj(Text):
+        text.set_fontfamily(["DejaVu Sans", *(name for name in CJK_FONTS if name in installed)])
 
 
 def save(figure: Figure, path: str | Path) -> Path:
@@ -217,7 +214,9 @@ def save(figure: Figure, path: str | Path) -> Path:
     beside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         # without Software, which is the version of matplotlib, the bytes depend on the figure alone
-        with drawn_fonts():
+        use_installed_fonts(figure)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", r"Glyph \d+ .* missing from")
             figure.savefig(beside, format="png", dpi=_DPI, facecolor="white", metadata={"Software": None})
         beside.replace(path)
     finally:

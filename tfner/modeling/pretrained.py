@@ -22,8 +22,11 @@ _MOST = {
     "num_attention_heads": 2**10,
     "intermediate_size": 2**18,
     "vocab_size": 2**24,
+    "type_vocab_size": 2**16,
+    "embedding_size": 2**16,
 }
 """The largest sizes of an encoder that are taken from its config, before memory is asked for."""
+_MOST_VALUES = 2**32  # 16 GiB in float32
 
 
 def encoder_source(name: str | Path) -> str:
@@ -121,6 +124,14 @@ def load_encoder_config(source: str) -> Any:
             raise UserError(
                 f"config.json: expected {size} from 1 to {most:,}, found {reprlib.repr(value)}: choose another encoder", source
             )
+    values = config.vocab_size * config.hidden_size
+    positions = getattr(config, "max_position_embeddings", None) or 1
+    if values > _MOST_VALUES or type(positions) is not int or not 1 <= positions <= 2**20:
+        raise UserError(
+            f"config.json: expected at most {_MOST_VALUES:,} values in the table of word pieces and {2**20:,} positions, found "
+            f"{values:,} and {reprlib.repr(positions)}: choose another encoder",
+            source,
+        )
     return config
 
 

@@ -62,7 +62,7 @@ class WordTokenizer:
             return cls(backend, (backend.token_to_id(name) if isinstance(name, str) else None) or 0)
         except Exception as error:
             # tokenizers raises a bare Exception for a damaged file
-            known = (OSError, ValueError, AttributeError, RecursionError)
+            known = (UserError, OSError, ValueError, AttributeError, RecursionError)
             if not isinstance(error, known) and type(error) is not Exception:
                 raise
             raise UserError(f"expected {FILE} and {OPTIONS} of a fast tokenizer ({one_line(error)})", folder) from error
@@ -82,7 +82,7 @@ class WordTokenizer:
         bare, full = (self.backend.encode(["a"], is_pretokenized=True, add_special_tokens=add).ids for add in (False, True))
         at = next((i for i in range(len(full)) if full[i : i + len(bare)] == bare), None)
         if at is None:
-            raise ValueError("it changes the pieces of a word where it adds special pieces")
+            raise UserError("this tokenizer changes the pieces of a word where it adds special pieces: choose another encoder")
         return full[:at], full[at + len(bare) :]
 
 

@@ -33,8 +33,8 @@ _PATH = re.compile(
     r"/v1/models/(?P<name>[^/:]+)(?:/versions/(?P<version>\d+)|/labels/(?P<label>[^/:]+))?(?P<ask>/metadata|:predict)?"
 )
 _EXPECTED = "GET /v1/models/NAME[/versions/N][/metadata] or POST /v1/models/NAME[/versions/N]:predict"
-_SMALL = 1 << 14
-"""Bytes of a request whose JSON is processed at once, in less than a millisecond: handing it to a thread takes as long."""
+_SMALL = 4096
+"""Bytes of a request, or values of an answer, that are processed at once: handing them to a thread takes as long."""
 _READ_ON = 16
 """How many times the limit of a body is read before the connection is closed."""
 _METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
@@ -60,6 +60,7 @@ def make_app(servables: Sequence[Servable], limits: Limits = LIMITS, batching: B
 
     async def api(request: Request) -> Response:
         path = request.scope["path"]
+        body = b"" if request.method in ("GET", "HEAD") else await _body(request, limits)  # also where it is not used
         match = _PATH.fullmatch(path)
         if not match or request.method != ("POST" if match["ask"] == ":predict" else "GET"):
             raise RestError(400, f"Malformed request: {request.method} {path}; expected {_EXPECTED}")
@@ -68,11 +69,10 @@ def make_app(servables: Sequence[Servable], limits: Limits = LIMITS, batching: B
             return _answer(rest.write_metadata(servable.name, servable.version, servable.signature_def))
         if match["ask"] is None:
             return _answer(rest.write_status(servable.version, batchers[servable.name].failure))
-        body = await _body(request, limits)
-        run: Any = run_in_threadpool if len(body) > _SMALL else _run_here
-        query = await run(rest.read_query, body, servable.signatures, limits)
+        query = await _run(len(body), rest.read_query, body, servable.signatures, limits)
         outputs = await asyncio.wrap_future(batchers[servable.name].submit(query.signature, query.inputs))
-        return _answer(await run(rest.write_answer, outputs, query.row))
+        values = sum(array.size for array in outputs.values())
+        return _answer(await _run(values, rest.write_answer, outputs, query.row))
 
     async def list_models(request: Request) -> Response:
         """The models that the page shows. TensorFlow Serving's API has no list of models."""
@@ -94,21 +94,23 @@ def make_app(servables: Sequence[Servable], limits: Limits = LIMITS, batching: B
 _answer = partial(Response, media_type="application/json")
 
 
-async def _run_here(function: Callable[..., Any], *arguments: Any) -> Any:
-    return function(*arguments)
+async def _run(size: int, function: Callable[..., Any], *arguments: Any) -> Any:
+    """Calls a function, in a thread unless there is little to do."""
+    return function(*arguments) if size <= _SMALL else await run_in_threadpool(function, *arguments)
 
 
 _HANDLERS: dict[Any, Any] = {
     RestError: lambda request, error: _answer(
         rest.write_error(str(error)),
         error.status,
-        {"Connection": "close"} if error.status == 413 else None,  # not all is read
+        {"Connection": "close"} if error.status == 413 else None,
     ),
     ClientDisconnect: lambda request, error: Response(status_code=400),  # nobody reads it
     Overloaded: lambda request, error: _answer(rest.write_error(str(error)), 503),
     HTTPException: lambda request, error: _answer(
         rest.write_error(f"{error.detail}: {request.method} {request.scope['path']}; expected {_EXPECTED}"),
         error.status_code,
+        {"Connection": "close"},  # its body is not read
     ),
     Exception: lambda request, error: _answer(rest.write_error("Internal error: the server's log has the details"), 500),
 }

@@ -1,4 +1,4 @@
-"""HTTP connections of the local server, of which no client can have too many, or keep one without a whole request.
+"""HTTP connections of the local server: how many there are, and how long each may wait for a request.
 
 Takes the limits of the server and returns the class of a connection, which uvicorn makes. Requests that have arrived are left
 to `app`.
@@ -16,6 +16,7 @@ from tfner.serving.rest import Limits, write_error
 
 MOST_HEADER = 1 << 16
 """The most bytes of a header."""
+_LINGER = 1.0  # seconds
 
 
 def connection(limits: Limits) -> type[asyncio.Protocol]:
@@ -30,6 +31,7 @@ def connection(limits: Limits) -> type[asyncio.Protocol]:
 
         _deadline: asyncio.TimerHandle | None = None
         _header = 0
+        _refused = False
 
         def connection_made(self, transport: Any) -> None:
             super().connection_made(transport)
@@ -38,6 +40,8 @@ def connection(limits: Limits) -> type[asyncio.Protocol]:
             self._watch()
 
         def data_received(self, data: bytes) -> None:
+            if self._refused:
+                return
             super().data_received(data)
             self._header = self._header + len(data) if self._awaits_header() else 0
             if self._header > MOST_HEADER:
@@ -55,6 +59,8 @@ def connection(limits: Limits) -> type[asyncio.Protocol]:
             return self.cycle is None or self.cycle.response_complete
 
         def _watch(self) -> None:
+            if self._refused:
+                return
             if not self._awaits_header() and not self.cycle.more_body:  # a request is being answered
                 self._forget()
             elif not self._deadline:
@@ -72,9 +78,14 @@ def connection(limits: Limits) -> type[asyncio.Protocol]:
                 self._deadline = None
 
         def _refuse(self, status: int, message: str) -> None:
+            """Answers, and closes the connection a little later: a client that still sends could not read the answer."""
             body = write_error(message)
             line = f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\ncontent-type: application/json\r\nconnection: close\r\n"
             self.transport.write(f"{line}content-length: {len(body)}\r\n\r\n".encode() + body)
-            self.transport.close()
+            self.transport.write_eof()
+            self._refused = True
+            self.connections.discard(self)  # it takes no place from others
+            self._forget()
+            self._deadline = self.loop.call_later(_LINGER, self.transport.close)
 
     return Connection

@@ -24,13 +24,14 @@ from tfner.contents import note_contents
 from tfner.corpus import Corpus
 from tfner.errors import UserError, one_line, setting
 from tfner.evaluation.scores import Scores
-from tfner.folder import CHECKPOINTS, HISTORY, TRAINING, check_free, claim_state, interrupted_states, lock_state
+from tfner.folder import CHECKPOINTS, HISTORY, TRAINING, WEIGHTS, check_free, claim_state, interrupted_states, lock_state
 from tfner.modeling.batches import plan_training
 from tfner.modeling.pipeline import Share, pass_seed, training_batches
 from tfner.modeling.pretrained import encoder_source, load_encoder_config, load_tokenizer, piece_limit
 from tfner.modeling.rows import EncodedRows, make_row_encoder
 from tfner.modeling.variants import build_model, classifier_note, logits_function, parameter_counts
 from tfner.tagging.in_memory import InMemoryTagger
+from tfner.terminal import quote
 from tfner.training.checkpoints import Checkpoints, Progress
 from tfner.training.devices import choose_precision, find_devices
 from tfner.training.optimizers import make_optimizer
@@ -43,7 +44,8 @@ from tfner.training.state import TrainedModel, begin_state, load_state, save_wei
 from tfner.training.step import StepResult, train_step
 
 _COPIES = 5
-"""How often the weights are written at least: the best ones, a checkpoint with two values of the optimizer each, the export."""
+"""The least disk space, in multiples of the weights: the best ones, a checkpoint with two values of the optimizer each, an
+export."""
 
 
 class TrainingRun:
@@ -156,6 +158,8 @@ class TrainingRun:
         """What to do where the disk has no room for the exported model."""
         if self.number in interrupted_states(self.config.folder):
             return "make room there; the same command with --resume then exports the model"
+        if (self.state / WEIGHTS).is_file():
+            return f"make room there; python -m tfner.export {quote(self.config.folder)} then exports the model"
         return "make room there, and train again, as the weights had no room either"
 
     def close(self) -> None:
