@@ -27,7 +27,7 @@ def test_a_training_writes_a_complete_version(model):
     assert folders.versions(model) == [1] and (version / folders.SAVED_MODEL).is_file()
     expected = "README.md config.json confusion_test.png confusion_validation.png history.csv labels.json learning_curves.png"
     assert {p.name for p in (version / EXTRA).iterdir()} == {
-        *(*expected.split(), "limits.json", "scores.json", "tokenizer", "tf_serving_warmup_requests")
+        *(*expected.split(), "contents.json", "limits.json", "scores.json", "tokenizer", "tf_serving_warmup_requests")
     }
     with (version / EXTRA / folders.HISTORY).open() as file:
         rows = list(csv.DictReader(file))

@@ -4,6 +4,7 @@ from dataclasses import replace
 import pytest
 from support import tiny
 
+from tfner.contents import CONTENTS
 from tfner.contract import PIECES, SIGNATURES
 from tfner.exports import saved_model
 from tfner.folder import CARD, CONFIG, EXTRA, HISTORY, LABELS, LIMITS, SCORES, TOKENIZER, WARMUP, load_saved_model
@@ -34,6 +35,7 @@ def test_everything_that_explains_the_model_travels_with_it(bert):
     trained, _, target, lines = bert
     assert {path.name for path in (target / EXTRA).iterdir()} == {CARD, CONFIG, HISTORY, LABELS, LIMITS, SCORES, TOKENIZER} | {
         WARMUP,
+        CONTENTS,
         "learning_curves.png",
     }
     for name in (CONFIG, LABELS, HISTORY):
@@ -69,5 +71,5 @@ def test_the_learning_curves_mark_the_epoch_that_the_monitor_chose(bert, tmp_pat
     monkeypatch.setattr(saved_model.plots, "save", lambda figure, path: None)
     for monitor in ("val_loss", "val_masked_accuracy"):
         (tmp_path / monitor).mkdir()
-        saved_model._describe(tmp_path / monitor, replace(trained, config=replace(trained.config, monitor=monitor)))
+        saved_model._describe(tmp_path / monitor, replace(trained, config=replace(trained.config, monitor=monitor)), 512)
     assert marked == ["val_loss", "f1"]  # a history has no masked accuracy

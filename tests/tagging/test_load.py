@@ -7,6 +7,7 @@ import pytest
 from support.errors import refused
 
 from tfner.config import SENTENCES
+from tfner.contents import CONTENTS
 from tfner.errors import UserError
 from tfner.folder import CONFIG, DESCRIPTION, EXTRA, LIMITS
 from tfner.tagging import load
@@ -45,7 +46,10 @@ def test_an_address_of_another_kind_is_refused_without_looking_for_a_folder():
 @pytest.fixture
 def copy(runtimes, tmp_path):
     """A model with a version and exports for other runtimes, whose speeds `set_speed` decides."""
-    return shutil.copytree(runtimes, tmp_path / "model")
+    folder = shutil.copytree(runtimes, tmp_path / "model")
+    for path in folder.rglob(CONTENTS):  # so that the tests may change files
+        path.unlink()
+    return folder
 
 
 def set_speed(folder, words_per_second, tensorflow=100):

@@ -8,6 +8,7 @@ import pytest
 from support import tiny
 from support.errors import refused
 
+from tfner.contents import CONTENTS
 from tfner.corpus import Sentence
 from tfner.errors import UserError
 from tfner.folder import CONFIG, EXTRA, LABELS, LIMITS, TOKENIZER, WEIGHTS
@@ -84,6 +85,7 @@ def test_a_missing_tokenizer_is_refused(copy):
 def test_damaged_variables_are_refused(copy):
     variables = next((copy / "variables").glob("*.data*"))
     variables.write_bytes(variables.read_bytes()[:1000])
+    (copy / EXTRA / CONTENTS).unlink()  # which would notice it first
     with pytest.raises(UserError) as caught:
         load_tagger(copy)
     assert caught.value.path == copy

@@ -124,7 +124,7 @@ def load_encoder_config(source: str) -> Any:
             raise UserError(
                 f"config.json: expected {size} from 1 to {most:,}, found {reprlib.repr(value)}: choose another encoder", source
             )
-    values = config.vocab_size * config.hidden_size
+    values = getattr(config, "vocab_size", 1) * getattr(config, "hidden_size", 1)
     positions = getattr(config, "max_position_embeddings", None) or 1
     if values > _MOST_VALUES or type(positions) is not int or not 1 <= positions <= 2**20:
         raise UserError(
