@@ -1,7 +1,7 @@
 """CoNLL columns: a word on each line with its tags in further columns, a blank line between sentences.
 
-`sentence_lines`, `without_comments` and `columns` hold the rules of the format for every reader. `read_columns` takes a file's
-text and returns a `RawSentence` per sentence. Tag schemes and labels are left to `tfner.data.load`.
+`sentence_rows` holds the rules of the format for every reader. `read_columns` takes a file's text and returns a `RawSentence`
+per sentence. Tag schemes and labels are left to `tfner.data.load`.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from tfner.data.files import RawSentence, shorten
 from tfner.errors import UserError, setting
+from tfner.terminal import counted
 
 DOCUMENT_MARK = "-DOCSTART-"
 _LAYOUTS = {4: "word POS chunk NER", 3: "word POS NER"}
@@ -29,6 +30,13 @@ class SentenceLines(NamedTuple):
 
     first: int
     lines: list[str]
+
+
+class Rows(NamedTuple):
+    """The columns of the lines of a sentence, and the number of the first line, from 1."""
+
+    first: int
+    rows: list[list[str]]
 
 
 def columns(line: str) -> list[str]:
@@ -102,6 +110,23 @@ def _is_comment(line: str, other: str) -> bool:
     return bool(cells[0] == "#" and "\t" not in line and tagged and not TAG.fullmatch(cells[-1]))
 
 
+def sentence_rows(lines: Iterable[str], left_out: Callable[[int], None] = lambda number: None) -> Iterator[Rows | None]:
+    """Yields the columns of each sentence of `sentence_lines`, without comments, and None for each document mark.
+
+    `left_out` is called with the number of comments before each sentence.
+    """
+    usual = ""
+    for sentence in sentence_lines(lines):
+        if sentence is None:
+            yield None
+            continue
+        kept = without_comments(sentence, usual)
+        left_out(kept.first - sentence.first)
+        if kept.lines:
+            usual = kept.lines[-1]
+            yield Rows(kept.first, [columns(line) for line in kept.lines])
+
+
 def are_numbered(rows: Sequence[Sequence[str]]) -> bool:
     """Whether the first of at least three columns numbers the words of a sentence, so that the words are in the second."""
     numbers = [row[0] for row in rows]
@@ -135,26 +160,18 @@ def read_columns(
     Raises:
         UserError: where the number of columns changes, there is no sentence, or the column of the tags is not known.
     """
-    sentences: list[tuple[int, list[list[str]]] | None] = []  # the number of the first line, and the columns of each
-    comments, usual = 0, ""
-    for sentence in sentence_lines(text.split("\n")):
-        if sentence is None:
-            sentences.append(None)
-            continue
-        kept = without_comments(sentence, usual)
-        comments += kept.first - sentence.first
-        if kept.lines:
-            sentences.append((kept.first, [columns(line) for line in kept.lines]))
-            usual = kept.lines[-1]
-    all_rows = [sentence[1] for sentence in sentences if sentence]
-    if not all_rows:
+    left_out: list[int] = []
+    sentences = list(sentence_rows(text.split("\n"), left_out.append))
+    solid = [sentence for sentence in sentences if sentence]
+    if not solid:
         raise UserError("expected a word and its tag on each line, found no sentence: check that this is the right file", path)
-    _check_width(sentences, path)
+    _check_width(solid, path)
+    all_rows = [rows for _, rows in solid]
     conllu = all(map(are_conllu, all_rows))
     numbered = conllu or (all(map(are_numbered, all_rows)) and any(len(rows) > 1 for rows in all_rows))
-    column = _tag_column(all_rows[0], task, tag_column, numbered, conllu, path, next(s for s in sentences if s)[0])
-    if comments:
-        note(f"{comments:,} comment line{'s' if comments > 1 else ''} beginning with # left out")
+    column = _tag_column(all_rows[0], task, tag_column, numbered, conllu, path, solid[0].first)
+    if comments := sum(left_out):
+        note(f"{counted(comments, 'comment line')} beginning with # left out")
     if numbered:
         note(f"the first column numbers the words, which are in the second; tags are read from column {column + 1}")
 
@@ -174,11 +191,10 @@ def read_columns(
     return found if marked else [sentence._replace(document=None) for sentence in found]
 
 
-def _check_width(sentences: Sequence[tuple[int, list[list[str]]] | None], path: str | Path) -> None:
+def _check_width(sentences: Sequence[Rows], path: str | Path) -> None:
     """Raises UserError where the number of columns changes."""
-    width = width_line = 0
-    for first, rows in filter(None, sentences):
-        width, width_line = (width, width_line) if width else (len(rows[0]), first)
+    width, width_line = len(sentences[0].rows[0]), sentences[0].first
+    for first, rows in sentences:
         for number, row in enumerate(rows, start=first):
             if len(row) != width:
                 raise UserError(

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from tfner.config import INPUT_FORMATS
-from tfner.data.conll import DOCUMENT_MARK, TAG, are_conllu, are_numbered, columns, sentence_lines, without_comments
+from tfner.data.conll import DOCUMENT_MARK, TAG, Rows, are_conllu, are_numbered, columns, sentence_rows
 from tfner.data.files import BYTE_ORDER_MARK, CONLL_EXTENSIONS, JSON_EXTENSIONS, shorten
 from tfner.data.jsonl import is_blank, json_object, string_list
 from tfner.errors import UserError, setting
@@ -141,9 +141,8 @@ _DECIDING = 3
 
 def _of_columns(lines: Iterable[str], conllu: bool) -> Iterator[Record]:
     """The words of each sentence. They are in the second column if the first numbers them in all of the first sentences."""
-    usual = ""
     numbered: bool | None = None
-    waiting: list[tuple[int, list[list[str]]]] = []  # until it is decided
+    waiting: list[Rows] = []  # until it is decided
 
     def records() -> Iterator[Record]:
         for first, rows in waiting:
@@ -153,17 +152,10 @@ def _of_columns(lines: Iterable[str], conllu: bool) -> Iterator[Record]:
                 yield Record(tuple(row[1 if numbered and len(row) > 1 else 0] for row in rows), first)
         waiting.clear()
 
-    for sentence in sentence_lines(lines):
-        if sentence is None:
-            continue
-        kept = without_comments(sentence, usual)
-        if not kept.lines:
-            continue
-        usual = kept.lines[-1]
-        rows = [columns(line) for line in kept.lines]
-        waiting.append((kept.first, rows))
+    for sentence in filter(None, sentence_rows(lines)):
+        waiting.append(sentence)
         if numbered is None:
-            if not are_numbered(rows):
+            if not are_numbered(sentence.rows):
                 numbered = False
             elif sum(len(rows) > 1 for _, rows in waiting) == _DECIDING:
                 numbered = True

@@ -62,7 +62,7 @@ class WordTokenizer:
             return cls(backend, (backend.token_to_id(name) if isinstance(name, str) else None) or 0)
         except Exception as error:
             # tokenizers raises a bare Exception for a damaged file
-            known = (UserError, OSError, ValueError, AttributeError, RecursionError)
+            known = (OSError, ValueError, AttributeError, RecursionError)
             if not isinstance(error, known) and type(error) is not Exception:
                 raise
             raise UserError(f"expected {FILE} and {OPTIONS} of a fast tokenizer ({one_line(error)})", folder) from error

@@ -90,7 +90,7 @@ def find_export(model: str | Path, runtime: str = AUTO) -> Path:
     if runtime == "tensorflow":
         return resolve(path)
     home = path.parent if (path / SAVED_MODEL).is_file() else path
-    others = {folder: read_exported(folder) for name in GRAPHS for folder in exports_in(home / name)}
+    others = {folder: read_exported(folder, check=False) for name in GRAPHS for folder in exports_in(home / name)}
     try:
         version = resolve(path)
     except UserError:
@@ -98,7 +98,7 @@ def find_export(model: str | Path, runtime: str = AUTO) -> Path:
             raise
         version = None  # a copy for a machine without TensorFlow
     if version and others:
-        newest = _identity(read_exported(version))
+        newest = _identity(read_exported(version, check=False))
         others = {folder: exported for folder, exported in others.items() if _identity(exported) == newest}
     if runtime != AUTO:
         others = {folder: exported for folder, exported in others.items() if runtime_of(folder) == runtime}

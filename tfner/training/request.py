@@ -31,10 +31,10 @@ def check_request(config: Config) -> Corpus:
     check_output(config.folder)
     if config.tensorboard:
         check_writable("tensorboard", Path(config.tensorboard), "TensorBoard logs")
-    if config.tensorboard and not find_spec("tensorboard"):
-        raise UserError(
-            f"{setting('tensorboard', config.tensorboard)}: TensorBoard is not installed: pip install -e '.[tensorboard]'"
-        )
+        if not find_spec("tensorboard"):
+            raise UserError(
+                f"{setting('tensorboard', config.tensorboard)}: TensorBoard is not installed: pip install -e '.[tensorboard]'"
+            )
     corpus = corpus_of(config)
     for split, names in (("train", "train"), ("validation", "valid or dev")):
         if split not in corpus.splits:
