@@ -1,7 +1,9 @@
 import argparse
 import json
 from dataclasses import fields
+from pathlib import Path
 
+import numpy as np
 import pytest
 from support.errors import refused
 from support.trainings import refused_line
@@ -50,7 +52,7 @@ def test_every_flag_that_scripts_rely_on_exists():
 def test_json_round_trip():
     for given in ({"head_units": (30, 5), "tag_column": -1}, {"epochs": "auto", "learning_rate": "auto", "precision": "auto"}):
         config = make_config("paper", **given)
-        assert Config.from_json(config.to_json()) == config
+        assert Config.from_values(json.loads(config.to_json())) == config
 
 
 def test_auto_or_a_number_is_read_on_the_command_line():
@@ -123,18 +125,25 @@ def test_an_unknown_preset_is_refused():
 
 def test_settings_of_another_version_are_refused():
     with refused("settings_of_another_version"):
-        Config.from_json('{"wings": 2}')
+        Config.from_values({"wings": 2})
 
 
 def test_models_of_versions_that_did_not_divide_texts_still_do_not():
     values = json.loads(Config().to_json())
     assert values.pop("sentences") == "split"
-    assert Config.from_json(json.dumps(values)) == Config(sentences="none")
+    assert Config.from_values(values) == Config(sentences="none")
+
+
+def test_numbers_of_numpy_and_paths_are_taken_as_json_has_them():
+    given = {"seed": np.int64(3), "dropout": np.float32(0.5), "head_units": [np.int32(4)], "output": Path("a") / "b"}
+    config = make_config(**given)
+    assert config == make_config(seed=3, dropout=0.5, head_units=(4,), output=str(Path("a") / "b"))
+    assert Config.from_values(json.loads(config.to_json())) == config
 
 
 def test_settings_that_are_not_an_object_are_refused():
     with pytest.raises(ValueError, match="expected a JSON object"):
-        Config.from_json("[1]")
+        Config.from_values([1])
 
 
 def test_help_shows_the_defaults_that_a_run_without_flags_uses(capsys):

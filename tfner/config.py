@@ -9,10 +9,12 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import os
 import reprlib
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import Field, asdict, dataclass, field, fields, replace
 from functools import cache
+from numbers import Integral, Real
 from pathlib import Path
 from types import UnionType
 from typing import Any, get_args, get_origin, get_type_hints
@@ -159,9 +161,8 @@ class Config:
     output: str | None = _setting("output", None, "folder for the numbered versions", absent="saved_models/VARIANT")
 
     def __post_init__(self) -> None:
-        if isinstance(self.head_units, list):
-            object.__setattr__(self, "head_units", tuple(self.head_units))
         for one in fields(self):
+            object.__setattr__(self, one.name, _plain(getattr(self, one.name)))
             _check(one, getattr(self, one.name))
         if self.learning_rate == 0 and self.head_learning_rate == 0:
             rates = f"{setting('learning_rate', 0)} and {setting('head_learning_rate', 0)}"
@@ -177,15 +178,11 @@ class Config:
         return json.dumps(asdict(self), indent=2)
 
     @classmethod
-    def from_json(cls, text: str) -> Config:
-        """The settings that `to_json` wrote.
+    def from_values(cls, values: Any) -> Config:
+        """The settings in the JSON object that `to_json` wrote.
 
         Raises UserError for unknown names, which another version of tfner may use, and ValueError for what is not an object.
         """
-        try:
-            values = json.loads(text)
-        except RecursionError as error:
-            raise ValueError("expected a JSON object of settings, found lists or objects that are nested too deeply") from error
         if not isinstance(values, dict):
             raise ValueError(f"expected a JSON object of settings, found {type(values).__name__}")
         unknown = set(values) - {f.name for f in fields(cls)}
@@ -194,8 +191,7 @@ class Config:
                 f"config.json has the unknown settings {', '.join(sorted(unknown))}: it was written by another version of "
                 "tfner: use that version"
             )
-        values.setdefault("sentences", "none")  # models of earlier versions do not divide text
-        return cls(**values)
+        return cls(**{"sentences": "none", **values})  # models of earlier versions do not divide text
 
 
 PRESETS: dict[str, dict[str, Any]] = {
@@ -317,6 +313,17 @@ def _kinds() -> dict[str, tuple[type, ...]]:
 _NAMES = ("encoder", "text_encoding", "tensorboard", "output")
 """Settings that cannot be empty."""
 _CALLED = {int: "a whole number", float: "a number", str: "text", bool: "true or false", tuple: "whole numbers"}
+
+
+def _plain(value: Any) -> Any:
+    """Numbers of NumPy, lists and paths as JSON has them."""
+    if isinstance(value, (list, tuple)):
+        return tuple(map(_plain, value))
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    if isinstance(value, (bool, int, float)):
+        return value
+    return int(value) if isinstance(value, Integral) else float(value) if isinstance(value, Real) else value
 
 
 def _has_kind(value: Any, kind: type) -> bool:

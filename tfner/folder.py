@@ -82,6 +82,13 @@ def model_folder(export: Path) -> Path:
     return export.parent.parent if other else export.parent
 
 
+def export_again(export: Path) -> str:
+    """What to do about a damaged export."""
+    model = model_folder(export)
+    runtime = "" if model == export.parent else f" --format {export.parent.name}"
+    return f"export it again with python -m tfner.export {quote(model)}{runtime}"
+
+
 def file_name(name: str) -> str:
     """The last part of a corpus's name without unusual characters, as part of a file name."""
     return re.sub(r"[^A-Za-z0-9_.]+", "-", Path(name).name).strip("-.") or "corpus"
@@ -355,7 +362,7 @@ def read_settings(folder: Path) -> tuple[Config, LabelSet]:
 
     Raises OSError or ValueError where the files are missing or damaged.
     """
-    config = Config.from_json((folder / CONFIG).read_text("utf-8"))
+    config = Config.from_values(read_json(folder / CONFIG))
     return config, label_set(read_json(folder / LABELS), config.task == "pos")
 
 
@@ -390,8 +397,4 @@ def load_saved_model(folder: Path):
     try:
         return tf.saved_model.load(str(folder))
     except (OSError, ValueError, IndexError, tf.errors.OpError) as error:  # IndexError: a file ends too early
-        raise UserError(
-            f"the SavedModel cannot be loaded ({one_line(error)}): export it again with "
-            f"python -m tfner.export {quote(folder.parent)}",
-            folder,
-        ) from error
+        raise UserError(f"the SavedModel cannot be loaded ({one_line(error)}): {export_again(folder)}", folder) from error

@@ -125,10 +125,10 @@ def test_importing_plots_imports_neither_pyplot_nor_tensorflow():
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
 
-def test_characters_of_other_alphabets_are_drawn_in_a_font_that_has_them(monkeypatch):
+def test_characters_of_other_alphabets_are_drawn_in_a_font_that_has_them(tmp_path, monkeypatch):
     monkeypatch.setattr(plots, "CJK_FONTS", ("no such font", "DejaVu Serif"))
     figure = confusion_matrix(SCORES)
-    plots.use_installed_fonts(figure)
+    plots.draw(figure, tmp_path / "m.png")
     assert {tuple(text.get_fontfamily()) for text in figure.findobj(Text)} == {("DejaVu Sans", "DejaVu Serif")}
 
 

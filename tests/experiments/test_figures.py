@@ -17,6 +17,11 @@ def test_equal_values_give_equal_plots():
     assert one == other
 
 
+def test_labels_beyond_the_latin_alphabet_are_kept_without_warnings(recwarn):
+    assert "人名" in svg(bars({"人名": VALUES}, ["a", "b"]), "bars")
+    assert not [str(warning.message) for warning in recwarn]
+
+
 def test_curves_have_a_line_for_each_seed():
     rows = [{"epoch": 1.0, "val_loss": 0.5, "f1": 0.5}, {"epoch": 2.0, "val_loss": 0.4, "f1": 0.6}]
     figure = curves({"a": [rows, rows], "b": [rows]}, {"val_loss": "loss", "f1": "F1"})

@@ -46,7 +46,7 @@ def exported(tmp_path_factory):
 
 def in_float32(state):
     """The model of a training state in float32."""
-    config = replace(Config.from_json((state / folders.CONFIG).read_text("utf-8")), precision="float32")
+    config = replace(Config.from_values(folders.read_json(state / folders.CONFIG)), precision="float32")
     model = build_model(config.variant, str(state / folders.ENCODER), len(tiny.LABELS), config, weights=False)
     model.load_weights(state / folders.WEIGHTS)
     return model

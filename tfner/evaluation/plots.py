@@ -10,7 +10,7 @@ import os
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -194,14 +194,18 @@ def _error_bar(axes: Axes, place: float, scores: Scores) -> float:
     return max(f1, high)
 
 
-def use_installed_fonts(figure: Figure) -> None:
-    """Draws characters that matplotlib's own font lacks in a font for Chinese, Japanese and Korean, if one is installed.
+def draw(figure: Figure, target: Path | TextIO, **options: Any) -> None:
+    """Writes a figure as `Figure.savefig` does, in fonts that have its characters.
 
-    Otherwise such a character is drawn as a box.
+    Characters that matplotlib's own font lacks are drawn in a font for Chinese, Japanese and Korean if one is installed, and as
+    boxes otherwise.
     """
     installed = {font.name for font in fontManager.ttflist}
     for text in figure.findobj(Text):
         text.set_fontfamily(["DejaVu Sans", *(name for name in CJK_FONTS if name in installed)])
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", r"Glyph \d+ .* missing from")
+        figure.savefig(target, **options)
 
 
 def save(figure: Figure, path: str | Path) -> Path:
@@ -214,10 +218,7 @@ def save(figure: Figure, path: str | Path) -> Path:
     beside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         # without Software, which is the version of matplotlib, the bytes depend on the figure alone
-        use_installed_fonts(figure)
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", r"Glyph \d+ .* missing from")
-            figure.savefig(beside, format="png", dpi=_DPI, facecolor="white", metadata={"Software": None})
+        draw(figure, beside, format="png", dpi=_DPI, facecolor="white", metadata={"Software": None})
         beside.replace(path)
     finally:
         beside.unlink(missing_ok=True)

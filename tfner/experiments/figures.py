@@ -16,7 +16,7 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from tfner.evaluation.plots import COLOURS
+from tfner.evaluation.plots import COLOURS, draw
 
 INK, RULE = "#1c1b18", "#d8d7d2"
 """The colours of text and of lines in a figure, which `svg` replaces by those of the page. No other part has them."""
@@ -120,7 +120,7 @@ def svg(figure: Figure, label: str) -> str:
     """
     text = io.StringIO()
     with mpl.rc_context(_STYLE):
-        figure.savefig(text, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+        draw(figure, text, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     element = text.getvalue()
     element = element[element.index("<svg") :]
     element = re.sub(r"<metadata>.*?</metadata>", "", element, flags=re.DOTALL)

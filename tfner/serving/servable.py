@@ -13,9 +13,10 @@ from typing import Any
 
 import numpy as np
 
+from tfner.contents import check_contents
 from tfner.contract import PIECES, TEXT
 from tfner.errors import UserError, one_line
-from tfner.folder import SAVED_MODEL, is_version, load_saved_model, resolve
+from tfner.folder import SAVED_MODEL, export_again, is_version, load_saved_model, resolve
 from tfner.serving.rest import INTEGERS, STRING, Inputs, RestError, Tensor
 
 
@@ -61,6 +62,13 @@ def load_servable(path: str | Path) -> Servable:
     name, version = (folder.parent.name, int(folder.name)) if is_version(folder.name) else (folder.name, 1)
     if ":" in name:
         raise UserError("expected a folder name without a colon, which ends the name in an address: rename the folder", folder)
+    try:
+        check_contents(folder)
+    except (OSError, ValueError) as error:
+        raise UserError(
+            f"expected a complete tfner model, found a missing or damaged file ({one_line(error)}): {export_again(folder)}",
+            folder,
+        ) from error
     loaded = load_saved_model(folder)
     import tensorflow as tf
     from google.protobuf.json_format import MessageToDict

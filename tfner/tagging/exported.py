@@ -16,11 +16,10 @@ from typing import Any
 from tfner.config import Config
 from tfner.contents import check_contents
 from tfner.errors import UserError, one_line
-from tfner.folder import DESCRIPTION, EXTRA, LIMITS, SAVED_MODEL, TOKENIZER, label_set, model_folder, read_json, read_settings
+from tfner.folder import DESCRIPTION, EXTRA, LIMITS, SAVED_MODEL, TOKENIZER, export_again, label_set, read_json, read_settings
 from tfner.labels import LabelSet
 from tfner.modeling.rows import RowEncoder, make_row_encoder
 from tfner.modeling.tokenizer import WordTokenizer
-from tfner.terminal import quote
 
 
 @dataclass(frozen=True)
@@ -75,13 +74,6 @@ def read_exported(folder: Path, check: bool = True) -> Exported:
         ) from error
 
 
-def export_again(folder: Path) -> str:
-    """What to do about a damaged export."""
-    model = model_folder(folder)
-    runtime = "" if model == folder.parent else f" --format {folder.parent.name}"
-    return f"export it again with python -m tfner.export {quote(model)}{runtime}"
-
-
 def describe(config: Config, labels: LabelSet, max_pieces: int, weights: str, **more: Any) -> str:
     """The content of `DESCRIPTION`, which `read_exported` reads."""
     from tfner import __version__
@@ -97,7 +89,7 @@ def _of_saved_model(extra: Path) -> Exported:
 
 def _of_runtime(folder: Path) -> Exported:
     values = read_json(folder / DESCRIPTION)
-    config = Config.from_json(json.dumps(values["config"]))
+    config = Config.from_values(values["config"])
     return _exported(config, label_set(values["labels"], config.task == "pos"), values, values["precision"], folder)
 
 

@@ -14,11 +14,11 @@ import numpy as np
 
 from tfner.config import RUNTIMES
 from tfner.errors import UserError, one_line
-from tfner.folder import GRAPHS
+from tfner.folder import GRAPHS, export_again
 from tfner.modeling.batches import PIECES_PER_BATCH, apply_to_rows
 from tfner.modeling.decoding import softmax
 from tfner.modeling.rows import Row
-from tfner.tagging.exported import export_again, read_exported
+from tfner.tagging.exported import read_exported
 from tfner.tagging.tagger import Progress, RowTagger
 
 Logits = Callable[[np.ndarray, np.ndarray], np.ndarray]
