@@ -65,6 +65,16 @@ def test_an_export_divides_texts_as_asked(models, tmp_path):
         assert tagger.sentences == "split"
 
 
+def test_an_export_chooses_tags_as_asked_in_every_format(models, tmp_path):
+    model = shutil.copytree(models["head"], tmp_path / "model")
+    for format in ("savedmodel", "onnx"):
+        folder = export.export(model, format=format, decode="viterbi", max_f1_loss=1.0, say=lambda line: None)
+        with load_tagger(folder) as tagger:
+            assert tagger.decode == "viterbi"
+    with load_tagger(model / "1") as tagger:
+        assert tagger.decode == "greedy"
+
+
 @pytest.mark.slow
 def test_an_export_that_is_killed_changes_nothing_and_the_next_gives_the_same_entities(model, tmp_path, capsys):
     folder = shutil.copytree(model, tmp_path / "model")

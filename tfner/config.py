@@ -34,6 +34,9 @@ LABEL_PIECES = ("first", "all")
 CONTEXTS = ("sentence", "document")
 SENTENCES = {"split": "at full stops and line breaks", "line": "at line breaks", "none": "not at all"}
 """How text is divided into sentences (`data.sentences`)."""
+DECODERS = {"greedy": "the most probable label of each word", "viterbi": "the most probable labels that are IOB2 together"}
+"""How labels follow from probabilities (`modeling.decoding`)."""
+DECODE_HELP = "how tags are chosen: " + "; ".join(f"{name}: {how}" for name, how in DECODERS.items())
 SENTENCES_HELP = "how text is divided into sentences: " + ", ".join(f"{name} ({how})" for name, how in SENTENCES.items())
 ACTIVATIONS = ("relu", "gelu", "tanh", "elu", "swish")
 STRATEGIES = (AUTO, "none", "mirrored", "multiworker")
@@ -58,6 +61,7 @@ GROUPS = {
     "training": "training",
     "devices": "devices",
     "rows": "words to word pieces",
+    "tagging": "tagging",
     "output": "output",
 }
 """Groups of settings and their headings in `--help`."""
@@ -153,7 +157,9 @@ class Config:
         "rows", None, "longest row in word pieces", least=8, absent="the encoder's limit, or 128 with --context document"
     )
 
-    sentences: str = _setting("output", "split", SENTENCES_HELP, SENTENCES)
+    sentences: str = _setting("tagging", "split", SENTENCES_HELP, SENTENCES)
+    decode: str = _setting("tagging", "greedy", DECODE_HELP, DECODERS)
+
     tensorboard: str | None = _setting("output", None, "folder for TensorBoard logs", absent="no logs")
     checkpoint_minutes: float = _setting(
         "output", 10.0, "minutes between checkpoints within an epoch; 0 for none but those after each epoch", least=0, most=1e6
@@ -191,7 +197,7 @@ class Config:
                 f"config.json has the unknown settings {', '.join(sorted(unknown))}: it was written by another version of "
                 "tfner: use that version"
             )
-        return cls(**{"sentences": "none", **values})  # models of earlier versions do not divide text
+        return cls(**{"sentences": "none", "decode": "greedy", **values})  # what models of earlier versions do
 
 
 PRESETS: dict[str, dict[str, Any]] = {

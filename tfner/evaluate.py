@@ -50,6 +50,7 @@ def evaluate(
     worst: int = 10,
     say: Callable[[str], None] = print,
     runtime: str = AUTO,
+    decode: str | None = None,
     **corpus: Any,
 ) -> Evaluation:
     """Scores a model by words and entities, whatever alignment it was trained with.
@@ -63,6 +64,7 @@ def evaluate(
         worst: how many mistakes to list.
         say: called with each line for the terminal.
         runtime: what runs the model, as for `load_tagger`.
+        decode: how tags are chosen, as for `load_tagger`.
         corpus: settings of the corpus (`config.CORPUS_SETTINGS`) that differ from those of the training.
 
     Raises:
@@ -76,7 +78,7 @@ def evaluate(
     version = model if served else find_export(model, runtime)
     if output:  # before the model is loaded, which takes seconds
         check_replaceable(Path(output), EVALUATION_FILES)
-    with load_tagger(version, runtime if served else runtime_of(Path(version))) as tagger:
+    with load_tagger(version, runtime if served else runtime_of(Path(version)), decode=decode) as tagger:
         config = replace(tagger.config or Config(), **corpus)
         data = corpus_of(replace(config, unseen_labels="keep"))
         labels = tagger.labels or data.labels
@@ -147,7 +149,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--worst", type=int, default=10, metavar="N", help="how many of the worst mistakes to list [10]")
     parser.add_argument("--json", action="store_true", help="print the scores as JSON; the rest goes to standard error")
     add_runtime(parser)
-    add_flags(parser, CORPUS_SETTINGS, default="as in the training")
+    add_flags(parser, (*CORPUS_SETTINGS, "decode"), default="as in the training")
     arguments = vars(parser.parse_args(argv))
     as_json = arguments.pop("json")
     evaluation = evaluate(**arguments, say=lambda line: print(line, file=sys.stderr if as_json else sys.stdout))

@@ -58,6 +58,7 @@ def export(
     precision: str = "float32",
     max_f1_loss: float = MAX_F1_LOSS,
     sentences: str | None = None,
+    decode: str | None = None,
     **corpus: Any,
 ) -> Path:
     """Exports the best weights of a training into a new folder.
@@ -73,6 +74,7 @@ def export(
             split, and kept only if it is good enough.
         max_f1_loss: how far the F1 of such an export may be below that of the trained model.
         sentences: how the exported model divides text into sentences, one of `config.SENTENCES` [as it was trained to].
+        decode: how it chooses tags, one of `config.DECODERS` [as it was trained to].
         corpus: settings of the corpus of such a split (`config.CORPUS_SETTINGS`) that differ from those of the training.
 
     Returns:
@@ -91,7 +93,7 @@ def export(
             f"this is an exported version: give the model's folder, {quote(model_folder(folder.absolute()))}", folder
         )
     if is_checkpoint(folder) or (output and format == "savedmodel" and not folder.exists()):
-        return _import(str(folder), output, format, say, sentences, corpus)
+        return _import(str(folder), output, format, say, corpus, sentences=sentences, decode=decode)
     found = versions(folder / TRAINING)
     if not found or (state is not None and state not in found):
         wanted = "a training state" if state is None else setting("state", state)
@@ -108,8 +110,9 @@ def export(
 
         exporter = import_module(f"tfner.exports.{_EXPORTERS[format]}")
     trained = load_state(folder / TRAINING / str(state or found[-1]))
-    if sentences:
-        trained = replace(trained, config=replace(trained.config, sentences=sentences))
+    given: dict[str, Any] = {"sentences": sentences, "decode": decode}
+    given = {name: value for name, value in given.items() if value}
+    trained = replace(trained, config=replace(trained.config, **given))
     if not any(own == format for own, _ in _NEEDS):
         return publish(target, exporter.writer(trained, say))
     from tfner.exports.gate import Gate
@@ -123,8 +126,8 @@ def _import(
     output: str | Path | None,
     format: str,
     say: Callable[[str], None],
-    sentences: str | None,
     corpus: Mapping[str, Any],
+    **tagging: Any,
 ) -> Path:
     """Makes a model of a checkpoint of transformers. Raises UserError where it cannot be used."""
     if not output or format != "savedmodel":
@@ -139,7 +142,7 @@ def _import(
         from tfner.training.adopt import adopt
     number = adopt(source, target, corpus)
     say(f"training state {target / TRAINING / str(number)}; other formats: python -m tfner.export {quote(target)} --format ...")
-    return export(target, number, output=target / str(number), say=say, sentences=sentences)
+    return export(target, number, output=target / str(number), say=say, **tagging)
 
 
 def _check_precision(format: str, precision: str, max_f1_loss: float) -> None:
@@ -213,7 +216,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         metavar="X",
         help=f"how far validation F1 may fall; an export that loses more is not kept [{MAX_F1_LOSS}]",
     )
-    add_flags(parser, (*CORPUS_SETTINGS, "sentences"), default="as in the training")
+    add_flags(parser, (*CORPUS_SETTINGS, "sentences", "decode"), default="as in the training")
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
     arguments = vars(parser.parse_args(argv))
     as_json = arguments.pop("json")

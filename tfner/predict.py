@@ -18,7 +18,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from tfner.config import AUTO, INPUT_FORMATS, RUNTIMES, SENTENCES, SENTENCES_HELP, add_runtime
+from tfner.config import AUTO, DECODE_HELP, DECODERS, INPUT_FORMATS, RUNTIMES, SENTENCES, SENTENCES_HELP, add_runtime
 from tfner.data.inputs import Record, read_records, recognize, valid
 from tfner.data.sources import decoded_lines, file_records, find_files
 from tfner.data.words import as_text
@@ -40,6 +40,7 @@ def predict(
     runtime: str = AUTO,
     sentences: str | None = None,
     say: Callable[[str], None] = lambda line: None,
+    decode: str | None = None,
 ) -> Iterator[tuple[str, list[Entity]]]:
     """Tags any number of texts or split sentences; yields each text with its entities, in order.
 
@@ -50,11 +51,12 @@ def predict(
         runtime: what runs the model, as for `load_tagger`.
         sentences: how texts are divided into sentences, as for `load_tagger`.
         say: called with a line that says which runtime was chosen, unless it is TensorFlow.
+        decode: how tags are chosen, as for `load_tagger`.
 
     Raises:
         UserError: where the model does not exist, or an input cannot be tagged.
     """
-    with load_tagger(model, runtime, sentences) as tagger:
+    with load_tagger(model, runtime, sentences, decode) as tagger:
         _say_runtime(tagger, say)
         inputs, again = tee(inputs)
         for item, entities in zip(again, tagger.tag_many(inputs, chunk or TEXTS_PER_CHUNK), strict=True):
@@ -121,14 +123,15 @@ def main(argv: Sequence[str] | None = None) -> None:
     chunk = 1 if interactive else TEXTS_PER_CHUNK
     show = partial(tqdm, unit="text", disable=quiet, file=sys.stderr)
     if format:
-        with load_tagger(arguments.model, arguments.runtime, arguments.sentences) as tagger:
+        with load_tagger(arguments.model, arguments.runtime, arguments.sentences, arguments.decode) as tagger:
             _say_runtime(tagger, say)
             chunks = iter(lambda: list(islice(records, chunk)), [])
             rendered = chain.from_iterable(render(tagger, some, format) for some in chunks)
             sys.stdout.writelines(as_lines(show(rendered), format))
         return
     inputs = (record.item for record in records)
-    for text, entities in show(predict(arguments.model, inputs, chunk, arguments.runtime, arguments.sentences, say)):
+    tagged = predict(arguments.model, inputs, chunk, arguments.runtime, arguments.sentences, say, arguments.decode)
+    for text, entities in show(tagged):
         print(format_entities(text, entities, colours))
 
 
@@ -158,7 +161,7 @@ def _tag_files(parser: Parser, arguments: argparse.Namespace) -> None:
         from tfner.tagging.on_ray import on_ray
 
         engine = on_ray(arguments.actors, arguments.ray_address)
-    with load_tagger(arguments.model, arguments.runtime, arguments.sentences) as tagger:
+    with load_tagger(arguments.model, arguments.runtime, arguments.sentences, arguments.decode) as tagger:
         size = sum(file.stat().st_size for file in files)
         with tqdm(total=size, unit="B", unit_scale=True, disable=not sys.stderr.isatty(), file=sys.stderr) as bar:
             format = arguments.output_format or "jsonl"
@@ -198,6 +201,9 @@ def _parser() -> Parser:
         choices=tuple(SENTENCES),
         metavar="|".join(SENTENCES),
         help=f"{SENTENCES_HELP} [as the model says]",
+    )
+    group.add_argument(
+        "--decode", choices=tuple(DECODERS), metavar="|".join(DECODERS), help=f"{DECODE_HELP} [as the model says]"
     )
     group.add_argument("--text-column", default="text", metavar="NAME", help="column of the texts in Parquet files [text]")
     output = parser.add_argument_group("output")

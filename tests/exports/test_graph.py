@@ -2,6 +2,7 @@
 
 import re
 import subprocess
+from itertools import pairwise
 from pathlib import Path
 from shutil import which
 
@@ -36,23 +37,24 @@ TEXTS = [
     "unbelievable Unice " * 40,
     "القاهرة \u202eNice\u202c \ufeffx\0y",
 ]
-CORE = """AddV2 All ArgMax Assert AssignVariableOp BatchMatMulV2 BiasAdd Bitcast BroadcastTo Cast ConcatV2 Const
-Cumsum DenseBincount DisableCopyOnRead Equal Erf ExpandDims Fill FloorDiv FloorMod GatherV2 Greater GreaterEqual
-Identity IdentityN If InvertPermutation Less LessEqual LogicalAnd LogicalNot LogicalOr MatMul Max Maximum Mean
+CORE = """AddV2 All Any ArgMax Assert AssignVariableOp BatchMatMulV2 BiasAdd Bitcast BroadcastTo Cast ConcatV2 Const Cumsum
+DenseBincount DisableCopyOnRead Equal Erf ExpandDims Fill FloorDiv FloorMod GatherNd GatherV2 Greater GreaterEqual
+Identity IdentityN If InvertPermutation Less LessEqual Log LogicalAnd LogicalNot LogicalOr MatMul Max Maximum Mean
 MergeV2Checkpoints Minimum Mul Neg NoOp NotEqual Pack Placeholder Prod RaggedTensorToTensor Range ReadVariableOp
-RealDiv Relu Reshape ResourceGather RestoreV2 Rsqrt SaveV2 ScatterNd SegmentMax SegmentMean Select SelectV2 Shape
-ShardedFilename Size Softmax Square SquaredDifference Squeeze StatefulPartitionedCall StatelessWhile StaticRegexFullMatch
-StaticRegexReplace StopGradient StridedSlice StringJoin StringLength StringSplitV2 Sub Sum TensorListConcatV2
-TensorListLength TensorListReserve TensorListSetItem TensorScatterUpdate Tile TopKV2 Transpose UnicodeDecode
-UnicodeEncode UnicodeTranscode UnsortedSegmentJoin UpperBound VarHandleOp Where While ZerosLike""".split()
+RealDiv Relu Reshape ResourceGather RestoreV2 ReverseV2 Round Rsqrt SaveV2 ScatterNd SegmentMax SegmentMean Select
+SelectV2 Shape ShardedFilename Size Softmax Square SquaredDifference Squeeze StatefulPartitionedCall StatelessWhile
+StaticRegexFullMatch StaticRegexReplace StopGradient StridedSlice StringJoin StringLength StringSplitV2 Sub Sum
+TensorListConcatV2 TensorListGetItem TensorListLength TensorListReserve TensorListSetItem TensorScatterUpdate Tile
+TopKV2 Transpose UnicodeDecode UnicodeEncode UnicodeTranscode Unique UnsortedSegmentJoin UpperBound VarHandleOp
+Where While ZerosLike""".split()
 TEXT_OPS = ["RegexSplitWithOffsets", "FastWordpieceTokenizeWithOffsets"]  # TF Serving 2.16 to 2.20 links them
 
 
 class PiecesTagger(RowTagger):
     """Tags in Python with the signature `pieces`."""
 
-    def __init__(self, pieces, row_encoder, sentences):
-        super().__init__(row_encoder, make_config("standard", sentences=sentences), "pieces")
+    def __init__(self, pieces, row_encoder, config):
+        super().__init__(row_encoder, config, "pieces")
         self.pieces = pieces
 
     def probabilities(self, input_ids, attention_mask):
@@ -60,9 +62,7 @@ class PiecesTagger(RowTagger):
         return values.numpy()
 
 
-def model_of(
-    folder, labels=CONLL_LABELS, max_pieces=24, variant="finetune", scatter=True, sentences="split", context="sentence"
-):
+def model_of(folder, labels=CONLL_LABELS, max_pieces=24, variant="finetune", scatter=True, context="sentence", **settings):
     """The signatures of an untrained model, the tagger that does the same in Python, why signatures are missing, the logits."""
     model = build_model(variant, str(folder), len(labels), make_config("standard"))
     if scatter:
@@ -74,8 +74,9 @@ def model_of(
     logits = logits_function(model)
     row_encoder = RowEncoder(load_tokenizer(str(folder)), labels, max_pieces=max_pieces, context=context)
     encoder = model.get_layer(ENCODER).config
-    functions, missing = signatures(logits, row_encoder, sentences, encoder.vocab_size, encoder.max_position_embeddings)
-    tagger = PiecesTagger(functions[PIECES.name], row_encoder, sentences)
+    config = make_config("standard", **settings)
+    functions, missing = signatures(logits, row_encoder, config, encoder.vocab_size, encoder.max_position_embeddings)
+    tagger = PiecesTagger(functions[PIECES.name], row_encoder, config)
     return functions, tagger, missing, logits
 
 
@@ -187,6 +188,40 @@ def test_texts_are_divided_into_sentences_as_in_python(folder, sentences, contex
     random()
 
 
+def test_tags_that_obey_iob2_are_those_of_the_python_path(folder, built):
+    obeying = model_of(folder, decode="viterbi")
+    sentences = [Sentence(tuple(text.split()), ()) for text in TEXTS]
+    changed = [a.tags != b.tags for a, b in zip(obeying[1].predict(sentences), built[1].predict(sentences), strict=True)]
+    assert any(changed) and not all(changed)
+    for texts in (TEXTS, TEXTS[:1], []):
+        check(obeying, texts)
+
+    @settings(deadline=None, max_examples=60)
+    @given(st.lists(ENDINGS, min_size=1, max_size=4))
+    def random(texts):
+        check(obeying, texts)
+
+    random()
+
+
+def test_the_best_paths_of_the_graph_are_those_of_python(built):
+    row_encoder = built[1].row_encoder
+    graph = graph_module.TextGraph(built[3], row_encoder, make_config("standard", decode="viterbi"))
+    generator = np.random.default_rng(0)
+    lengths = generator.integers(0, 12, 300)
+    sharp = generator.dirichlet(np.full(9, 0.2), lengths.sum()).astype(np.float32)
+    ties = generator.integers(0, 3, (lengths.sum(), 9)).astype(np.float32) / 9
+    splits = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
+    for values in (sharp, ties):
+        best = best_labels(tf.constant(values))
+        found = graph._obeying(tf.constant(values), best, tf.constant(splits), tf.constant(np.repeat(np.arange(300), lengths)))
+        expected = [best.numpy()[a:b] for a, b in pairwise(splits)]
+        for i in decoding.illegal(expected, graph.legal):
+            expected[i] = decoding.best_path(values[splits[i] : splits[i + 1]], graph.legal)
+        assert found.numpy().tolist() == np.concatenate(expected).tolist()
+        assert (found.numpy() != best.numpy()).sum() > 100
+
+
 def test_no_texts_give_empty_outputs(built):
     check(built, [])
     assert run(built[0]["words"], "words", np.zeros((2, 0), object))["label"].shape == (2, 0)
@@ -279,11 +314,15 @@ def test_a_saved_model_needs_no_xla_which_tf_serving_lacks_on_processors(saved):
 
 
 @pytest.mark.parametrize(
-    ("kind", "variant", "context"),
-    [("bert", "head", "sentence"), ("distilbert", "replace", "document"), ("electra", "finetune", "sentence")],
+    ("kind", "variant", "context", "decode"),
+    [
+        ("bert", "head", "sentence", "viterbi"),
+        ("distilbert", "replace", "document", "greedy"),
+        ("electra", "finetune", "sentence", "greedy"),
+    ],
 )
-def test_every_wordpiece_encoder_uses_only_operations_that_tf_serving_has(tmp_path, kind, variant, context):
-    functions = model_of(tiny.model_folder(tmp_path, kind), variant=variant, context=context)[0]
+def test_every_wordpiece_encoder_uses_only_operations_that_tf_serving_has(tmp_path, kind, variant, context, decode):
+    functions = model_of(tiny.model_folder(tmp_path, kind), variant=variant, context=context, decode=decode)[0]
     for function in functions.values():
         assert operations(function.get_concrete_function().graph.as_graph_def()) - {*CORE, *TEXT_OPS} == set()
 
@@ -330,7 +369,7 @@ def test_the_graph_chooses_labels_as_python_does_the_first_of_equal_values():
 @pytest.fixture(scope="module")
 def real(assets):
     """A 6-layer encoder with pretrained weights."""
-    return model_of(assets / "models" / "minilm-l6-h384-uncased", max_pieces=128, scatter=False)
+    return model_of(assets / "models" / "minilm-l6-h384-uncased", max_pieces=128, scatter=False, decode="viterbi")
 
 
 @pytest.mark.slow

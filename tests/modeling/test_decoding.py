@@ -1,10 +1,12 @@
 import numpy as np
 import pytest
 from support.encoding import EU, PETER, decoded_tags
+from support.errors import refused
 
+from tfner.config import DECODERS
 from tfner.corpus import Sentence
-from tfner.labels import CONLL_LABELS, Entity, LabelSet
-from tfner.modeling.decoding import Tagged, best_labels, decode, join
+from tfner.labels import CONLL_LABELS, Entity, LabelSet, spans
+from tfner.modeling.decoding import Tagged, best_labels, best_path, decode, join, legal_transitions
 from tfner.modeling.rows import RowEncoder
 
 UNSEEN = Sentence(("Peter", "", "Blackburn"), ())
@@ -42,13 +44,73 @@ def test_every_word_gets_the_best_label_and_the_probability_of_its_first_piece(r
         assert tagged.probabilities.dtype == np.float32
 
 
-def test_logits_give_the_same_tags_as_their_probabilities(row_encoder):
-    encoded = row_encoder.encode([EU, PETER])
+@pytest.mark.parametrize("types", range(1, 6))
+def test_the_best_path_is_the_best_of_all_that_are_iob2(types):
+    labels = LabelSet.from_types("ABCDE"[:types])
+    generator = np.random.default_rng(types)
+
+    def may_follow(before, tag):  # by the rules of `spans`, which know nothing of transitions
+        tags = [*before, tag]
+        return spans(tags) == spans(tags, strict=True)
+
+    histories = [[f"B-{tag[2:]}", tag] if tag[0] == "I" else [tag] for tag in labels.names]
+    rules = np.array([[may_follow(before, tag) for tag in labels.names] for before in [*histories, []]])
+    assert (legal_transitions(labels) == rules).all()
+    for words in range(1, 7):
+        paths = np.indices([len(labels)] * words, np.int8).reshape(words, -1)
+        before = np.vstack([np.full(paths.shape[1], -1, np.int8), paths[:-1]])
+        paths = paths[:, rules[before, paths].all(0)]
+        for _ in range(5):
+            values = generator.dirichlet(np.full(len(labels), 0.5), words).astype(np.float32)
+            logs = np.log(values.astype(np.float64))
+            products = sum(logs[i][path] for i, path in enumerate(paths))
+            assert best_path(values, rules).tolist() == paths[:, products.argmax()].tolist()
+
+
+def test_only_sentences_that_are_not_iob2_are_changed_and_all_of_them(row_encoder):
+    sentences = [PETER, EU, Sentence((), ()), Sentence(("lamb", "said"), ()), UNSEEN] * 10
+    encoded = row_encoder.encode(sentences)
     values = random_values(encoded)
-    logits = [np.log(v) + 3 for v in values]
-    by_probabilities, by_logits = (decode(row_encoder, encoded, v) for v in (values, logits))
-    assert [t.tags for t in by_logits] == [t.tags for t in by_probabilities]
-    assert len({tag for t in by_logits for tag in t.tags}) > 3
+    greedy, viterbi = (decode(row_encoder, encoded, values, how) for how in DECODERS)
+    changed = 0
+    for one, other in zip(greedy, viterbi, strict=True):
+        assert spans(other.tags) == spans(other.tags, strict=True)
+        obeyed = spans(one.tags) == spans(one.tags, strict=True)
+        assert obeyed == (other.tags == one.tags)
+        changed += not obeyed
+    assert 10 < changed < 40
+
+
+def test_no_path_of_random_sentences_breaks_iob2():
+    labels = LabelSet.from_types("ABC")
+    legal, generator = legal_transitions(labels), np.random.default_rng(0)
+    for length in range(1, 11):
+        for values in generator.dirichlet(np.full(len(labels), 0.3), (10_000, length)):
+            path = best_path(values, legal)
+            assert legal[[-1, *path[:-1]], path].all()
+
+
+def test_tags_have_the_probabilities_of_the_model_whatever_chose_them(row_encoder):
+    encoded = row_encoder.encode([PETER])
+    (values,) = random_values(encoded)
+    values[1:3] = np.eye(9, dtype=np.float32)[[0, 2]] * np.float32(0.8) + np.float32(0.02)
+    values[1, 1] = np.float32(0.1)
+    (tagged,) = decode(row_encoder, encoded, [values], "viterbi")
+    assert tagged.tags == ["B-PER", "I-PER"]
+    assert tagged.probabilities.tolist() == [values[1, 1], values[2, 2]]
+
+
+def test_plain_labels_have_no_rules(wordpiece):
+    row_encoder = RowEncoder(wordpiece, LabelSet(("ADJ", "NOUN", "VERB"), plain=True))
+    encoded = row_encoder.encode([Sentence(PETER.words, ()), Sentence(EU.words, ())])
+    values = random_values(encoded, 3)
+    one, other = (decode(row_encoder, encoded, values, how) for how in DECODERS)
+    assert [t.tags for t in one] == [t.tags for t in other]
+
+
+def test_an_unknown_decoder_is_refused(row_encoder):
+    with refused("decode_unknown", setting="decode"):
+        decode(row_encoder, row_encoder.encode([]), [], "beam")
 
 
 def test_values_of_padding_are_not_used(row_encoder):

@@ -8,8 +8,10 @@ from support.errors import refused
 
 from tfner.config import SENTENCES
 from tfner.contents import CONTENTS
+from tfner.corpus import Sentence
 from tfner.errors import UserError
 from tfner.folder import CONFIG, DESCRIPTION, EXTRA, LIMITS
+from tfner.labels import spans
 from tfner.tagging import load
 from tfner.tagging.load import find_export, is_address, load_tagger, runtime_of
 from tfner.tagging.saved_model import SavedModelTagger
@@ -144,6 +146,18 @@ def test_texts_are_divided_as_asked_or_as_the_model_says(exported, address):
     with pytest.raises(UserError, match="server decides") as caught:
         load_tagger(address, sentences="line")
     assert (caught.value.setting, caught.value.path) == ("sentences", address)
+
+
+def test_tags_are_chosen_as_asked_or_as_the_model_says(exported, address):
+    for asked, used in ((None, "greedy"), ("viterbi", "viterbi")):
+        with load_tagger(exported, decode=asked) as tagger:
+            assert tagger.decode == used
+            for tagged in tagger.predict([Sentence(("Peter", "said", "Nice") * 20, ())] * 5):
+                assert asked is None or spans(tagged.tags) == spans(tagged.tags, strict=True)
+    with refused("unknown_decode", setting="decode"):
+        load_tagger(exported, decode="beam")
+    with pytest.raises(UserError, match="server decides"):
+        load_tagger(address, decode="viterbi")
 
 
 def test_tensorflow_needs_no_other_export(copy):

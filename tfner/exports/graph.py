@@ -2,21 +2,24 @@
 
 Takes a function from piece ids to logits and its `RowEncoder`, and returns the functions of `contract.SIGNATURES`. They follow
 the rules of `data.words` and `data.sentences` (the same expressions), the tokenizer (`wordpiece`), `modeling.rows`,
-`modeling.windows` and `labels.spans`.
+`modeling.windows`, `modeling.decoding` and `labels.spans`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
 import tensorflow as tf
 import tensorflow_text as tf_text
 
+from tfner.config import Config
 from tfner.contract import ENTITY_FIELDS, PIECES, TEXT, WORD_FIELDS, WORDS, Signature
 from tfner.data.sentences import ABBREVIATION, BLANK, BREAK, CLOSING, FINAL, LOWER, MOST_CLOSING, NUMBERED, WIDE
 from tfner.data.words import PATTERN, SPACE
 from tfner.exports.wordpiece import WordPiece, unsupported
 from tfner.labels import split_tag
+from tfner.modeling.decoding import ILLEGAL, LEAST, UNITS, legal_transitions
 from tfner.modeling.rows import RowEncoder
 from tfner.modeling.windows import overlap_and_stride
 
@@ -29,14 +32,14 @@ _OUTSIDE = -1  # the type of a word that is in no entity
 
 
 def signatures(
-    logits: Callable, row_encoder: RowEncoder, sentences: str, vocabulary: int, positions: int
+    logits: Callable, row_encoder: RowEncoder, config: Config, vocabulary: int, positions: int
 ) -> tuple[dict[str, Callable], str | None]:
     """The signatures that a model can have.
 
     Args:
         logits: takes `input_ids` and `attention_mask`, int32 (batch, length), and returns float32 (batch, length, labels).
         row_encoder: tokenizer, label set and row length.
-        sentences: how texts are divided into sentences, one of `config.SENTENCES`.
+        config: says how texts are divided into sentences, and how tags are chosen.
         vocabulary: the number of word pieces that the encoder knows.
         positions: its longest row in word pieces.
 
@@ -63,7 +66,7 @@ def signatures(
     reason = unsupported(row_encoder.tokenizer)
     if reason:
         return {PIECES.name: _traced(pieces, PIECES)}, reason
-    graph = TextGraph(logits, row_encoder, sentences)
+    graph = TextGraph(logits, row_encoder, config)
     parts = ((graph.tag_texts, TEXT), (graph.tag_words, WORDS), (pieces, PIECES))
     return {signature.name: _traced(function, signature) for function, signature in parts}, None
 
@@ -83,9 +86,10 @@ class TextGraph:
     end.
     """
 
-    def __init__(self, logits: Callable, row_encoder: RowEncoder, sentences: str):
+    def __init__(self, logits: Callable, row_encoder: RowEncoder, config: Config):
         labels = row_encoder.labels
-        self.logits, self.row_encoder, self.sentences = logits, row_encoder, sentences
+        self.logits, self.row_encoder, self.sentences = logits, row_encoder, config.sentences
+        self.decode, self.legal = config.decode, legal_transitions(labels)
         self.wordpiece = WordPiece(row_encoder.tokenizer)
         self.default = labels.ids[labels.default]
         self.names, self.types = tf.constant(labels.names), tf.constant(labels.types)
@@ -234,13 +238,56 @@ class TextGraph:
 
         order = tf.argsort(row_lengths, direction="DESCENDING", stable=True)
         row_lengths = tf.gather(row_lengths, order)
-        labels, scores = self._run(ids, tf.gather(row_starts, order), row_lengths)
+        of_pieces = self._run(ids, tf.gather(row_starts, order), row_lengths)
         offsets = tf.gather(tf.cumsum(row_lengths, exclusive=True), tf.math.invert_permutation(order))
         at = tf.gather(offsets, row) + position - window * stride
-        seen = tf.cast(tf.where(visible), tf.int32)
-        labels = tf.tensor_scatter_nd_update(tf.fill(tf.shape(words), self.default), seen, tf.gather(labels, at))
-        scores = tf.tensor_scatter_nd_update(tf.ones(tf.shape(words)), seen, tf.gather(scores, at))
-        return labels, scores
+        number = len(self.row_encoder.labels)
+        unseen = tf.broadcast_to(tf.constant(np.eye(number, dtype=np.float32)[self.default]), [tf.size(words), number])
+        probabilities = tf.tensor_scatter_nd_update(unseen, tf.where(visible), tf.gather(of_pieces, at))
+        labels = best_labels(probabilities)
+        if self.decode == "viterbi":
+            labels = self._obeying(probabilities, labels, splits, sentence_of)
+        return labels, tf.gather(probabilities, labels, batch_dims=1)
+
+    def _obeying(self, probabilities: tf.Tensor, labels: tf.Tensor, splits: tf.Tensor, sentence_of: tf.Tensor) -> tf.Tensor:
+        """`labels`, with those of `decoding.best_path` in every sentence in which they are not IOB2.
+
+        Args:
+            probabilities: float32, shape (words, labels).
+            labels: the best label of each word, int32, shape (words,).
+            splits: where sentences begin and end, int32 (sentences + 1,).
+            sentence_of: the sentence of each word, int32, shape (words,).
+        """
+        rules = tf.constant(np.where(self.legal, 0, ILLEGAL))
+        number = len(self.row_encoder.labels)
+        before = tf.where(_changes(sentence_of), number, _shifted(labels))
+        wrong, _ = tf.unique(tf.boolean_mask(sentence_of, ~tf.gather_nd(self.legal, tf.stack([before, labels], 1))))
+        starts = tf.gather(splits, wrong)
+        lengths = tf.gather(splits, wrong + 1) - starts
+        sentences, longest = tf.size(wrong), tf.maximum(tf.reduce_max(lengths), 0)
+        column = tf.range(longest)[None]
+        own = column < lengths[:, None]
+        at = tf.where(own, starts[:, None] + column, 0)
+        logs = tf.math.log(tf.cast(tf.maximum(tf.gather(probabilities, at), LEAST), tf.float64))
+        logs = tf.cast(tf.round(logs * UNITS), tf.int64)
+        arrays = {"size": 0, "dynamic_size": True, "infer_shape": False}
+
+        def forward(i, total, previous):
+            paths = tf.where(i == 0, rules[number][None, None], total[:, :, None] + rules[:number])
+            best, back = tf.reduce_max(paths, 1) + logs[:, i], tf.argmax(paths, 1, tf.int32)
+            inside = (i < lengths)[:, None]
+            return i + 1, tf.where(inside, best, total), previous.write(i, tf.where(inside, back, tf.range(number)))
+
+        start = tf.zeros([sentences, number], tf.int64), tf.TensorArray(tf.int32, element_shape=[None, number], **arrays)
+        _, total, previous = tf.while_loop(lambda i, *_: i < longest, forward, (0, *start))
+
+        def backward(i, label, path):
+            return i - 1, tf.gather(previous.read(i), label, batch_dims=1), path.write(longest - 1 - i, label)
+
+        start = tf.argmax(total, 1, tf.int32), tf.TensorArray(tf.int32, element_shape=[None], **arrays)
+        _, _, path = tf.while_loop(lambda i, *_: i >= 0, backward, (longest - 1, *start))
+        path = tf.transpose(tf.reverse(tf.reshape(path.concat(), [longest, sentences]), [0]))
+        return tf.tensor_scatter_nd_update(labels, tf.boolean_mask(at, own)[:, None], tf.boolean_mask(path, own))
 
     def _packed(self, ids: tf.Tensor, bounds: tf.Tensor, texts: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]:
         """Packs the sentences of each text into rows, as `RowEncoder` does with the context of documents.
@@ -287,15 +334,15 @@ class TextGraph:
         ends = tf.concat([begins[1:], places[-1:]], 0) - size
         return packed, tf.gather(begins, row), tf.gather(ends, row), moved
 
-    def _run(self, ids: tf.Tensor, starts: tf.Tensor, lengths: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Label id and probability of each piece of the rows, which are stretches of `ids`, longest first."""
+    def _run(self, ids: tf.Tensor, starts: tf.Tensor, lengths: tf.Tensor) -> tf.Tensor:
+        """The probabilities of each piece of the rows, which are stretches of `ids`, longest first: (pieces, labels)."""
         opening, closing = self.row_encoder.opening, self.row_encoder.closing
         special = len(opening) + len(closing)
         pool = tf.concat([ids, opening, closing, [self.row_encoder.pad_id]], 0)
         opening_at = tf.size(ids)
         closing_at, padding_at = opening_at + len(opening), opening_at + special
 
-        def body(i, labels, scores):
+        def body(i, found):
             stop = tf.minimum(i + tf.maximum(1, PIECES_PER_STEP // (lengths[i] + special)), tf.size(lengths))
             start, length = starts[i:stop, None], lengths[i:stop, None]
             column = tf.range(lengths[i] + special)[None]
@@ -311,20 +358,16 @@ class TextGraph:
             )
             mask = tf.cast(piece < length + len(closing), tf.int32)
             probabilities = tf.nn.softmax(self.logits(tf.gather(pool, source), mask))
-            own = (piece >= 0) & (piece < length)
-            best = tf.boolean_mask(best_labels(probabilities), own)
-            score = tf.boolean_mask(tf.reduce_max(probabilities, -1), own)
-            step = labels.size()
-            return stop, labels.write(step, best), scores.write(step, score)
+            return stop, found.write(found.size(), tf.boolean_mask(probabilities, (piece >= 0) & (piece < length)))
 
-        empty = {"size": 0, "dynamic_size": True, "infer_shape": False, "element_shape": [None]}
-        _, labels, scores = tf.while_loop(
-            lambda i, *_: i < tf.size(lengths),
+        shape = [None, len(self.row_encoder.labels)]
+        _, found = tf.while_loop(
+            lambda i, _: i < tf.size(lengths),
             body,
-            (tf.constant(0), tf.TensorArray(tf.int32, **empty), tf.TensorArray(tf.float32, **empty)),
+            (tf.constant(0), tf.TensorArray(tf.float32, 0, dynamic_size=True, infer_shape=False, element_shape=shape)),
             parallel_iterations=1,  # bounds memory
         )
-        return labels.concat(), scores.concat()
+        return found.concat()
 
 
 def _named(signature: Signature, *outputs: tf.Tensor) -> dict[str, tf.Tensor]:

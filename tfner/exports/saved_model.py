@@ -49,7 +49,7 @@ def writer(trained: TrainedModel, say: Callable[[str], None] = print) -> Callabl
     logits = logits_function(trained.model)
     encoder = trained.model.get_layer(ENCODER).config
     positions = piece_limit(encoder, trained.row_encoder.tokenizer)
-    functions, pieces_only = signatures(logits, trained.row_encoder, trained.config.sentences, encoder.vocab_size, positions)
+    functions, pieces_only = signatures(logits, trained.row_encoder, trained.config, encoder.vocab_size, positions)
 
     def write(folder: Path) -> None:
         module = tf.Module()

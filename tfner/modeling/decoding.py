@@ -1,7 +1,7 @@
 """From the model's values for word pieces to the tags of sentences.
 
-Takes one array per row, as the model returns it, and gives every word the label with the highest value. The exported graph
-follows the same rule; tests hold the two equal.
+Takes one array per row, as the model returns it, and gives every word the label with the highest value, or every sentence the
+labels with the highest product that are IOB2 together. The exported graph follows the same rules; tests hold the two equal.
 """
 
 from __future__ import annotations
@@ -12,8 +12,15 @@ from itertools import accumulate, pairwise
 
 import numpy as np
 
-from tfner.labels import Entity, labelled_spans
+from tfner.config import DECODERS
+from tfner.errors import UserError, setting
+from tfner.labels import Entity, LabelSet, labelled_spans, split_tag
 from tfner.modeling.rows import EncodedRows, RowEncoder
+
+LEAST = np.finfo(np.float32).tiny
+"""What is taken for a probability of 0, whose logarithm is infinite."""
+UNITS, ILLEGAL = 2**32, -(2**60)
+"""Units of a logarithm of 1, and the logarithm of what is not legal. Sums of integers are exact, in whatever order."""
 
 
 @dataclass(frozen=True)
@@ -67,19 +74,78 @@ def best_labels(values: np.ndarray) -> np.ndarray:
     return np.asarray(values.argmax(-1))
 
 
-def decode(row_encoder: RowEncoder, encoded: EncodedRows, values: Sequence[np.ndarray]) -> list[Tagged]:
-    """Tags sentences from the values of their rows.
+def legal_transitions(labels: LabelSet) -> np.ndarray:
+    """Which label may follow which in IOB2, bool, shape (labels + 1, labels); the last row is for the first word.
+
+    `I-X` continues `B-X` or `I-X`; everything else may follow anything. Plain labels have no rule.
+    """
+    legal = np.ones((len(labels) + 1, len(labels)), bool)
+    if not labels.plain:
+        for i, (prefix, kind) in enumerate(map(split_tag, labels.names)):
+            if prefix == "I":
+                legal[:, i] = [*(split_tag(name)[1] == kind for name in labels.names), False]
+    return legal
+
+
+def best_path(probabilities: np.ndarray, legal: np.ndarray) -> np.ndarray:
+    """The labels of a sentence with the highest product of probabilities among those that are legal together, int, (words,).
+
+    This is the algorithm of Viterbi (1967). Of equal products, the one whose labels come first, from the last word backwards,
+    is taken.
+
+    Args:
+        probabilities: shape (words, labels).
+        legal: as `legal_transitions` returns it.
+    """
+    logs = np.rint(np.log(np.maximum(probabilities, LEAST).astype(np.float64)) * UNITS).astype(np.int64)
+    rules = np.where(legal, 0, ILLEGAL)
+    total, before = logs[0] + rules[-1], []
+    for own in logs[1:]:
+        paths = total[:, None] + rules[:-1]
+        before.append(paths.argmax(0))
+        total = paths.max(0) + own
+    path = [int(total.argmax())]
+    for previous in reversed(before):
+        path.append(int(previous[path[-1]]))
+    return np.array(path[::-1])
+
+
+def decode(
+    row_encoder: RowEncoder, encoded: EncodedRows, probabilities: Sequence[np.ndarray], how: str = "greedy"
+) -> list[Tagged]:
+    """Tags sentences from the probabilities of their rows.
 
     Args:
         row_encoder: what made the rows.
         encoded: the rows of the sentences.
-        values: for every row an array of shape (length, labels), probabilities or logits. `Tagged.probabilities` holds the
-            highest value of each word, so it is a probability only where these are.
+        probabilities: for every row an array of shape (length, labels).
+        how: a key of `config.DECODERS`.
 
     Returns:
-        One result per sentence. A word without pieces gets the default label (`O`) with a value of 1.
+        One result per sentence. A word without pieces gets the default label (`O`) with a probability of 1.
+
+    Raises:
+        UserError: for an unknown decoder.
     """
+    if how not in DECODERS:
+        raise UserError(f"{setting('decode', how)}: expected one of {', '.join(DECODERS)}")
     labels = row_encoder.labels
     unseen = np.eye(len(labels), dtype=np.float32)[labels.ids[labels.default]]
-    words = row_encoder.to_words(encoded, values, unseen)
-    return [Tagged([labels.names[i] for i in best_labels(word)], word.max(-1)) for word in words]
+    words = row_encoder.to_words(encoded, probabilities, unseen)
+    chosen = [best_labels(values) for values in words]
+    if how == "viterbi":
+        legal = legal_transitions(labels)
+        for i in illegal(chosen, legal):
+            chosen[i] = best_path(words[i], legal)
+    return [
+        Tagged([labels.names[i] for i in own], values[np.arange(len(own)), own])
+        for own, values in zip(chosen, words, strict=True)
+    ]
+
+
+def illegal(chosen: Sequence[np.ndarray], legal: np.ndarray) -> np.ndarray:
+    """The numbers of the sentences whose labels are not legal together."""
+    after = np.concatenate([*chosen, np.zeros(0, int)])
+    sentence = np.repeat(np.arange(len(chosen)), [len(own) for own in chosen])
+    before = np.where(np.diff(sentence, prepend=-1) != 0, -1, np.roll(after, 1))
+    return np.unique(sentence[~legal[before, after]])

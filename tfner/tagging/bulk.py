@@ -216,7 +216,7 @@ def tag_files(
     Raises:
         UserError: where the folder belongs to something else, a file cannot be read at all, or there is no room to write.
     """
-    names = ("runtime", "precision", "sentences")
+    names = ("runtime", "precision", "sentences", "decode")
     settings = {"format": source.kind, "text_encoding": source.encoding, "text_column": source.column}
     job = {
         "model": {"weights": tagger.weights or tagger.name, **{name: getattr(tagger, name) for name in names}},

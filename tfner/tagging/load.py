@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from tfner.config import AUTO, RUNTIMES, SENTENCES
+from tfner.config import AUTO, DECODERS, RUNTIMES, SENTENCES
 from tfner.errors import UserError, setting
 from tfner.folder import GRAPHS, SAVED_MODEL, resolve, versions
 from tfner.tagging.exported import Exported, read_exported
@@ -21,7 +21,9 @@ _PACKAGES = {"openvino": "openvino", "onnx": "onnxruntime", "tensorflow": "tenso
 """What is installed for each runtime."""
 
 
-def load_tagger(model: str | Path, runtime: str = AUTO, sentences: str | None = None, **options: Any) -> Tagger:
+def load_tagger(
+    model: str | Path, runtime: str = AUTO, sentences: str | None = None, decode: str | None = None, **options: Any
+) -> Tagger:
     """Loads a tagger.
 
     Args:
@@ -30,25 +32,28 @@ def load_tagger(model: str | Path, runtime: str = AUTO, sentences: str | None = 
         runtime: what runs the model, one of `config.RUNTIMES`. `auto` takes the fastest of TensorFlow and the exports of the
             same weights whose runtime is installed, by the speeds that were measured when they were exported.
         sentences: how texts are divided into sentences, one of `config.SENTENCES` [as the model was exported to].
+        decode: how tags are chosen, one of `config.DECODERS` [as the model was exported to].
         options: for an address, the keyword arguments of `ServedTagger`, such as `deadline`; a folder has none.
 
     Raises:
         UserError: where the model does not exist, its files are incomplete or damaged, there is no export for the runtime, or
             its server does not answer.
     """
-    if runtime != AUTO and runtime not in RUNTIMES:
-        raise UserError(f"{setting('runtime', runtime)}: expected one of {', '.join((AUTO, *RUNTIMES))}")
-    if sentences is not None and sentences not in SENTENCES:
-        raise UserError(f"{setting('sentences', sentences)}: expected one of {', '.join(SENTENCES)}")
+    for name, value, choices in (
+        ("runtime", runtime, (AUTO, *RUNTIMES)),
+        ("sentences", sentences, SENTENCES),
+        ("decode", decode, DECODERS),
+    ):
+        if value is not None and value not in choices:
+            raise UserError(f"{setting(name, value)}: expected one of {', '.join(choices)}")
+        if is_address(model) and value not in (None, AUTO):
+            raise UserError(f"{setting(name, value)}: the server decides this: leave it out", model)
     if is_address(model):
-        if runtime != AUTO or sentences:
-            own = setting("runtime", runtime) if runtime != AUTO else setting("sentences", sentences)
-            raise UserError(f"{own}: the server decides this: leave it out", model)
         from tfner.tagging.served import ServedTagger
 
         return ServedTagger(str(model), **options)
     tagger = _load_folder(find_export(model, runtime), options)
-    tagger.sentences = sentences or tagger.sentences
+    tagger.sentences, tagger.decode = sentences or tagger.sentences, decode or tagger.decode
     return tagger
 
 
@@ -130,9 +135,9 @@ def runtime_of(folder: Path) -> str:
     return next((name for name, graph in GRAPHS.items() if (folder / graph).is_file()), "tensorflow")
 
 
-def _identity(exported: Exported) -> tuple[str, str]:
-    """What an export has in common with the version that it is of: weights, and how it divides texts."""
-    return exported.weights, exported.config.sentences
+def _identity(exported: Exported) -> tuple[str, ...]:
+    """What an export has in common with the version that it is of: weights, and how it divides texts and chooses tags."""
+    return exported.weights, exported.config.sentences, exported.config.decode
 
 
 def _is_installed(runtime: str) -> bool:

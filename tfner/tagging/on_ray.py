@@ -120,7 +120,7 @@ def _results(ray: Any, tagger: Tagger, source: Source, skip: int, format: str, a
     class Actor:
         def __init__(self) -> None:
             os.environ.setdefault("TF_NUM_INTRAOP_THREADS", str(threads()))
-            self.tagger = load_tagger(model, runtime, sentences)
+            self.tagger = load_tagger(model, runtime, sentences, decode)
 
         def __call__(self, table: Any) -> Iterator[Any]:
             yield from rows(map(self.tag, table.column(_COLUMN).to_pylist()))
@@ -135,9 +135,10 @@ def _results(ray: Any, tagger: Tagger, source: Source, skip: int, format: str, a
             return chunk, rendered, report
 
     if is_address(tagger.name):
-        model, runtime, sentences = tagger.name, AUTO, None
+        model, runtime = tagger.name, AUTO
     else:
-        model, runtime, sentences = str(Path(tagger.name).absolute()), tagger.runtime or AUTO, tagger.sentences
+        model, runtime = str(Path(tagger.name).absolute()), tagger.runtime or AUTO
+    sentences, decode = tagger.sentences, tagger.decode  # None for a served model
     source = replace(source, files=[file.absolute() for file in source.files])
     context = copy.deepcopy(ray.data.DataContext.get_current())
     context.execution_options.preserve_order = True

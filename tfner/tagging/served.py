@@ -49,6 +49,7 @@ class ServedTagger(Tagger):
     """
 
     sentences = None
+    decode = None
 
     def __init__(self, address: str, deadline: float = 60.0, texts: int = 32, size: int = 1 << 20):
         self.address, self.texts, self.size = Address.parse(address), texts, size

@@ -50,6 +50,8 @@ class Tagger(ABC):
     """The checksum of its weights, or empty where that is not known."""
     sentences: str | None = "split"
     """How texts are divided into sentences, one of `config.SENTENCES`, or None where a server decides it."""
+    decode: str | None = "greedy"
+    """How tags are chosen, one of `config.DECODERS`, or None where a server decides it."""
 
     @property
     @abstractmethod
@@ -137,6 +139,7 @@ class RowTagger(Tagger):
     def __init__(self, row_encoder: RowEncoder, config: Config, name: str):
         self.row_encoder, self.config, self.name = row_encoder, config, name
         self.sentences: str = config.sentences
+        self.decode: str = config.decode
         self.report = EncodingReport()
         """Counts of what was encoded, and of what was lost, in everything tagged so far."""
 
@@ -160,7 +163,7 @@ class RowTagger(Tagger):
         self.check_open()
         encoded = self.row_encoder.encode([Sentence(s.words, (), s.document) for s in sentences])
         self.report += encoded.report
-        return decode(self.row_encoder, encoded, self._run(encoded.rows, progress))
+        return decode(self.row_encoder, encoded, self._run(encoded.rows, progress), self.decode)
 
     def _run(self, rows: Sequence[Row], progress: Progress) -> list[np.ndarray]:
         """The probabilities of every piece of rows, batch by batch: for every row an array of shape (length, labels)."""

@@ -22,7 +22,7 @@ from tfner.evaluation.scores import all_one_class, score
 from tfner.folder import write_whole
 from tfner.labels import IGNORED_LABEL
 from tfner.modeling.batches import apply_to_rows
-from tfner.modeling.decoding import decode
+from tfner.modeling.decoding import decode, softmax
 from tfner.modeling.rows import Row, RowEncoder
 from tfner.terminal import counted
 
@@ -65,6 +65,7 @@ class EpochReport:
         path: the `history.csv` to write.
         say: called with each line for the terminal.
         tensorboard: a folder for TensorBoard, which gets every column of the rows, or None.
+        decode: how tags are chosen, a key of `config.DECODERS`.
 
     Attributes:
         rows: a row for each epoch so far.
@@ -79,9 +80,10 @@ class EpochReport:
         path: Path,
         say: Callable[[str], None] = print,
         tensorboard: str | None = None,
+        decode: str = "greedy",
     ):
         self.logits, self.row_encoder, self.sentences, self.words = logits, row_encoder, sentences, words
-        self.path, self.say = path, say
+        self.path, self.say, self.decode = path, say, decode
         self.encoded = row_encoder.encode(sentences)
         self.rows: list[dict[str, float]] = []
         self._summaries = tf.summary.create_file_writer(tensorboard) if tensorboard else None
@@ -101,7 +103,8 @@ class EpochReport:
         """
         values = apply_to_rows(self.logits, self.encoded.rows, self.row_encoder.pad_id)
         val_loss, val_masked_accuracy = loss_and_accuracy(self.encoded.rows, values)
-        predicted = [tagged.tags for tagged in decode(self.row_encoder, self.encoded, values)]
+        tagged = decode(self.row_encoder, self.encoded, [softmax(logits) for logits in values], self.decode)
+        predicted = [one.tags for one in tagged]
         scores = score([s.tags for s in self.sentences], predicted, self.row_encoder.labels)
         overall = scores.overall
         cells = len(self.rows) + 1, loss, val_loss, overall.precision, overall.recall, overall.f1, scores.accuracy

@@ -222,6 +222,7 @@ class TrainingRun:
                 self.state / HISTORY,
                 self.say,
                 self.config.tensorboard,
+                self.config.decode,
             )
         self._checkpoints = Checkpoints(self.state, self.say, model=self.model, optimizer=self._optimizer)
         if resume:
