@@ -92,14 +92,21 @@ def models(built_once, corpus, small_encoder, model) -> dict[str, Path]:
 
 @pytest.fixture(scope="session")
 def runtimes(built_once, model) -> Path:
-    """A copy of `model` with exports: `openvino/1` and `onnx/1` in float32, `/2` of both in int8. Do not write to it."""
+    """`model`, exported with decoding, temperature and thresholds of its own. Do not write to it.
+
+    The exports are `1`, `openvino/1` and `onnx/1` in float32, and `/2` of both in int8.
+    """
 
     def build(folder: Path) -> None:
         from tfner.export import export
+        from tfner.folder import TRAINING
 
-        copy = shutil.copytree(model, folder / "model")
+        copy = shutil.copytree(model, folder / "model", ignore=shutil.ignore_patterns("1"))
+        shutil.copytree(model / TRAINING, copy / TRAINING, dirs_exist_ok=True)
+        own = {"decode": "viterbi", "temperature": "auto", "min_precision": 0.1, "say": lambda line: None}
+        export(copy, output=copy / "1", **own)
         for runtime in ("openvino", "onnx"):
             for precision in ("float32", "int8"):
-                export(copy, format=runtime, precision=precision, say=lambda line: None)
+                export(copy, format=runtime, precision=precision, **own)
 
     return built_once("runtimes", build) / "model"

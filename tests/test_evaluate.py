@@ -111,3 +111,36 @@ def test_types_that_the_model_does_not_know_are_refused_or_scored_as_missed(caps
 def test_a_negative_number_of_mistakes_is_refused(model):
     with refused("worst_below_0", setting="worst"):
         evaluate.evaluate(model, worst=-1)
+
+
+def second_annotation(corpus, tmp_path, change):
+    lines = (corpus / "test.txt").read_text("utf-8").splitlines()
+    path = tmp_path / "second.txt"
+    path.write_text("\n".join(change(lines)) + "\n", "utf-8")
+    return path
+
+
+def test_a_second_annotation_is_scored_as_well(model, corpus, tmp_path, capsys):
+    path = second_annotation(corpus, tmp_path, lambda lines: [line.replace("B-PER", "B-ORG") for line in lines])
+    found = evaluate.evaluate(model, also=path, output=tmp_path / "e")
+    assert found.also is not None and found.also.overall.f1 != found.scores.overall.f1
+    output = capsys.readouterr().out
+    assert str(path) in output and "f1, second annotation" in output
+    assert f"{found.scores.overall.f1:.4f}" in output and f"{found.also.overall.f1:.4f}" in output
+
+
+def test_an_annotation_of_other_words_is_refused_with_its_line(model, corpus, tmp_path):
+    lines = (corpus / "test.txt").read_text("utf-8").splitlines()
+    number = next(i for i, line in enumerate(lines) if i > 20 and line and not line.startswith("-DOCSTART-"))
+
+    def changed(lines):
+        return [*lines[:number], f"other {lines[number].split()[1]}", *lines[number + 1 :]]
+
+    path = second_annotation(corpus, tmp_path, changed)
+    with refused("annotation_of_other_words", path=path, line=number + 1):
+        evaluate.evaluate(model, also=path, output=tmp_path / "e")
+    path = second_annotation(corpus, tmp_path, lambda lines: lines[: lines.index("", 30)])
+    with pytest.raises(UserError, match="sentences of the split, found"):
+        evaluate.evaluate(model, also=path, output=tmp_path / "e")
+    with refused("annotation_missing", path=tmp_path / "none.txt"):
+        evaluate.evaluate(model, also=tmp_path / "none.txt", output=tmp_path / "e")

@@ -159,6 +159,22 @@ class Config:
 
     sentences: str = _setting("tagging", "split", SENTENCES_HELP, SENTENCES)
     decode: str = _setting("tagging", "greedy", DECODE_HELP, DECODERS)
+    temperature: float | str = _setting(
+        "tagging",
+        1.0,
+        "what logits are divided by before softmax; auto finds it on validation",
+        least=0.01,
+        most=100,
+        auto=True,
+    )
+    min_precision: float | None = _setting(
+        "tagging",
+        None,
+        "accept entities from the score from which validation shows this precision for their type",
+        least=0,
+        most=0.999,
+        absent="every entity is accepted",
+    )
 
     tensorboard: str | None = _setting("output", None, "folder for TensorBoard logs", absent="no logs")
     checkpoint_minutes: float = _setting(

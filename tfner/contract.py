@@ -20,7 +20,7 @@ class Field:
 
 @dataclass(frozen=True)
 class Signature:
-    """A function of an exported model. Offsets are half-open; outputs are padded with 0 and empty strings."""
+    """A function of an exported model. Offsets are half-open; outputs are padded with 0, false and empty strings."""
 
     name: str
     meaning: str
@@ -40,6 +40,7 @@ ENTITY_FIELDS = {
     "end": ("int32", "character after the last"),
     "first_word": ("int32", "first word"),
     "end_word": ("int32", "word after the last"),
+    "accepted": ("bool", "whether its score reaches the threshold of its type, or there are no thresholds"),
 }
 WORD_FIELDS = {
     "text": ("string", "the word"),
@@ -67,6 +68,7 @@ WORDS = Signature(
     {
         "label": Field("string", ("batch", "words"), "label of each word"),
         "score": Field("float32", ("batch", "words"), "probability of that label"),
+        "accepted": Field("bool", ("batch", "words"), "false for the words of an entity that is not accepted"),
     },
 )
 PIECES = Signature(

@@ -13,9 +13,11 @@ from typing import Any
 
 from tfner.config import AUTO, CORPUS_SETTINGS, Config, add_flags, add_runtime
 from tfner.corpus import SPLITS, Corpus, Sentence
-from tfner.data.load import corpus_of
+from tfner.data.load import corpus_of, read_annotation
 from tfner.errors import UserError, setting
+from tfner.evaluation.annotations import format_both, suspects
 from tfner.evaluation.mistakes import Mistake, mistakes
+from tfner.evaluation.reliability import Reliability, accepted_table, reliability, scored_entities, scored_words
 from tfner.evaluation.scores import INTERVAL_SAMPLES, Scores, format_confusion, format_scores, score
 from tfner.folder import (
     EVALUATION_FILES,
@@ -31,16 +33,27 @@ from tfner.folder import (
 )
 from tfner.labels import LabelSet
 from tfner.tagging.load import find_export, is_address, load_tagger, runtime_of
+from tfner.tagging.tagger import RowTagger
 from tfner.terminal import Parser, command, filled, print_json, quiet_imports
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """The scores of a model on a split, the sentences with the worst mistakes, and the folder where they are saved."""
+    """What a model reaches on a split.
+
+    Attributes:
+        scores: precision, recall, F1 and accuracy.
+        mistakes: the sentences with the worst mistakes.
+        reliability: whether scores are probabilities, for words and for entities.
+        folder: where all this is saved.
+        also: the scores under a second annotation, or None where there is none.
+    """
 
     scores: Scores
     mistakes: list[Mistake]
+    reliability: Mapping[str, Reliability]
     folder: Path
+    also: Scores | None = None
 
 
 def evaluate(
@@ -51,6 +64,7 @@ def evaluate(
     say: Callable[[str], None] = print,
     runtime: str = AUTO,
     decode: str | None = None,
+    also: str | Path | None = None,
     **corpus: Any,
 ) -> Evaluation:
     """Scores a model by words and entities, whatever alignment it was trained with.
@@ -65,6 +79,8 @@ def evaluate(
         say: called with each line for the terminal.
         runtime: what runs the model, as for `load_tagger`.
         decode: how tags are chosen, as for `load_tagger`.
+        also: a file with a second annotation of the sentences of the split. The model is scored with both, and where it
+            contradicts the first most surely, this is compared with the second.
         corpus: settings of the corpus (`config.CORPUS_SETTINGS`) that differ from those of the training.
 
     Raises:
@@ -83,23 +99,36 @@ def evaluate(
         data = corpus_of(replace(config, unseen_labels="keep"))
         labels = tagger.labels or data.labels
         sentences = _sentences(data, split, labels, config, version)
+        second = read_annotation(also, data.task, sentences, config.tag_column, config.text_encoding) if also else None
         target = Path(output) if output else _default_output(Path(version), config.corpus, split)
         check_replaceable(target, EVALUATION_FILES)
         tagged = tagger.predict(sentences)
         warnings = tagger.warnings()
 
     words, gold, predicted = [s.words for s in sentences], [s.tags for s in sentences], [t.tags for t in tagged]
+    probabilities, plain = [t.probabilities for t in tagged], data.task == "pos"
     scores = score(gold, predicted, labels, INTERVAL_SAMPLES)
-    found = mistakes(words, gold, predicted, [t.probabilities for t in tagged], worst, data.task == "pos")
+    everything = mistakes(words, gold, predicted, probabilities, len(words), plain)
+    found = everything[:worst]
+    kinds, of_entities, right = scored_entities(gold, predicted, probabilities, plain)
+    reliabilities = {"words": reliability(*scored_words(gold, predicted, probabilities))}
+    reliabilities |= {} if plain else {"entities": reliability(of_entities, right)}
     say(f"{version} on the {split} split of {config.corpus}\n\n{format_scores(scores)}\n\n{format_confusion(scores)}\n")
+    say("calibration error: " + ", ".join(f"{what} {one.error:.4f}" for what, one in reliabilities.items()) + "\n")
+    if isinstance(tagger, RowTagger) and tagger.calibration.thresholds is not None:
+        say(f"{accepted_table(kinds, of_entities, right, tagger.calibration.accepts)}\n")
+    other = None
+    if second is not None:
+        other = score(second, predicted, labels, INTERVAL_SAMPLES)
+        say(f"{also}\n\n{format_both(scores, other)}\n\n{suspects(gold, second, everything)}\n")
     say("the worst mistakes\n" + "".join(f"\n{m}\n" for m in found))
     for line in warnings:
         say(line)
     history = Path(version) / EXTRA / HISTORY  # exports for other runtimes have none
     rows = read_history(history) if history.is_file() else []
-    publish(target, lambda folder: _write(folder, scores, found, rows), replace=True)
+    publish(target, lambda folder: _write(folder, scores, found, rows, reliabilities), replace=True)
     say(f"saved in {target}")
-    return Evaluation(scores, found, target)
+    return Evaluation(scores, found, reliabilities, target, other)
 
 
 def _sentences(data: Corpus, split: str, labels: LabelSet, config: Config, model: str | Path) -> Sequence[Sentence]:
@@ -116,16 +145,24 @@ def _sentences(data: Corpus, split: str, labels: LabelSet, config: Config, model
     return data.splits[split]
 
 
-def _write(folder: Path, scores: Scores, found: Sequence[Mistake], history: Sequence[Mapping[str, str]]) -> None:
+def _write(
+    folder: Path,
+    scores: Scores,
+    found: Sequence[Mistake],
+    history: Sequence[Mapping[str, str]],
+    reliabilities: Mapping[str, Reliability],
+) -> None:
     """Writes `EVALUATION_FILES`; without a history, there are no learning curves."""
     with quiet_imports():
         from tfner.evaluation import plots
 
-    scores_json, scores_text, mistakes_text, confusion, curves = EVALUATION_FILES
+    scores_json, scores_text, mistakes_text, confusion, curves, reliability_json, reliability_png = EVALUATION_FILES
     write_json(folder / scores_json, scores.to_json())
     (folder / scores_text).write_text(f"{format_scores(scores)}\n\n{format_confusion(scores)}\n", "utf-8")
     (folder / mistakes_text).write_text("\n".join(f"{m}\n" for m in found), "utf-8")
     plots.save(plots.confusion_matrix(scores), folder / confusion)
+    write_json(folder / reliability_json, {what: one.to_json() for what, one in reliabilities.items()})
+    plots.save(plots.reliability_plot(reliabilities), folder / reliability_png)
     if history:
         plots.save(plots.learning_curves(history), folder / curves)
 
@@ -145,6 +182,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--split", default="test", choices=SPLITS, help="the split to score [test]")
     parser.add_argument(
         "--output", type=filled, metavar="FOLDER", help="where to save [MODEL/evaluations/VERSION-CORPUS-SPLIT]"
+    )
+    parser.add_argument(
+        "--also", type=filled, metavar="FILE", help="a second annotation of the same sentences, to score with as well"
     )
     parser.add_argument("--worst", type=int, default=10, metavar="N", help="how many of the worst mistakes to list [10]")
     parser.add_argument("--json", action="store_true", help="print the scores as JSON; the rest goes to standard error")

@@ -13,7 +13,7 @@ from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tfner.config import CORPUS_SETTINGS, EXPORT_FORMATS, Config, add_flags
 from tfner.corpus import Sentence
@@ -34,6 +34,9 @@ from tfner.folder import (
 from tfner.labels import LabelSet
 from tfner.tagging.load import runtime_of
 from tfner.terminal import Parser, command, filled, print_json, quiet_imports, quote
+
+if TYPE_CHECKING:
+    from tfner.training.state import TrainedModel
 
 _EXPORTERS = {"savedmodel": "saved_model", "transformers": "transformers", "onnx": "onnx", "openvino": "openvino"}
 """The module of `tfner.exports` that writes each format."""
@@ -59,6 +62,8 @@ def export(
     max_f1_loss: float = MAX_F1_LOSS,
     sentences: str | None = None,
     decode: str | None = None,
+    temperature: float | str | None = None,
+    min_precision: float | None = None,
     **corpus: Any,
 ) -> Path:
     """Exports the best weights of a training into a new folder.
@@ -75,6 +80,8 @@ def export(
         max_f1_loss: how far the F1 of such an export may be below that of the trained model.
         sentences: how the exported model divides text into sentences, one of `config.SENTENCES` [as it was trained to].
         decode: how it chooses tags, one of `config.DECODERS` [as it was trained to].
+        temperature: what its logits are divided by; `auto` finds it on the validation split [that of the training].
+        min_precision: the precision on the validation split from which entities are accepted [as it was trained to].
         corpus: settings of the corpus of such a split (`config.CORPUS_SETTINGS`) that differ from those of the training.
 
     Returns:
@@ -84,6 +91,8 @@ def export(
         UserError: if the training state is missing or damaged, the format cannot hold the model or needs a package that is not
             installed, F1 falls too far, or `output` exists.
     """
+    tagging: dict[str, Any] = {"sentences": sentences, "decode": decode, "temperature": temperature}
+    tagging = {name: value for name, value in {**tagging, "min_precision": min_precision}.items() if value is not None}
     folder = Path(folder).expanduser()
     if format not in EXPORT_FORMATS:
         raise UserError(f"{setting('format', format)}: expected one of {', '.join(EXPORT_FORMATS)}")
@@ -93,7 +102,7 @@ def export(
             f"this is an exported version: give the model's folder, {quote(model_folder(folder.absolute()))}", folder
         )
     if is_checkpoint(folder) or (output and format == "savedmodel" and not folder.exists()):
-        return _import(str(folder), output, format, say, corpus, sentences=sentences, decode=decode)
+        return _import(str(folder), output, format, say, corpus, tagging)
     found = versions(folder / TRAINING)
     if not found or (state is not None and state not in found):
         wanted = "a training state" if state is None else setting("state", state)
@@ -110,15 +119,20 @@ def export(
 
         exporter = import_module(f"tfner.exports.{_EXPORTERS[format]}")
     trained = load_state(folder / TRAINING / str(state or found[-1]))
-    given: dict[str, Any] = {"sentences": sentences, "decode": decode}
-    given = {name: value for name, value in given.items() if value}
-    trained = replace(trained, config=replace(trained.config, **given))
-    if not any(own == format for own, _ in _NEEDS):
+    trained = replace(trained, config=replace(trained.config, **tagging))
+    gated = any(own == format for own, _ in _NEEDS)
+    calibrated = "temperature" in tagging or "min_precision" in tagging
+    validation: Sequence[Sentence] = ()
+    if gated or calibrated:
+        what = "an export for another runtime is tried" if gated else "scores are calibrated"
+        validation = _validation(replace(trained.config, **corpus), trained.row_encoder.labels, what)
+    if calibrated:
+        trained = _calibrated(trained, validation, say)
+    if not gated:
         return publish(target, exporter.writer(trained, say))
     from tfner.exports.gate import Gate
 
-    gate = Gate(trained, _validation(replace(trained.config, **corpus), trained.row_encoder.labels), max_f1_loss, say)
-    return publish(target, exporter.writer(trained, gate, precision))
+    return publish(target, exporter.writer(trained, Gate(trained, validation, max_f1_loss, say), precision))
 
 
 def _import(
@@ -127,7 +141,7 @@ def _import(
     format: str,
     say: Callable[[str], None],
     corpus: Mapping[str, Any],
-    **tagging: Any,
+    tagging: Mapping[str, Any],
 ) -> Path:
     """Makes a model of a checkpoint of transformers. Raises UserError where it cannot be used."""
     if not output or format != "savedmodel":
@@ -143,6 +157,22 @@ def _import(
     number = adopt(source, target, corpus)
     say(f"training state {target / TRAINING / str(number)}; other formats: python -m tfner.export {quote(target)} --format ...")
     return export(target, number, output=target / str(number), say=say, **tagging)
+
+
+def _calibrated(trained: TrainedModel, sentences: Sequence[Sentence], say: Callable[[str], None]) -> TrainedModel:
+    """A model with the calibration that its settings ask for. Raises UserError where nothing would be accepted."""
+    from tfner.modeling.variants import logits_function
+    from tfner.tagging.in_memory import InMemoryTagger
+    from tfner.training.calibrate import calibrate
+
+    tagger = InMemoryTagger(logits_function(trained.model), trained.row_encoder, trained.config)
+    found = calibrate(tagger, trained.config, sentences, say)
+    if found.thresholds is not None and all(value is None for value in found.thresholds.values()):
+        raise UserError(
+            f"{setting('min_precision', trained.config.min_precision)}: no score of any type reaches it on the "
+            f"{len(sentences):,} sentences of validation: ask for less, or give a corpus with more of them"
+        )
+    return replace(trained, calibration=found)
 
 
 def _check_precision(format: str, precision: str, max_f1_loss: float) -> None:
@@ -163,10 +193,10 @@ def _check_precision(format: str, precision: str, max_f1_loss: float) -> None:
         raise UserError(f"{setting('format', format)}: {missing[0]} is not installed: pip install -e '.[{format}]'")
 
 
-def _validation(config: Config, labels: LabelSet) -> Sequence[Sentence]:
+def _validation(config: Config, labels: LabelSet, what: str) -> Sequence[Sentence]:
     """The validation sentences of a corpus. Raises UserError where there are none, or the model does not know their tags."""
     split = "validation"
-    what = "an export for another runtime is tried on the validation split"
+    what += " on the validation split"
     try:
         sentences = corpus_of(replace(config, unseen_labels="keep")).splits.get(split, ())
     except UserError as error:
@@ -216,7 +246,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         metavar="X",
         help=f"how far validation F1 may fall; an export that loses more is not kept [{MAX_F1_LOSS}]",
     )
-    add_flags(parser, (*CORPUS_SETTINGS, "sentences", "decode"), default="as in the training")
+    tagging = ("sentences", "decode", "temperature", "min_precision")
+    add_flags(parser, (*CORPUS_SETTINGS, *tagging), default="as in the training")
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
     arguments = vars(parser.parse_args(argv))
     as_json = arguments.pop("json")

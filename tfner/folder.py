@@ -42,6 +42,7 @@ WARMUP = "tf_serving_warmup_requests"
 CONFIG, LABELS, SCORES, HISTORY = "config.json", "labels.json", "scores.json", "history.csv"
 ENCODER, WEIGHTS, CHECKPOINTS = "encoder", "best.weights.h5", "checkpoints"  # in a training state alone
 PREDICTIONS, MEASURES = "predictions.json", "measures.json"  # in a training state alone
+CALIBRATION = "calibration.json"  # where scores were calibrated
 TOKENIZER, LIMITS, CARD = "tokenizer", "limits.json", "README.md"  # in `EXTRA` alone
 GRAPHS = {"openvino": "model.xml", "onnx": "model.onnx"}
 """The file of the graph in an export for each other runtime."""
@@ -52,7 +53,10 @@ _MOST_JSON = 1 << 24
 """The most bytes of a JSON file of a model."""
 _DRAFT_LOCK = re.compile(r"(\.(.+)-\d+-[0-9a-f]{8})\.lock")
 """What `publish` calls the lock of its new folder, whose name and later name are groups."""
-EVALUATION_FILES = (SCORES, "scores.txt", "mistakes.txt", "confusion_matrix.png", "learning_curves.png")
+EVALUATION_FILES = (
+    *(SCORES, "scores.txt", "mistakes.txt", "confusion_matrix.png", "learning_curves.png"),
+    *("reliability.json", "reliability.png"),
+)
 """The files of an evaluation."""
 
 

@@ -40,7 +40,8 @@ class Entity:
     """An entity found in a text.
 
     `start` and `end` are offsets in characters, `first_word` and `end_word` in words; both pairs are half-open. `score` is the
-    mean probability of the predicted labels of the entity's words.
+    mean probability of the predicted labels of the entity's words. `accepted` says whether the score reaches the threshold of
+    the type; models without thresholds accept every entity.
     """
 
     type: str
@@ -50,6 +51,7 @@ class Entity:
     score: float
     first_word: int
     end_word: int
+    accepted: bool = True
 
 
 def split_tag(tag: str) -> tuple[str, str]:

@@ -87,13 +87,14 @@ def format_entities(text: str, entities: Sequence[Entity], colours: bool = False
 
 
 def entity_line(entity: Entity) -> str:
-    """One entity as a line: type, score, text, words and characters."""
+    """One entity as a line: type, score, text, words and characters, and whether it is accepted, if it is not."""
     words = (
         f"word {entity.first_word}"
         if entity.end_word == entity.first_word + 1
         else f"words {entity.first_word}-{entity.end_word}"
     )
-    return f"  {entity.type:<8} {entity.score:.4f}  {entity.text}  ({words}, characters {entity.start}-{entity.end})"
+    line = f"  {entity.type:<8} {entity.score:.4f}  {entity.text}  ({words}, characters {entity.start}-{entity.end})"
+    return line if entity.accepted else f"{line}, not accepted"
 
 
 @command

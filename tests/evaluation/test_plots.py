@@ -8,6 +8,7 @@ from matplotlib.text import Text
 
 from tfner.evaluation import plots
 from tfner.evaluation.plots import compare_curves, confusion_matrix, learning_curves, save, type_bars
+from tfner.evaluation.reliability import reliability
 from tfner.evaluation.scores import score
 from tfner.labels import CONLL_LABELS, LabelSet
 
@@ -113,6 +114,14 @@ def test_the_same_figure_gives_the_same_png(draw, tmp_path):
     assert 400 <= width <= 2000
     assert 400 <= height <= 2000
     assert {path.name for path in tmp_path.iterdir()} == {"first.png", "second.png"}
+
+
+def test_reliability_has_a_panel_for_each_kind_of_prediction():
+    one = reliability([0.2, 0.9, 1.0], [False, True, True])
+    figure = plots.reliability_plot({"words": one, "entities": one})
+    titles = [axes.get_title() for axes in figure.axes if axes.get_title()]
+    assert titles == [f"{name}: calibration error {one.error:.4f}" for name in ("words", "entities")]
+    assert len(figure.axes) == 4
 
 
 def test_a_missing_folder_raises_an_os_error(tmp_path):

@@ -11,6 +11,7 @@ from tfner.contract import PIECES, SIGNATURES
 from tfner.evaluation.scores import score
 from tfner.exports.card import model_card
 from tfner.labels import LabelSet
+from tfner.modeling.calibration import Calibration
 from tfner.training.state import load_state
 
 
@@ -74,3 +75,14 @@ def test_a_card_needs_no_network(trained, monkeypatch):
 
     monkeypatch.setattr(socket.socket, "connect", refuse)
     assert model_card(trained, "savedmodel", SIGNATURES)
+
+
+def test_calibration_and_decoding_are_described(trained):
+    assert "Tags are chosen by `greedy`" in model_card(trained, "savedmodel") and "calibrated" not in model_card(
+        trained, "savedmodel"
+    )
+    config = replace(trained.config, decode="viterbi", min_precision=0.9)
+    own = replace(trained, config=config, calibration=Calibration(1.25, {"PER": 0.5, "LOC": None}))
+    text = model_card(own, "onnx")
+    assert "Tags are chosen by `viterbi`" in text and "divided by 1.250" in text and "precision of 0.9" in text
+    assert "| `PER` | 0.5000 |" in text and "| `LOC` | never |" in text

@@ -21,8 +21,9 @@ from tfner.data.load import load_corpus
 from tfner.data.words import split_words
 from tfner.exports import graph as graph_module
 from tfner.exports.graph import best_labels, signatures
-from tfner.labels import CONLL_LABELS, LabelSet
+from tfner.labels import CONLL_LABELS, CONLL_TYPES, LabelSet
 from tfner.modeling import decoding
+from tfner.modeling.calibration import UNCALIBRATED, Calibration
 from tfner.modeling.pretrained import load_tokenizer
 from tfner.modeling.rows import RowEncoder
 from tfner.modeling.variants import ENCODER, build_model, logits_function
@@ -53,8 +54,8 @@ TEXT_OPS = ["RegexSplitWithOffsets", "FastWordpieceTokenizeWithOffsets"]  # TF S
 class PiecesTagger(RowTagger):
     """Tags in Python with the signature `pieces`."""
 
-    def __init__(self, pieces, row_encoder, config):
-        super().__init__(row_encoder, config, "pieces")
+    def __init__(self, pieces, row_encoder, config, calibration):
+        super().__init__(row_encoder, config, "pieces", calibration)
         self.pieces = pieces
 
     def probabilities(self, input_ids, attention_mask):
@@ -62,7 +63,16 @@ class PiecesTagger(RowTagger):
         return values.numpy()
 
 
-def model_of(folder, labels=CONLL_LABELS, max_pieces=24, variant="finetune", scatter=True, context="sentence", **settings):
+def model_of(
+    folder,
+    labels=CONLL_LABELS,
+    max_pieces=24,
+    variant="finetune",
+    scatter=True,
+    context="sentence",
+    calibration=UNCALIBRATED,
+    **settings,
+):
     """The signatures of an untrained model, the tagger that does the same in Python, why signatures are missing, the logits."""
     model = build_model(variant, str(folder), len(labels), make_config("standard"))
     if scatter:
@@ -75,8 +85,10 @@ def model_of(folder, labels=CONLL_LABELS, max_pieces=24, variant="finetune", sca
     row_encoder = RowEncoder(load_tokenizer(str(folder)), labels, max_pieces=max_pieces, context=context)
     encoder = model.get_layer(ENCODER).config
     config = make_config("standard", **settings)
-    functions, missing = signatures(logits, row_encoder, config, encoder.vocab_size, encoder.max_position_embeddings)
-    tagger = PiecesTagger(functions[PIECES.name], row_encoder, config)
+    functions, missing = signatures(
+        logits, row_encoder, config, encoder.vocab_size, encoder.max_position_embeddings, calibration
+    )
+    tagger = PiecesTagger(functions[PIECES.name], row_encoder, config, calibration)
     return functions, tagger, missing, logits
 
 
@@ -106,7 +118,7 @@ def run(function, name, values):
 
 def entities(out):
     """The entities of each text from the graph, in the form of `facts`."""
-    names = ("type", "text", "start", "end", "first_word", "end_word")
+    names = ("type", "text", "start", "end", "first_word", "end_word", "accepted")
     return [
         (
             [tuple(_plain(out[f"entity_{name}"][i, j]) for name in names) for j in range(out["entity_count"][i])],
@@ -117,11 +129,12 @@ def entities(out):
 
 
 def _plain(value):
-    return value.decode() if isinstance(value, bytes) else int(value)
+    return value.decode() if isinstance(value, bytes) else value.item()
 
 
 def facts(found):
-    return [(e.type, e.text, e.start, e.end, e.first_word, e.end_word) for e in found], np.array([e.score for e in found])
+    found = list(found)
+    return [(e.type, e.text, e.start, e.end, e.first_word, e.end_word, e.accepted) for e in found], [e.score for e in found]
 
 
 def check(built, texts):
@@ -133,7 +146,7 @@ def check(built, texts):
         text = text.replace("\0", "\ufffd")
         assert own == [(kind, part.replace("\0", "\ufffd"), *offsets) for kind, part, *offsets in expected]
         np.testing.assert_allclose(scores, expected_scores, atol=1e-5)
-        assert all(text[start:end] == part for _, part, start, end, _, _ in own)
+        assert all(text[start:end] == part for _, part, start, end, *_ in own)
         words, n = split_words(text), out["word_count"][i]
         assert n == len(words)
         assert list(zip(out["word_start"][i, :n].tolist(), out["word_end"][i, :n].tolist(), strict=True)) == words
@@ -202,6 +215,25 @@ def test_tags_that_obey_iob2_are_those_of_the_python_path(folder, built):
         check(obeying, texts)
 
     random()
+
+
+def test_temperature_and_thresholds_are_those_of_the_python_path(folder, built):
+    plain = run(built[0]["serving_default"], "text", TEXTS)
+    assert plain["entity_accepted"].sum() == plain["entity_count"].sum()
+    thresholds = dict.fromkeys(CONLL_TYPES, 0.0) | {plain["entity_type"][0, 0].decode(): None}
+    calibrated = model_of(folder, calibration=Calibration(1.7, thresholds))
+    check(calibrated, TEXTS)
+    out = run(calibrated[0]["serving_default"], "text", TEXTS)
+    for kinds, accepted, count in zip(out["entity_type"], out["entity_accepted"], out["entity_count"], strict=True):
+        assert accepted[:count].tolist() == [thresholds[kind.decode()] is not None for kind in kinds[:count]]
+    words = [tuple(TEXTS[0].split()), ("", *TEXTS[0].split()[1:])]
+    found = run(calibrated[0]["words"], "words", words)["accepted"]
+    for row, accepted in zip(words, found, strict=True):
+        expected = np.ones(len(row), bool)
+        for entity in calibrated[1].tag_words(row):
+            expected[entity.first_word : entity.end_word] = entity.accepted
+        assert accepted.tolist() == expected.tolist()
+    assert found.any() and not found.all()
 
 
 def test_the_best_paths_of_the_graph_are_those_of_python(built):

@@ -125,6 +125,24 @@ def test_hovering_shows_the_score_and_leaving_hides_it(server, page):
     assert tip.is_hidden()
 
 
+def test_an_entity_that_is_not_accepted_says_so(server, page):
+    def refuse(route):
+        answer = route.fetch()
+        row = answer.json()["predictions"][0]
+        row["entity_accepted"] = [False, *row["entity_accepted"][1:]]
+        route.fulfill(response=answer, json={"predictions": [row]})
+
+    page.route("**/one:predict", refuse)
+    find(page, TEXT)
+    marks = page.locator("article").first.locator("mark:not(.none)")
+    assert [mark.get_attribute("class").split()[-1] == "refused" for mark in marks.all()].count(True) == 1
+    marks.first.hover()
+    assert "(not accepted)" in page.locator("#tip").inner_text()
+    page.locator("article").first.locator("summary").click()
+    rows = page.locator("article").first.locator("tbody tr")
+    assert ["(not accepted)" in text for text in rows.all_inner_texts()].index(True) == 0
+
+
 def test_the_keyboard_reaches_everything_in_order(server, page):
     page.get_by_label("Text", exact=True).focus()
     page.keyboard.press("Control+A")

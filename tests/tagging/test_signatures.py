@@ -9,6 +9,7 @@ from support.trainings import TEXT
 
 from tfner.contract import PIECES, SIGNATURES, WORDS
 from tfner.contract import TEXT as TEXTS
+from tfner.demo.corpus import demo_corpus
 from tfner.serving.rest import RestError
 from tfner.serving.servable import load_servable
 from tfner.tagging.load import load_tagger
@@ -58,6 +59,12 @@ def test_texts_get_the_entities_and_words_of_the_graph(servable, graph):
 def test_any_texts_get_what_the_graph_gives_them(servable, graph, texts):
     inputs = {"text": as_bytes(texts)}
     assert_equal(servable.call(TEXTS.name, inputs), graph.call(TEXTS.name, inputs))
+
+
+def test_the_graph_accepts_some_entities(graph):
+    found = graph.call(TEXTS.name, {"text": as_bytes([" ".join(s.words) for s in demo_corpus().splits["test"][:100]])})
+    accepted = found["entity_accepted"][np.arange(found["entity_accepted"].shape[1]) < found["entity_count"][:, None]]
+    assert accepted.any() and not accepted.all()
 
 
 def test_words_get_the_labels_of_the_graph(servable, graph):

@@ -71,6 +71,46 @@ def load_corpus(
     return with_labels(Corpus(str(spec), task, splits, LabelSet(("O",)), (*notes, *more)), unseen_labels)
 
 
+def read_annotation(
+    path: str | Path, task: str, sentences: Sequence[Sentence], tag_column: int | None = None, text_encoding: str | None = None
+) -> list[tuple[str, ...]]:
+    """The tags of another annotation of sentences, in IOB2 (plain for pos).
+
+    Args:
+        path: a file, in any format that `load_corpus` reads.
+        task: one of `TASKS`.
+        sentences: the sentences, whose words the file has to have.
+        tag_column: as for `load_corpus`.
+        text_encoding: as for `load_corpus`.
+
+    Raises:
+        UserError: where the file cannot be read, or has other words, with its line.
+    """
+    path = Path(path).expanduser()
+    if not path.is_file():
+        raise UserError("expected a file with the words of the split and their other tags, found none", path)
+    ((source, raw),) = _read_files(path, task, tag_column, text_encoding, None)[0].values()
+    for number, (own, expected) in enumerate(zip(raw, sentences, strict=False), start=1):
+        if own.words != expected.words:
+            pairs = [*zip(own.words, expected.words, strict=False)]
+            at = next((i for i, (one, other) in enumerate(pairs) if one != other), len(pairs))
+            words = [
+                sentence.words[at] if at < len(sentence.words) else "the end of the sentence" for sentence in (expected, own)
+            ]
+            raise UserError(
+                f"expected the words of the split, and {words[0]!r} as word {at + 1} of sentence {number}, found {words[1]!r}: "
+                "give an annotation of the same sentences",
+                source,
+                own.where(min(at, len(own.words) - 1)),
+            )
+    if len(raw) != len(sentences):
+        raise UserError(
+            f"expected the {len(sentences):,} sentences of the split, found {len(raw):,}: give an annotation of the same ones",
+            source,
+        )
+    return _convert_tags(source, raw, task)[0]
+
+
 def corpus_of(config: Config) -> Corpus:
     """The corpus that settings name. Raises UserError as `load_corpus` does, and where they name none."""
     if not config.corpus:

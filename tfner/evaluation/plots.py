@@ -21,6 +21,7 @@ from matplotlib.font_manager import fontManager
 from matplotlib.text import Text
 from matplotlib.ticker import MaxNLocator
 
+from tfner.evaluation.reliability import Reliability
 from tfner.evaluation.scores import Scores
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -180,6 +181,33 @@ def type_bars(scores_by_model: Mapping[str, Scores], title: str = "F1 per type")
     axes.spines[["top", "right"]].set_visible(False)
     if models > 1:
         figure.legend(loc="outside lower center", ncols=min(models, 5), frameon=False)
+    return figure
+
+
+def reliability_plot(found: Mapping[str, Reliability], title: str = "Are scores probabilities?") -> Figure:
+    """For each kind of prediction, the share that is right in each bin of scores, and below how many there are.
+
+    A model whose scores are probabilities is on the diagonal.
+
+    Args:
+        found: the reliability of each kind, by its name.
+        title: the heading.
+    """
+    figure = Figure(figsize=(5.2 * len(found), 5.6), layout="constrained")
+    FigureCanvasAgg(figure)
+    figure.suptitle(title, fontsize=12)
+    panels = figure.subplots(2, len(found), sharex=True, squeeze=False, height_ratios=(3, 1))
+    for i, (name, one) in enumerate(found.items()):
+        upper, lower = panels[:, i]
+        counts, width = np.array(one.counts), 1 / len(one.counts)
+        middles = (np.arange(len(counts)) + 0.5) * width
+        some = counts > 0
+        upper.bar(middles[some], np.array(one.right)[some], width * 0.92, color=COLOURS[0], zorder=2)
+        upper.plot([0, 1], [0, 1], color="0.45", linestyle=":", zorder=3)
+        upper.plot(np.array(one.scores)[some], np.array(one.right)[some], "o", color="black", markersize=3, zorder=4)
+        upper.set(ylim=(0, 1.02), ylabel="share that is right", title=f"{name}: calibration error {one.error:.4f}")
+        lower.bar(middles[some], counts[some], width * 0.92, color="0.6")
+        lower.set(yscale="log", xlabel="score", ylabel="number", xlim=(0, 1))
     return figure
 
 

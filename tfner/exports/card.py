@@ -13,7 +13,7 @@ from typing import Any
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
 from tfner import __version__
-from tfner.config import VARIANTS, Config
+from tfner.config import DECODERS, VARIANTS, Config
 from tfner.contract import Signature
 from tfner.evaluation.scores import Scores, format_scores
 from tfner.folder import CONFIG, DESCRIPTION, HISTORY, read_history
@@ -55,6 +55,8 @@ def model_card(
         config=config,
         format=format,
         variant=VARIANTS[config.variant],
+        decoder=DECODERS[config.decode],
+        calibration=trained.calibration,
         version=__version__,
         epochs=len(read_history(trained.state / HISTORY)),
         settings_file=CONFIG if format == "savedmodel" else DESCRIPTION,

@@ -79,5 +79,6 @@ def describe_export(folder: Path, trained: TrainedModel, precision: str, measure
         digest(trained.state / WEIGHTS),
         precision=precision,
         measured=measured,
+        calibration=trained.calibration.to_values(),
     )
     (folder / DESCRIPTION).write_text(text, "utf-8")

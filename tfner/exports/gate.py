@@ -60,7 +60,8 @@ class Gate:
 
     def __init__(self, trained: TrainedModel, sentences: Sequence[Sentence], max_f1_loss: float, say: Callable[[str], None]):
         self.labels, self.sentences, self.max_f1_loss, self.say = trained.row_encoder.labels, sentences, max_f1_loss, say
-        self.before = self.measure(InMemoryTagger(logits_function(trained.model), trained.row_encoder, trained.config))
+        logits = logits_function(trained.model)
+        self.before = self.measure(InMemoryTagger(logits, trained.row_encoder, trained.config, trained.calibration))
 
     def measure(self, tagger: Tagger) -> Measured:
         """Tags the validation sentences."""

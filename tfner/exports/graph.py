@@ -19,6 +19,7 @@ from tfner.data.sentences import ABBREVIATION, BLANK, BREAK, CLOSING, FINAL, LOW
 from tfner.data.words import PATTERN, SPACE
 from tfner.exports.wordpiece import WordPiece, unsupported
 from tfner.labels import split_tag
+from tfner.modeling.calibration import UNCALIBRATED, Calibration
 from tfner.modeling.decoding import ILLEGAL, LEAST, UNITS, legal_transitions
 from tfner.modeling.rows import RowEncoder
 from tfner.modeling.windows import overlap_and_stride
@@ -32,7 +33,12 @@ _OUTSIDE = -1  # the type of a word that is in no entity
 
 
 def signatures(
-    logits: Callable, row_encoder: RowEncoder, config: Config, vocabulary: int, positions: int
+    logits: Callable,
+    row_encoder: RowEncoder,
+    config: Config,
+    vocabulary: int,
+    positions: int,
+    calibration: Calibration = UNCALIBRATED,
 ) -> tuple[dict[str, Callable], str | None]:
     """The signatures that a model can have.
 
@@ -42,11 +48,16 @@ def signatures(
         config: says how texts are divided into sentences, and how tags are chosen.
         vocabulary: the number of word pieces that the encoder knows.
         positions: its longest row in word pieces.
+        calibration: the temperature, and which entities are accepted.
 
     Returns:
         The functions by name: `PIECES` for every model, `TEXT` and `WORDS` for a WordPiece tokenizer. Then the reason why
         those two are missing, or None.
     """
+
+    def probabilities(input_ids, attention_mask):
+        values = logits(input_ids, attention_mask)
+        return tf.nn.softmax(values if calibration.temperature == 1 else values / calibration.temperature)
 
     def pieces(input_ids, attention_mask):
         shapes, out = (tf.shape(input_ids), tf.shape(attention_mask)), (input_ids < 0) | (input_ids >= vocabulary)
@@ -61,12 +72,12 @@ def signatures(
             ),
         ]
         with tf.control_dependencies(checks):
-            return _named(PIECES, tf.nn.softmax(logits(tf.identity(input_ids), attention_mask)))
+            return _named(PIECES, probabilities(tf.identity(input_ids), attention_mask))
 
     reason = unsupported(row_encoder.tokenizer)
     if reason:
         return {PIECES.name: _traced(pieces, PIECES)}, reason
-    graph = TextGraph(logits, row_encoder, config)
+    graph = TextGraph(probabilities, row_encoder, config, calibration)
     parts = ((graph.tag_texts, TEXT), (graph.tag_words, WORDS), (pieces, PIECES))
     return {signature.name: _traced(function, signature) for function, signature in parts}, None
 
@@ -86,9 +97,13 @@ class TextGraph:
     end.
     """
 
-    def __init__(self, logits: Callable, row_encoder: RowEncoder, config: Config):
+    def __init__(
+        self, probabilities: Callable, row_encoder: RowEncoder, config: Config, calibration: Calibration = UNCALIBRATED
+    ):
         labels = row_encoder.labels
-        self.logits, self.row_encoder, self.sentences = logits, row_encoder, config.sentences
+        self.probabilities, self.row_encoder, self.sentences = probabilities, row_encoder, config.sentences
+        least = [0.0 if calibration.accepts(t, 0.0) else (calibration.thresholds or {}).get(t) for t in labels.types]
+        self.least = tf.constant([np.inf if value is None else value for value in least], tf.float32)
         self.decode, self.legal = config.decode, legal_transitions(labels)
         self.wordpiece = WordPiece(row_encoder.tokenizer)
         self.default = labels.ids[labels.default]
@@ -122,6 +137,8 @@ class TextGraph:
         member = tf.boolean_mask(entity, within)
         first = _positions(begins)
         last = tf.math.segment_max(_positions(within), member)
+        kind = tf.gather(kinds, first)
+        score, accepted = self._accepted(scores, within, member, kind)
         # the text of an entity is its words and the white space before each of them except the first
         next_word = words_before[:-1]
         part = tf.where(is_word, tf.gather(_append(within, False), next_word), tf.gather(_append(continues, False), next_word))
@@ -132,12 +149,13 @@ class TextGraph:
         first_in_text = tf.gather(splits, tf.gather(word_text, first))
         entities = {
             "text": texts,
-            "type": tf.gather(self.types, tf.gather(kinds, first)),
-            "score": tf.math.segment_mean(tf.boolean_mask(scores, within), member),
+            "type": tf.gather(self.types, kind),
+            "score": score,
             "start": tf.gather(word_starts, first),
             "end": tf.gather(word_ends, last),
             "first_word": first - first_in_text,
             "end_word": last + 1 - first_in_text,
+            "accepted": accepted,
         }
         values = {"text": words, "label": tf.gather(self.names, labels), "score": scores}
         all_words = values | {"start": word_starts, "end": word_ends}
@@ -194,6 +212,20 @@ class TextGraph:
         continues = within & tf.gather(self.inside, labels) & tf.concat([tf.zeros_like(within[:1]), same], 0)
         return within & ~continues, continues, kinds
 
+    def _accepted(
+        self, scores: tf.Tensor, within: tf.Tensor, member: tf.Tensor, kind: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """The score of each entity, float32 (entities,), and whether it is accepted, bool.
+
+        Args:
+            scores: of each word, float32 (words,).
+            within: whether each word is in an entity, bool (words,).
+            member: the entity of each word that is in one, int32, ascending.
+            kind: the type of each entity, int32 (entities,).
+        """
+        score = tf.math.segment_mean(tf.boolean_mask(scores, within), member)
+        return score, score >= tf.gather(self.least, kind)
+
     def tag_words(self, words: tf.Tensor) -> dict[str, tf.Tensor]:
         """The label and its probability for each word, string (batch, words). An empty word gets the default label.
 
@@ -203,7 +235,12 @@ class TextGraph:
         shape = tf.shape(words)
         sentences = tf.range(shape[0] + 1)
         labels, scores = self._traced_tag(_valid(tf.reshape(words, [-1])), sentences * shape[1], sentences[:-1])
-        return _named(WORDS, tf.reshape(tf.gather(self.names, labels), shape), tf.reshape(scores, shape))
+        begins, continues, kinds = self._boundaries(labels, tf.range(tf.size(labels)) % tf.maximum(shape[1], 1) == 0)
+        within, entity = begins | continues, tf.cumsum(tf.cast(begins, tf.int32)) - 1
+        _, accepted = self._accepted(scores, within, tf.boolean_mask(entity, within), tf.boolean_mask(kinds, begins))
+        accepted = ~within | tf.gather(_append(accepted, True), tf.maximum(entity, 0))
+        outputs = tf.gather(self.names, labels), scores, accepted
+        return _named(WORDS, *(tf.reshape(values, shape) for values in outputs))
 
     def tag(self, words: tf.Tensor, splits: tf.Tensor, texts: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Label ids, int32 (words,), and their probabilities, float32 (words,), of the words of several sentences.
@@ -357,7 +394,7 @@ class TextGraph:
                 ),
             )
             mask = tf.cast(piece < length + len(closing), tf.int32)
-            probabilities = tf.nn.softmax(self.logits(tf.gather(pool, source), mask))
+            probabilities = self.probabilities(tf.gather(pool, source), mask)
             return stop, found.write(found.size(), tf.boolean_mask(probabilities, (piece >= 0) & (piece < length)))
 
         shape = [None, len(self.row_encoder.labels)]

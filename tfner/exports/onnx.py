@@ -50,7 +50,7 @@ def writer(trained: TrainedModel, gate: Gate, precision: str = "float32") -> Cal
     Raises:
         UserError: if the model does not fit into ONNX.
     """
-    graph = onnx_graph(trained.model, trained.config, trained.state)
+    graph = onnx_graph(trained)
 
     def write_graph(folder: Path, graph: Any) -> None:
         (folder / GRAPHS["onnx"]).write_bytes(graph.SerializeToString())
@@ -62,8 +62,10 @@ def writer(trained: TrainedModel, gate: Gate, precision: str = "float32") -> Cal
     return runtime.writer(trained, "onnx", SIGNATURE, ways, OnnxTagger, precision, gate)
 
 
-def onnx_graph(model: keras.Model, config: Config, state: Path):
+def onnx_graph(trained: TrainedModel):
     """A model as an `onnx.ModelProto` with the inputs and outputs of `SIGNATURE`, in float32 whatever it was trained in.
+
+    Its logits are divided by the model's temperature.
 
     Raises:
         UserError: if the weights are too large for ONNX, or ONNX cannot express the encoder.
@@ -71,7 +73,7 @@ def onnx_graph(model: keras.Model, config: Config, state: Path):
     import onnx
     import tf2onnx
 
-    model = in_float32(model, config, state)
+    model, temperature = in_float32(trained.model, trained.config, trained.state), trained.calibration.temperature
     size = sum(variable.shape.num_elements() * variable.dtype.size for variable in model.weights)
     if size >= MAX_BYTES:
         raise UserError(
@@ -82,7 +84,8 @@ def onnx_graph(model: keras.Model, config: Config, state: Path):
     @tf.function(input_signature=[tf.TensorSpec((None, None), tf.int64, name) for name in INPUTS])
     def logits(input_ids, attention_mask):
         inputs = {"input_ids": tf.cast(input_ids, tf.int32), "attention_mask": tf.cast(attention_mask, tf.int32)}
-        return {LOGITS: model(inputs, training=False)}
+        values = model(inputs, training=False)
+        return {LOGITS: values if temperature == 1 else values / temperature}
 
     graph, _ = tf2onnx.convert.from_function(
         logits, logits.input_signature, opset=OPSET, custom_op_handlers={"Erfc": (_erfc, ["Erf"])}

@@ -33,7 +33,7 @@ def writer(trained: TrainedModel, gate: Gate, precision: str = "float32") -> Cal
     Raises:
         UserError: if the model does not fit into ONNX, through which it is converted.
     """
-    graph = onnx_graph(trained.model, trained.config, trained.state)
+    graph = onnx_graph(trained)
     whole = partial(write_graph, graph=graph)  # OpenVINO rounds to bfloat16 when it loads the graph
 
     def rows() -> Sequence[Row]:

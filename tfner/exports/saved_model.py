@@ -20,6 +20,7 @@ from tfner.exports.card import model_card
 from tfner.exports.graph import signatures
 from tfner.exports.warmup import write_warmup
 from tfner.folder import (
+    CALIBRATION,
     CARD,
     CONFIG,
     EXTRA,
@@ -49,7 +50,9 @@ def writer(trained: TrainedModel, say: Callable[[str], None] = print) -> Callabl
     logits = logits_function(trained.model)
     encoder = trained.model.get_layer(ENCODER).config
     positions = piece_limit(encoder, trained.row_encoder.tokenizer)
-    functions, pieces_only = signatures(logits, trained.row_encoder, trained.config, encoder.vocab_size, positions)
+    functions, pieces_only = signatures(
+        logits, trained.row_encoder, trained.config, encoder.vocab_size, positions, trained.calibration
+    )
 
     def write(folder: Path) -> None:
         module = tf.Module()
@@ -75,6 +78,7 @@ def _describe(extra: Path, trained: TrainedModel, positions: int) -> None:
     for name in (LABELS, HISTORY):
         shutil.copy2(trained.state / name, extra / name)
     row_encoder.tokenizer.save_pretrained(extra / TOKENIZER)
+    write_json(extra / CALIBRATION, trained.calibration.to_values())
     write_json(extra / LIMITS, {"max_pieces": positions, "tfner": __version__, "weights": digest(trained.state / WEIGHTS)})
     write_scores(extra / SCORES, trained.scores)
     history = read_history(extra / HISTORY)

@@ -15,6 +15,7 @@ import numpy as np
 from tfner.config import DECODERS
 from tfner.errors import UserError, setting
 from tfner.labels import Entity, LabelSet, labelled_spans, split_tag
+from tfner.modeling.calibration import UNCALIBRATED, Calibration
 from tfner.modeling.rows import EncodedRows, RowEncoder
 
 LEAST = np.finfo(np.float32).tiny
@@ -37,12 +38,16 @@ class Tagged:
     probabilities: np.ndarray
     starts: Sequence[int] = (0,)
 
-    def entities(self, text: str, offsets: Sequence[tuple[int, int]], plain: bool) -> list[Entity]:
+    def entities(
+        self, text: str, offsets: Sequence[tuple[int, int]], plain: bool, calibration: Calibration = UNCALIBRATED
+    ) -> list[Entity]:
         """The entities of the sentences. For `plain` labels, every word is one.
 
         Args:
             text: the text that the words are from.
             offsets: where each word is in `text`, half-open, in characters.
+            plain: whether every word is an entity.
+            calibration: says which entities are accepted.
         """
         entities = []
         for begin, past in pairwise([*self.starts, len(self.tags)]):
@@ -50,7 +55,8 @@ class Tagged:
                 first, end = first + begin, end + begin
                 start, stop = offsets[first][0], offsets[end - 1][1]
                 score = float(np.mean(self.probabilities[first:end]))
-                entities.append(Entity(kind, text[start:stop], start, stop, score, first, end))
+                accepted = calibration.accepts(kind, score)
+                entities.append(Entity(kind, text[start:stop], start, stop, score, first, end, accepted))
         return entities
 
 

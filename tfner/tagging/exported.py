@@ -16,8 +16,20 @@ from typing import Any
 from tfner.config import Config
 from tfner.contents import check_contents
 from tfner.errors import UserError, one_line
-from tfner.folder import DESCRIPTION, EXTRA, LIMITS, SAVED_MODEL, TOKENIZER, export_again, label_set, read_json, read_settings
+from tfner.folder import (
+    CALIBRATION,
+    DESCRIPTION,
+    EXTRA,
+    LIMITS,
+    SAVED_MODEL,
+    TOKENIZER,
+    export_again,
+    label_set,
+    read_json,
+    read_settings,
+)
 from tfner.labels import LabelSet
+from tfner.modeling.calibration import Calibration, read_calibration
 from tfner.modeling.rows import RowEncoder, make_row_encoder
 from tfner.modeling.tokenizer import WordTokenizer
 
@@ -43,6 +55,7 @@ class Exported:
     weights: str
     precision: str
     measured: Mapping[str, Any]
+    calibration: Calibration
     tokenizer: Path
 
     def row_encoder(self) -> RowEncoder:
@@ -84,16 +97,23 @@ def describe(config: Config, labels: LabelSet, max_pieces: int, weights: str, **
 
 def _of_saved_model(extra: Path) -> Exported:
     config, labels = read_settings(extra)
-    return _exported(config, labels, read_json(extra / LIMITS), config.precision, extra / TOKENIZER)
+    calibration = read_calibration(extra / CALIBRATION)
+    return _exported(config, labels, read_json(extra / LIMITS), config.precision, calibration, extra / TOKENIZER)
 
 
 def _of_runtime(folder: Path) -> Exported:
     values = read_json(folder / DESCRIPTION)
     config = Config.from_values(values["config"])
-    return _exported(config, label_set(values["labels"], config.task == "pos"), values, values["precision"], folder)
+    labels, calibration = (
+        label_set(values["labels"], config.task == "pos"),
+        Calibration.from_values(values.get("calibration", {})),
+    )
+    return _exported(config, labels, values, values["precision"], calibration, folder)
 
 
-def _exported(config: Config, labels: LabelSet, values: Mapping[str, Any], precision: str, tokenizer: Path) -> Exported:
+def _exported(
+    config: Config, labels: LabelSet, values: Mapping[str, Any], precision: str, calibration: Calibration, tokenizer: Path
+) -> Exported:
     if not isinstance(values, dict):
         raise ValueError(f"expected an object with max_pieces, found {reprlib.repr(values)}")
     limit, weights, measured = values["max_pieces"], values.get("weights", ""), values.get("measured", {})
@@ -105,4 +125,4 @@ def _exported(config: Config, labels: LabelSet, values: Mapping[str, Any], preci
         and isinstance(precision, str)
     ):
         raise ValueError(f"max_pieces, weights, precision or measured has a value of the wrong kind: {values!r:.80}")
-    return Exported(config, labels, limit, weights, precision, measured, tokenizer)
+    return Exported(config, labels, limit, weights, precision, measured, calibration, tokenizer)

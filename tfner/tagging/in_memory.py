@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from tfner.config import Config
+from tfner.modeling.calibration import UNCALIBRATED, Calibration
 from tfner.modeling.rows import RowEncoder
 from tfner.tagging.tagger import RowTagger
 
@@ -23,18 +24,25 @@ class InMemoryTagger(RowTagger):
             length, labels), as a TensorFlow tensor.
         row_encoder: encodes sentences as rows; it holds the label set and the row length.
         config: the settings of the training.
+        calibration: the temperature, and which entities are accepted.
     """
 
-    def __init__(self, logits: Callable[[np.ndarray, np.ndarray], Any], row_encoder: RowEncoder, config: Config):
-        super().__init__(row_encoder, config, f"the trained {config.variant}")
-        self._logits: Any = logits
+    def __init__(
+        self,
+        logits: Callable[[np.ndarray, np.ndarray], Any],
+        row_encoder: RowEncoder,
+        config: Config,
+        calibration: Calibration = UNCALIBRATED,
+    ):
+        super().__init__(row_encoder, config, f"the trained {config.variant}", calibration)
+        self.logits: Any = logits
 
     def probabilities(self, input_ids: np.ndarray, attention_mask: np.ndarray) -> np.ndarray:
         import tensorflow as tf
 
         self.check_open()
-        return tf.nn.softmax(self._logits(input_ids, attention_mask)).numpy()
+        return tf.nn.softmax(self.logits(input_ids, attention_mask) / self.calibration.temperature).numpy()
 
     def close(self) -> None:
         super().close()
-        self._logits = None
+        self.logits = None

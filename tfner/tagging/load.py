@@ -135,9 +135,9 @@ def runtime_of(folder: Path) -> str:
     return next((name for name, graph in GRAPHS.items() if (folder / graph).is_file()), "tensorflow")
 
 
-def _identity(exported: Exported) -> tuple[str, ...]:
-    """What an export has in common with the version that it is of: weights, and how it divides texts and chooses tags."""
-    return exported.weights, exported.config.sentences, exported.config.decode
+def _identity(exported: Exported) -> tuple[Any, ...]:
+    """What an export has in common with the version that it is of: weights, calibration, how it divides texts and tags."""
+    return exported.weights, exported.calibration, exported.config.sentences, exported.config.decode
 
 
 def _is_installed(runtime: str) -> bool:

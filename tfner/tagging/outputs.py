@@ -133,7 +133,7 @@ def _write_parquet(path: Path, rows: list[dict[str, Any]]) -> None:
         import pyarrow.parquet
     except ImportError as error:
         raise UserError("writing Parquet needs pyarrow, which is not installed: pip install pyarrow") from error
-    text, number, score = pyarrow.string(), pyarrow.int32(), pyarrow.float64()
+    text, number, score, boolean = pyarrow.string(), pyarrow.int32(), pyarrow.float64(), pyarrow.bool_()
     kinds = {
         "type": text,
         "text": text,
@@ -142,6 +142,7 @@ def _write_parquet(path: Path, rows: list[dict[str, Any]]) -> None:
         "score": score,
         "first_word": number,
         "end_word": number,
+        "accepted": boolean,
     }
     schema = pyarrow.schema({"text": text, "entities": pyarrow.list_(pyarrow.struct(kinds.items())), "fields": text})
     pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows, schema=schema), path)

@@ -60,7 +60,7 @@ class RuntimeTagger(RowTagger):
         self.graph = folder / GRAPHS[self.runtime]
         """The file of the graph."""
         exported = read_exported(folder)
-        super().__init__(exported.row_encoder(), exported.config, str(folder))
+        super().__init__(exported.row_encoder(), exported.config, str(folder), exported.calibration)
         self.precision, self.weights, self.longest = exported.precision, exported.weights, exported.max_pieces
         self._alone: Logits | None = None
         self._beside: tuple[Logits, int] | None = None

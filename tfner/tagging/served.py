@@ -7,6 +7,7 @@ Takes texts and sentences, sends them in requests of limited size, and returns t
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -26,7 +27,7 @@ _COUNT, _WORD_LABEL = "entity_count", "word_label"
 _ENTITY = {field: f"entity_{field}" for field in ENTITY_FIELDS}
 _KEPT = {TEXT.name: (_COUNT, *_ENTITY.values(), _WORD_LABEL), WORDS.name: tuple(WORDS.outputs)}
 """The outputs of each signature that the tagger reads."""
-_LABEL, _SCORE = WORDS.outputs
+_LABEL, _SCORE, _ACCEPTED = WORDS.outputs
 
 
 class ServedTagger(Tagger):
@@ -71,10 +72,7 @@ class ServedTagger(Tagger):
     def predict(self, sentences: Sequence[Sentence], progress: Progress = iter) -> list[Tagged]:
         """Tags sentences and returns one result per sentence, in order. Their own tags and documents are not used."""
         answers = self._ask(WORDS, [list(s.words) for s in sentences], progress)
-        return [
-            Tagged(answer[_LABEL][: len(s.words)], np.array(answer[_SCORE][: len(s.words)], np.float32))
-            for s, answer in zip(sentences, answers, strict=True)
-        ]
+        return [_tagged(s.words, answer) for s, answer in zip(sentences, answers, strict=True)]
 
     def close(self) -> None:
         super().close()
@@ -82,13 +80,15 @@ class ServedTagger(Tagger):
 
     def _tag(self, inputs: Sequence[Input]) -> Iterator[list[Entity]]:
         texts = iter(self._ask(TEXT, [item for item in inputs if isinstance(item, str)]))
-        sentences = iter(self.predict([Sentence(tuple(item), ()) for item in inputs if not isinstance(item, str)]))
+        sentences = iter(self._ask(WORDS, [list(item) for item in inputs if not isinstance(item, str)]))
         for item in inputs:
             if isinstance(item, str):
                 answer = next(texts)
                 yield [Entity(**{field: answer[output][i] for field, output in _ENTITY.items()}) for i in range(answer[_COUNT])]
             else:
-                yield next(sentences).entities(" ".join(item), joined_offsets(item), self._plain)
+                answer = next(sentences)
+                found = _tagged(item, answer).entities(" ".join(item), joined_offsets(item), self._plain)
+                yield [replace(entity, accepted=answer[_ACCEPTED][entity.first_word]) for entity in found]
 
     def _ask(
         self, signature: Signature, items: Sequence[str | list[str]], progress: Progress = iter
@@ -149,3 +149,8 @@ def _rectangle(sentences: Sequence[list[str]]) -> list[list[str]]:
     """
     width = max(map(len, sentences))
     return [["", *words, *[""] * (width - len(words))] for words in sentences]
+
+
+def _tagged(words: Sequence[str], answer: Mapping[str, Any]) -> Tagged:
+    """The tags of a sentence, without those of the padding."""
+    return Tagged(answer[_LABEL][: len(words)], np.array(answer[_SCORE][: len(words)], np.float32))

@@ -17,6 +17,7 @@ from tfner.corpus import Sentence
 from tfner.serving.rest import Inputs, RestError, Tensor
 from tfner.serving.servable import Servable
 from tfner.tagging.runtime import RuntimeTagger
+from tfner.tagging.tagger import joined_offsets
 
 Arrays = Mapping[str, np.ndarray]
 
@@ -45,7 +46,7 @@ def tag_texts(tagger: RuntimeTagger, inputs: Arrays) -> dict[str, np.ndarray]:
     entities: list[list[tuple[Any, ...]]] = []
     words: list[list[tuple[Any, ...]]] = []
     for text, offsets, tagged in tagger.tagged([_text(data) for data in inputs["text"]]):
-        found = tagged.entities(text, offsets, tagger.labels.plain)
+        found = tagger.entities(text, offsets, tagged)
         entities.append([tuple(getattr(e, name) for name in ENTITY_FIELDS) for e in found])
         words.append(
             [(text[a:b], tag, p, a, b) for (a, b), tag, p in zip(offsets, tagged.tags, tagged.probabilities, strict=True)]
@@ -62,11 +63,16 @@ def tag_words(tagger: RuntimeTagger, inputs: Arrays) -> dict[str, np.ndarray]:
     """The outputs of `contract.WORDS` for sentences padded with empty strings, bytes, shape (batch, words)."""
     rows = [[_text(data) for data in row] for row in inputs["words"]]
     tagged = tagger.predict([Sentence(tuple(row), ()) for row in rows])
-    label, score = WORDS.outputs
+    label, score, accepted = WORDS.outputs
     shape = inputs["words"].shape
+    within = np.ones(shape, bool)
+    for i, (row, one) in enumerate(zip(rows, tagged, strict=True)):
+        for entity in tagger.entities(" ".join(row), joined_offsets(row), one):
+            within[i, entity.first_word : entity.end_word] = entity.accepted
     return {
         label: _dense([one.tags for one in tagged], "string").reshape(shape),
         score: np.array([one.probabilities for one in tagged], np.float32).reshape(shape),
+        accepted: within,
     }
 
 
@@ -89,7 +95,7 @@ def _text(data: bytes) -> str:
 
 
 def _dense(rows: Sequence[Sequence[Any]], dtype: str) -> np.ndarray:
-    """Rows padded with 0 or empty strings to the longest; text as UTF-8 bytes."""
+    """Rows padded with 0, false or empty strings to the longest; text as UTF-8 bytes."""
     shape = (len(rows), max(map(len, rows), default=0))
     if dtype == "string":
         array = np.full(shape, b"", object)

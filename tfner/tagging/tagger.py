@@ -21,6 +21,7 @@ from tfner.data.words import as_text, split_words
 from tfner.errors import UserError
 from tfner.labels import Entity, LabelSet
 from tfner.modeling.batches import apply_to_rows
+from tfner.modeling.calibration import UNCALIBRATED, Calibration
 from tfner.modeling.decoding import Tagged, decode, join
 from tfner.modeling.rows import EncodingReport, Row, RowEncoder
 
@@ -132,12 +133,13 @@ class RowTagger(Tagger):
         row_encoder: encodes sentences as rows; it holds the label set and the row length.
         config: the settings of the training.
         name: what the model is called in messages.
+        calibration: says which entities are accepted.
     """
 
     config: Config
 
-    def __init__(self, row_encoder: RowEncoder, config: Config, name: str):
-        self.row_encoder, self.config, self.name = row_encoder, config, name
+    def __init__(self, row_encoder: RowEncoder, config: Config, name: str, calibration: Calibration = UNCALIBRATED):
+        self.row_encoder, self.config, self.name, self.calibration = row_encoder, config, name, calibration
         self.sentences: str = config.sentences
         self.decode: str = config.decode
         self.report = EncodingReport()
@@ -174,7 +176,11 @@ class RowTagger(Tagger):
 
     def _tag(self, inputs: Sequence[Input]) -> Iterator[list[Entity]]:
         for text, offsets, tagged in self.tagged(inputs):
-            yield tagged.entities(text, offsets, self.labels.plain)
+            yield self.entities(text, offsets, tagged)
+
+    def entities(self, text: str, offsets: Sequence[tuple[int, int]], tagged: Tagged) -> list[Entity]:
+        """The entities of a text that is tagged, whose words are at `offsets`."""
+        return tagged.entities(text, offsets, self.labels.plain, self.calibration)
 
     def tagged(self, inputs: Sequence[Input]) -> Iterator[tuple[str, list[tuple[int, int]], Tagged]]:
         """For every text, or sentence of words joined by spaces: the text, the offsets of its words, and their tags.

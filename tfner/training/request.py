@@ -57,7 +57,10 @@ def check_request(config: Config) -> Corpus:
     return corpus
 
 
-MAY_DIFFER = ("output", "tensorboard", "checkpoint_minutes", "strategy", "accumulate_steps", "sentences")
+MAY_DIFFER = (
+    *("output", "tensorboard", "checkpoint_minutes", "strategy", "accumulate_steps"),
+    *("sentences", "temperature", "min_precision"),
+)
 """Settings that a training may be resumed with other values of: they do not change what is learned."""
 CHOSEN = ("learning_rate", "head_learning_rate", "precision")
 """Settings whose value in a training state is the one that was chosen where `auto` was given."""

@@ -24,14 +24,27 @@ from tfner.contents import note_contents
 from tfner.corpus import Corpus
 from tfner.errors import UserError, one_line, setting
 from tfner.evaluation.scores import Scores
-from tfner.folder import CHECKPOINTS, HISTORY, TRAINING, WEIGHTS, check_free, claim_state, interrupted_states, lock_state
+from tfner.folder import (
+    CALIBRATION,
+    CHECKPOINTS,
+    HISTORY,
+    TRAINING,
+    WEIGHTS,
+    check_free,
+    claim_state,
+    interrupted_states,
+    lock_state,
+    write_json,
+)
 from tfner.modeling.batches import plan_training
+from tfner.modeling.calibration import UNCALIBRATED
 from tfner.modeling.pipeline import Share, pass_seed, training_batches
 from tfner.modeling.pretrained import encoder_source, load_encoder_config, load_tokenizer, piece_limit
 from tfner.modeling.rows import EncodedRows, make_row_encoder
 from tfner.modeling.variants import build_model, classifier_note, logits_function, parameter_counts
 from tfner.tagging.in_memory import InMemoryTagger
 from tfner.terminal import quote
+from tfner.training.calibrate import calibrate
 from tfner.training.checkpoints import Checkpoints, Progress
 from tfner.training.devices import choose_precision, find_devices
 from tfner.training.optimizers import make_optimizer
@@ -67,6 +80,7 @@ class TrainingRun:
         resume = int(self.devices.agree(resume or 0)) or None
         self.corpus, self.say = corpus, say if self.devices.chief else lambda line: None
         self.scores: dict[str, Scores] = {}
+        self.calibration = UNCALIBRATED
         keras.utils.set_random_seed(config.seed)
         if config.deterministic:
             tf.config.experimental.enable_op_determinism()
@@ -135,7 +149,7 @@ class TrainingRun:
         return (time.perf_counter() - start) / min(steps, self.steps)
 
     def score(self) -> dict[str, Scores]:
-        """Scores the validation split, and the test split if the corpus has one.
+        """Calibrates the model as its settings say, and scores the validation split, and the test split if there is one.
 
         The scores, the predicted tags and some measures are saved in the state.
         """
@@ -145,6 +159,10 @@ class TrainingRun:
             "precision": self.config.precision,
         }
         tagger = InMemoryTagger(self._logits, self.row_encoder, self.config)
+        self.calibration = calibrate(tagger, self.config, self.corpus.splits["validation"], self.say)
+        if self.calibration != UNCALIBRATED:
+            write_json(self.state / CALIBRATION, self.calibration.to_values())
+        tagger.calibration = self.calibration
         self.scores = score_splits(tagger, self.corpus, self.state, measures, self.say)
         return self.scores
 
@@ -152,7 +170,7 @@ class TrainingRun:
         """The model with what belongs to it, as the exporters take it."""
         if self.devices.share.replicas > 1:  # an exporter needs variables of one device
             return load_state(self.state)
-        return TrainedModel(self.model, self.row_encoder, self.config, self.state, self.scores)
+        return TrainedModel(self.model, self.row_encoder, self.config, self.state, self.scores, self.calibration)
 
     def remedy(self) -> str:
         """What to do where the disk has no room for the exported model."""

@@ -19,8 +19,9 @@ from tfner.config import Config
 from tfner.contents import check_contents
 from tfner.errors import UserError, one_line
 from tfner.evaluation.scores import Scores, read_scores
-from tfner.folder import CONFIG, ENCODER, LABELS, SCORES, WEIGHTS, check_room, read_settings, write_whole
+from tfner.folder import CALIBRATION, CONFIG, ENCODER, LABELS, SCORES, WEIGHTS, check_room, read_settings, write_whole
 from tfner.labels import LabelSet
+from tfner.modeling.calibration import UNCALIBRATED, Calibration, read_calibration
 from tfner.modeling.pretrained import load_encoder_config, load_tokenizer, piece_limit
 from tfner.modeling.rows import RowEncoder, make_row_encoder
 from tfner.modeling.variants import build_model
@@ -39,6 +40,7 @@ class TrainedModel:
         config: the settings of the training.
         state: the folder of the training state.
         scores: the scores by split, as far as they are known.
+        calibration: the temperature, and which entities are accepted.
     """
 
     model: keras.Model
@@ -46,6 +48,7 @@ class TrainedModel:
     config: Config
     state: Path
     scores: Mapping[str, Scores]
+    calibration: Calibration = UNCALIBRATED
 
 
 def begin_state(folder: Path, config: Config, labels: LabelSet, source: str, tokenizer: Any) -> None:
@@ -74,6 +77,7 @@ def load_state(folder: Path) -> TrainedModel:
     """
     try:
         config, labels = read_settings(folder)
+        calibration = read_calibration(folder / CALIBRATION)
         check_contents(folder)
     except UserError as error:
         raise UserError(error.message, folder) from error
@@ -100,4 +104,4 @@ def load_state(folder: Path) -> TrainedModel:
             f"the weights cannot be read ({one_line(error)}): train again with python -m tfner.train", weights
         ) from error
     row_encoder = make_row_encoder(tokenizer, labels, config, piece_limit(load_encoder_config(source), tokenizer))
-    return TrainedModel(model, row_encoder, config, folder, read_scores(folder / SCORES))
+    return TrainedModel(model, row_encoder, config, folder, read_scores(folder / SCORES), calibration)

@@ -1,0 +1,62 @@
+"""What makes scores of a model say how often it is right: a temperature, and the scores from which entities are accepted.
+
+`training.calibrate` finds both on validation sentences. Taggers and the exported graph use them.
+"""
+
+from __future__ import annotations
+
+import math
+import reprlib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from tfner.folder import read_json
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """A temperature and thresholds.
+
+    Attributes:
+        temperature: logits are divided by it before softmax (Guo et al. 2017, arXiv:1706.04599). It changes scores, not tags.
+        thresholds: for each type the score from which an entity is accepted, or None where none is; without thresholds, every
+            entity is accepted.
+    """
+
+    temperature: float = 1.0
+    thresholds: Mapping[str, float | None] | None = None
+
+    def accepts(self, kind: str, score: float) -> bool:
+        """Whether an entity with this type and score is accepted."""
+        if self.thresholds is None:
+            return True
+        least = self.thresholds.get(kind)
+        return least is not None and score >= least
+
+    def to_values(self) -> dict[str, Any]:
+        """The attributes, for JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_values(cls, values: Any) -> Calibration:
+        """What `to_values` returned. Raises ValueError for something else."""
+        try:
+            found = cls(**values)
+            thresholds = [value for value in (found.thresholds or {}).values() if value is not None]
+            known = all(type(value) in (int, float) and math.isfinite(value) for value in (found.temperature, *thresholds))
+        except (TypeError, AttributeError):
+            known = False
+        if not known or found.temperature <= 0:
+            raise ValueError(f"expected a temperature and thresholds, found {reprlib.repr(values)}")
+        return found
+
+
+UNCALIBRATED = Calibration()
+"""Scores as the model gives them, and every entity accepted."""
+
+
+def read_calibration(path: Path) -> Calibration:
+    """The calibration in a file; a model of an earlier version has none. Raises OSError or ValueError for a damaged file."""
+    return Calibration.from_values(read_json(path)) if path.is_file() else UNCALIBRATED
