@@ -1,7 +1,10 @@
+from itertools import pairwise
+
 import pytest
 from support.errors import refused
 
-from tfner.corpus import Corpus, Sentence, with_labels
+from tfner.corpus import Corpus, Sentence, with_labels, with_train_share
+from tfner.demo.corpus import demo_corpus
 from tfner.labels import LabelSet
 
 
@@ -17,6 +20,20 @@ def test_counts_are_by_split_and_type_in_the_order_of_the_labels():
     counts = with_labels(corpus(train=[["B-LOC", "I-LOC", "B-PER"], ["O", "B-LOC"]])).counts()["train"]
     assert counts == {"sentences": 2, "documents": 2, "words": 5, "entities": {"PER": 1, "LOC": 2}}
     assert list(counts["entities"]) == ["PER", "LOC"]
+
+
+def test_a_smaller_share_of_the_training_sentences_is_part_of_a_larger_one():
+    corpus = demo_corpus()
+    drawn = [with_train_share(corpus, share) for share in (0.01, 0.25, 0.5, 1.0)]
+    sizes = [len(one.splits["train"]) for one in drawn]
+    assert sizes == [round(share * sizes[-1]) for share in (0.01, 0.25, 0.5, 1.0)]
+    for one, other in pairwise(drawn):
+        places = [corpus.splits["train"].index(sentence) for sentence in one.splits["train"]]
+        assert places == sorted(places)
+        assert set(one.splits["train"]) <= set(other.splits["train"])
+        assert one.labels == corpus.labels and one.splits["test"] == corpus.splits["test"]
+    assert len(with_train_share(corpus, 1e-9).splits["train"]) == 1
+    assert drawn[0].notes[-1] == f"train: {sizes[0]:,} of {sizes[-1]:,} sentences are used"
 
 
 def test_labels_are_those_of_train_or_else_of_all_splits():

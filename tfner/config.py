@@ -94,6 +94,9 @@ class Config:
     encoder: str = _setting("model", "demo", "model folder, name on the Hugging Face hub, or demo (the embedded encoder)")
     head_units: tuple[int, ...] = _setting("model", (20, 8), "units of the dense layers of variant head", least=1, most=100_000)
     head_activation: str = _setting("model", "relu", "activation of those layers", ACTIVATIONS)
+    drop_layers: int = _setting(
+        "model", 0, "transformer layers to remove from the top of the encoder, besides the one that replace removes", least=0
+    )
     dropout: float = _setting("model", 0.1, "dropout between encoder and classifier", least=0, most=0.9)
     precision: str = _setting(
         "model", AUTO, "precision of matrix products; auto takes the faster one; weights are float32", (AUTO, *PRECISIONS)
@@ -108,6 +111,9 @@ class Config:
         "corpus", None, "encoding of the files, such as latin-1", absent="UTF-8, or ISO-8859-1 with a note"
     )
     one_document: bool = _setting("corpus", False, "read a file without document marks as one document")
+    train_share: float = _setting(
+        "corpus", 1.0, "share of the training sentences that is used, drawn at random; a smaller share is part of a larger one"
+    )
     unseen_labels: str = _setting(
         "corpus", "error", "labels that do not occur in train: stop, or keep them and score them as missed", UNSEEN_LABELS
     )
@@ -133,6 +139,9 @@ class Config:
         least=0,
         most=1,
         auto=True,
+    )
+    freeze_layers: int = _setting(
+        "training", 0, "lowest transformer layers that are not trained; if any, the embeddings are not either", least=0
     )
     weight_decay: float = _setting("training", 0.01, "decay of weights other than biases and LayerNorm", least=0, most=1)
     warmup: float = _setting("training", 0.1, "share of the steps in which the learning rates rise", least=0, most=1)
@@ -186,6 +195,8 @@ class Config:
         for one in fields(self):
             object.__setattr__(self, one.name, _plain(getattr(self, one.name)))
             _check(one, getattr(self, one.name))
+        if not 0 < self.train_share <= 1:
+            raise UserError(f"{setting('train_share', self.train_share)}: expected a share above 0, up to 1")
         if self.learning_rate == 0 and self.head_learning_rate == 0:
             rates = f"{setting('learning_rate', 0)} and {setting('head_learning_rate', 0)}"
             raise UserError(f"{rates}: nothing would be learned: raise one of them")

@@ -5,6 +5,7 @@ These are types alone. `tfner.data` reads corpora, `tfner.demo` generates one.
 
 from __future__ import annotations
 
+import random
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -52,6 +53,18 @@ class Corpus:
             }
             for split, sentences in self.splits.items()
         }
+
+
+def with_train_share(corpus: Corpus, share: float) -> Corpus:
+    """The same corpus with a random share of its training sentences, at least one, in their order.
+
+    The sentences of a smaller share are among those of a larger one. Labels stay those of all training sentences.
+    """
+    train = corpus.splits.get("train", ())
+    number = max(1, round(share * len(train)))
+    drawn = sorted(random.Random(0).sample(range(len(train)), len(train))[:number])
+    note = f"train: {number:,} of {len(train):,} sentences are used"
+    return replace(corpus, splits={**corpus.splits, "train": tuple(train[i] for i in drawn)}, notes=(*corpus.notes, note))
 
 
 def with_labels(corpus: Corpus, unseen_labels: str = "error") -> Corpus:

@@ -251,3 +251,9 @@ def test_reading_files_imports_neither_tensorflow_nor_datasets(tmp_path):
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout == "set()\n"
+
+
+def test_the_share_of_the_training_sentences_is_a_setting():
+    whole = corpus_of(Config()).splits
+    splits = corpus_of(Config(train_share=0.1)).splits
+    assert len(splits["train"]) == round(0.1 * len(whole["train"])) and splits["test"] == whole["test"]

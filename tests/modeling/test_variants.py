@@ -1,6 +1,7 @@
 import json
 import math
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -16,7 +17,15 @@ from tfner.config import VARIANTS, Config
 from tfner.errors import UserError
 from tfner.modeling.layers import Dropout, gelu
 from tfner.modeling.pretrained import load_encoder_config, load_tokenizer, piece_limit
-from tfner.modeling.variants import BUILDERS, ENCODER, build_model, classifier_note, new_variables, parameter_counts
+from tfner.modeling.variants import (
+    BUILDERS,
+    ENCODER,
+    build_model,
+    classifier_note,
+    new_variables,
+    parameter_counts,
+    trained_variables,
+)
 
 LABELS = 9
 LENGTHS = [7, 12, 3]
@@ -120,6 +129,50 @@ def test_replace_classifies_the_output_of_the_second_last_layer(encoder_folder, 
     kernel, bias = model.get_layer("classifier").get_weights()
     np.testing.assert_allclose(model(inputs).numpy(), states[-2].numpy() @ kernel + bias, atol=1e-5)
     assert np.abs(states[-2].numpy() - states[-1].numpy()).max() > 0.1
+
+
+@pytest.mark.parametrize("kind", tiny.ARCHITECTURES)
+@pytest.mark.parametrize("variant", ["finetune", "replace"])
+def test_dropped_layers_are_the_highest(encoder_folder, kind, variant):
+    from transformers import TFAutoModel
+
+    folder, inputs = encoder_folder(kind), inputs_for(encoder_folder(kind))
+    states = TFAutoModel.from_pretrained(folder)(inputs, output_hidden_states=True).hidden_states
+    left = len(states) - 1 - (variant == "replace")
+    for dropped in range(left + 1):
+        model = build_model(variant, str(folder), LABELS, Config(drop_layers=dropped))
+        kernel, bias = model.get_layer("classifier").get_weights()
+        expected = states[left - dropped].numpy() @ kernel + bias
+        np.testing.assert_allclose(model(inputs).numpy(), expected, atol=1e-5)
+    with pytest.raises(UserError, match=f"expected at most {left}, "):
+        build_model(variant, str(folder), LABELS, Config(drop_layers=left + 1))
+
+
+def test_more_layers_than_there_are_cannot_be_dropped(encoder_folder):
+    with refused("drop_layers_too_many", setting="drop_layers", path=encoder_folder("bert")):
+        build_model("replace", str(encoder_folder("bert")), LABELS, Config(drop_layers=99))
+
+
+@pytest.mark.parametrize("kind", tiny.ARCHITECTURES)
+def test_frozen_layers_are_the_lowest_with_the_embeddings(built, kind):
+    model = built(kind, "finetune")
+    number = model.get_layer(ENCODER).config.num_hidden_layers
+    every = [v.name for v in model.trainable_variables]
+    before = trained_variables(model)
+    assert [v.name for v in before] == every
+    sizes = []
+    for frozen in range(1, number + 1):
+        left = trained_variables(model, frozen)
+        names = [v.name for v in left]
+        assert not any("embeddings" in name for name in names)
+        assert {v.name for v in new_variables(model)} <= set(names)
+        layers = {int(match[1]) for name in names if (match := re.search(r"layer_\._(\d+)", name))}
+        assert layers == set(range(frozen, number))
+        sizes.append(len(names))
+    assert len(every) > sizes[0] and sizes == sorted(sizes, reverse=True) and len(set(sizes)) == number
+    with pytest.raises(UserError, match=f"expected at most {number}") as caught:
+        trained_variables(model, number + 1)
+    assert caught.value.setting == "freeze_layers"
 
 
 def test_head_is_two_relu_layers_and_a_linear_one(encoder_folder, built):

@@ -145,6 +145,27 @@ def test_other_tasks_train_and_score(task, small_encoder, tmp_path):
         assert len(tagger.tag("It rains .")) == 3
 
 
+def test_frozen_layers_keep_their_weights_and_the_model_is_loaded_as_it_was(corpus, small_encoder, tmp_path):
+    settings = brief(small_encoder) | {"epochs": 1, "freeze_layers": 1}
+    run = training_run(corpus, tmp_path / "m", **settings)
+    before = {v.name: v.numpy() for v in run.model.trainable_variables}
+    run.fit()
+    run.score()
+    run.unlock()
+    changed = {v.name for v in run.model.trainable_variables if not np.array_equal(v.numpy(), before[v.name])}
+    assert changed and not any("embeddings" in name or "layer_._0" in name for name in changed)
+    assert any("layer_._1" in name for name in changed) and any("classifier" in name for name in changed)
+    loaded = load_state(run.state).model
+    for own, other in zip(run.model.weights, loaded.weights, strict=True):
+        assert np.array_equal(own.numpy(), other.numpy()), own.name
+
+
+def test_more_frozen_layers_than_there_are_leave_nothing_behind(corpus, small_encoder, tmp_path):
+    with refused("freeze_layers_too_many", setting="freeze_layers"):
+        training_run(corpus, tmp_path / "m", **brief(small_encoder), freeze_layers=3)
+    assert not (tmp_path / "m").exists()
+
+
 def test_training_again_gets_the_next_number(corpus, small_encoder, tmp_path):
     numbers = [training_run(corpus, tmp_path / "m", **brief(small_encoder)).number for _ in range(2)]
     assert numbers == [1, 2]

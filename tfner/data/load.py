@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tfner.config import TASKS, UNSEEN_LABELS, Config
-from tfner.corpus import Corpus, Sentence, with_labels
+from tfner.corpus import Corpus, Sentence, with_labels, with_train_share
 from tfner.data import table
 from tfner.data.conll import read_columns
 from tfner.data.files import CONLL_EXTENSIONS, JSON_EXTENSIONS, RawSentence, read_text, split_files, splits_in_name
@@ -115,7 +115,7 @@ def corpus_of(config: Config) -> Corpus:
     """The corpus that settings name. Raises UserError as `load_corpus` does, and where they name none."""
     if not config.corpus:
         raise UserError(f"this model was trained elsewhere, on a corpus that is not known: give one with {setting('corpus')}")
-    return load_corpus(
+    corpus = load_corpus(
         config.corpus,
         config.task,
         config.tag_column,
@@ -123,6 +123,7 @@ def corpus_of(config: Config) -> Corpus:
         config.one_document,
         unseen_labels=config.unseen_labels,
     )
+    return corpus if config.train_share == 1 else with_train_share(corpus, config.train_share)
 
 
 def _looks_like_a_path(spec: str | Path) -> bool:

@@ -203,7 +203,8 @@ def read_corpus(config: Config, folder: Path) -> Corpus:
 
 def corpus_key(config: Config) -> str:
     """The settings that decide which sentences a run sees."""
-    return json.dumps([config.corpus, config.task, config.tag_column, config.text_encoding, config.one_document])
+    names = ("corpus", "task", "tag_column", "text_encoding", "one_document", "train_share")
+    return json.dumps([getattr(config, name) for name in names])
 
 
 def _read_value(name: str, value: str, text: str) -> Any:
@@ -259,7 +260,7 @@ def encoder_checksum(name: str) -> str:
 
 def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     """What differs between two fingerprints, as text."""
-    found = changes(before["settings"], now["settings"])
+    found = changes(json.loads(Config.from_values(before["settings"]).to_json()), now["settings"])
     words = {"corpus": "the corpus has other sentences", "encoder": "the encoder has other files"}
     found += [text for name, text in words.items() if before[name] != now[name]]
     if before["tfner"] != now["tfner"]:

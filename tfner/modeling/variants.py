@@ -83,7 +83,8 @@ def build_model(
         variant: a key of `config.VARIANTS`.
         source: the model folder or hub name of the encoder (see `pretrained.encoder_source`).
         labels: the number of labels.
-        settings: `dropout`, `head_units`, `head_activation`, `precision` (`auto` is float32 here) and `seed` are used.
+        settings: `drop_layers`, `dropout`, `head_units`, `head_activation`, `precision` (`auto` is float32 here) and `seed`
+            are used.
         weights: False leaves the weights of the encoder random, for a model whose weights are loaded afterwards.
         names: the labels. If an encoder comes with a classification layer for the same ones, in any order, `finetune` keeps its
             weights.
@@ -109,6 +110,13 @@ def build_model(
                 source,
             )
         config.num_hidden_layers -= 1
+    if settings.drop_layers > config.num_hidden_layers:
+        raise UserError(
+            f"{setting('drop_layers', settings.drop_layers)}: expected at most {config.num_hidden_layers}, the transformer "
+            f"layers of the encoder{' that replace leaves' if variant == 'replace' else ''}",
+            source,
+        )
+    config.num_hidden_layers -= settings.drop_layers
     policy = keras.mixed_precision.global_policy()
     keras.mixed_precision.set_global_policy(PRECISIONS["float32" if settings.precision == AUTO else settings.precision])
     try:
@@ -165,6 +173,35 @@ def for_inference(model: keras.Model) -> bool:
         return False
     stack.for_inference()
     return True
+
+
+def trained_variables(model: keras.Model, frozen: int = 0) -> list[tf.Variable]:
+    """The variables of a model that a training changes.
+
+    Args:
+        model: the model. Its `trainable` flags stay as they are, as the order of its weights depends on them.
+        frozen: the number of the lowest transformer layers that stay as they are, with all that is below them.
+
+    Raises:
+        UserError: where the encoder has fewer layers, or layers of another kind.
+    """
+    if not frozen:
+        return list(model.trainable_variables)
+    encoder = model.get_layer(ENCODER)
+    stack = getattr(encoder, "encoder", None) or getattr(encoder, "transformer", None)
+    layers = getattr(stack, "layer", None)
+    if layers is None:
+        raise UserError(
+            f"{setting('freeze_layers', frozen)}: expected an encoder with a layer of its own for each step, as BERT has, "
+            f"found {encoder.config.model_type}: leave it out"
+        )
+    if frozen > len(layers):
+        raise UserError(
+            f"{setting('freeze_layers', frozen)}: expected at most {len(layers)}, the transformer layers of the model"
+        )
+    upper = {v.ref() for layer in layers[frozen:] for v in layer.trainable_variables}
+    new = {v.ref() for v in new_variables(model)}
+    return [v for v in model.trainable_variables if v.ref() in upper | new]
 
 
 def new_variables(model: keras.Model) -> list[tf.Variable]:

@@ -18,7 +18,7 @@ import tensorflow as tf
 import tf_keras as keras
 
 from tfner.config import Config
-from tfner.modeling.variants import ENCODER, new_variables
+from tfner.modeling.variants import ENCODER, new_variables, trained_variables
 
 
 def make_optimizer(model: keras.Model, settings: Config) -> tuple[Any, float]:
@@ -28,7 +28,8 @@ def make_optimizer(model: keras.Model, settings: Config) -> tuple[Any, float]:
 
     Args:
         model: the model, created in the scope of the strategy that is entered now.
-        settings: `learning_rate` and `head_learning_rate`, both numbers, `weight_decay`, `clip_norm` and `precision` are used.
+        settings: `learning_rate` and `head_learning_rate`, both numbers, `freeze_layers`, `weight_decay`, `clip_norm` and
+            `precision` are used.
     """
     rate, new_rate = float(settings.learning_rate), float(settings.head_learning_rate)
     peak = rate or new_rate
@@ -42,7 +43,7 @@ def make_optimizer(model: keras.Model, settings: Config) -> tuple[Any, float]:
     )
     if settings.precision == "float16":
         optimizer = keras.mixed_precision.LossScaleOptimizer(optimizer)
-    optimizer.build(model.trainable_variables)
+    optimizer.build(trained_variables(model, settings.freeze_layers))
     return optimizer, peak
 
 

@@ -108,7 +108,7 @@ class TrainingRun:
         )
         with self.devices.strategy.scope():
             self._optimizer, self._peak = make_optimizer(self.model, config)
-        self._step = train_step(self.model, self._optimizer, self.devices.strategy, config.xla)
+        self._step = train_step(self.model, self._optimizer, self.devices.strategy, config.xla, config.freeze_layers)
         self._logits = logits_function(self.model)
         self._best_weights: list[np.ndarray] | None = None
         self._begin(source, tokenizer, resume)

@@ -13,6 +13,7 @@ import tf_keras as keras
 
 from tfner.modeling.layers import dropout_masks
 from tfner.modeling.losses import counted_right, summed_crossentropy
+from tfner.modeling.variants import trained_variables
 
 Gradient = Any
 """A tensor, the slices of an embedding table, or None for a variable that the model does not use."""
@@ -32,7 +33,11 @@ class StepResult(NamedTuple):
 
 
 def train_step(
-    model: keras.Model, optimizer: Any, strategy: tf.distribute.Strategy, xla: bool = False
+    model: keras.Model,
+    optimizer: Any,
+    strategy: tf.distribute.Strategy,
+    xla: bool = False,
+    frozen: int = 0,
 ) -> Callable[[Iterator[Any], bool], StepResult]:
     """A function that takes an iterator over training batches, and whether this process is to stop, and makes one step.
 
@@ -45,8 +50,9 @@ def train_step(
         strategy: how the replicas work together; TensorFlow's default strategy for one device.
         xla: whether loss and gradients are compiled with XLA, anew for every shape. The update is not: its kernels are fused,
             and replicas exchange gradients before it.
+        frozen: the lowest transformer layers that are not trained, as for `make_optimizer`.
     """
-    variables = model.trainable_variables
+    variables = trained_variables(model, frozen)
     scales = isinstance(optimizer, keras.mixed_precision.LossScaleOptimizer)
     single = strategy.num_replicas_in_sync == 1
 
