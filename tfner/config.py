@@ -167,7 +167,7 @@ class Config:
     )
 
     sentences: str = _setting("tagging", "split", SENTENCES_HELP, SENTENCES)
-    decode: str = _setting("tagging", "greedy", DECODE_HELP, DECODERS)
+    decode: str = _setting("tagging", "viterbi", DECODE_HELP, DECODERS)
     temperature: float | str = _setting(
         "tagging",
         1.0,
@@ -239,6 +239,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "epochs": 3,
         "batch_size": 8,
         "label_pieces": "all",
+        "decode": "greedy",
     },
 }
 """`standard` suits pretrained encoders, `demo` the embedded one, which is not trained; `paper` is the study's own."""

@@ -22,6 +22,7 @@ from tfner.config import PRESETS, VARIANTS, Config, add_flags, make_config
 from tfner.corpus import Corpus
 from tfner.errors import UserError, setting
 from tfner.folder import digest, file_name
+from tfner.modeling.pretrained import encoder_source, newest_state
 from tfner.training.request import MAY_DIFFER, changes, check_request
 
 RUNS = "runs"
@@ -249,6 +250,8 @@ def corpus_checksum(corpus: Corpus) -> str:
 def encoder_checksum(name: str) -> str:
     """A checksum of the files in a model folder, or the name of an encoder that is not in a folder."""
     folder = Path(name).expanduser()
+    if newest_state(folder):
+        folder = Path(encoder_source(name))
     if not folder.is_dir():
         return name
     whole = hashlib.sha256()

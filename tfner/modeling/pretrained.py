@@ -12,7 +12,9 @@ from typing import Any, TypeVar
 
 from tfner.connection import hub_answers, unreachable
 from tfner.errors import UserError, one_line, setting
+from tfner.folder import DESCRIPTION, TRAINING, WEIGHTS, digest, read_json, versions
 from tfner.modeling.tokenizer import require_fast
+from tfner.terminal import quote
 
 Loaded = TypeVar("Loaded")
 
@@ -30,9 +32,12 @@ _MOST_VALUES = 2**32  # 16 GiB in float32
 
 
 def encoder_source(name: str | Path) -> str:
-    """The folder or hub name to load an encoder from. For `demo` it is the embedded encoder, made in the cache on first use.
+    """The folder or hub name to load an encoder from.
 
-    Raises UserError for a path that is not a model folder.
+    For `demo` it is the embedded encoder, made in the cache on first use; for a model that tfner trained, the export for
+    transformers of its newest weights.
+
+    Raises UserError for a path that is not a model folder, and for a trained model without such an export.
     """
     name = str(name)
     if name == "demo":
@@ -40,6 +45,14 @@ def encoder_source(name: str | Path) -> str:
 
         return str(demo_encoder())
     path = Path(name).expanduser()
+    if newest_state(path):
+        exported = exported_encoder(path)
+        if exported is None:
+            raise UserError(
+                f"{setting('encoder', name)}: this is a model of tfner, and its newest weights are not exported as an encoder: "
+                f"do it with python -m tfner.export {quote(path)} --format transformers"
+            )
+        return str(exported)
     if path.is_dir():
         if not (path / "config.json").is_file():
             raise UserError(
@@ -133,6 +146,22 @@ def load_encoder_config(source: str) -> Any:
             source,
         )
     return config
+
+
+def newest_state(model: Path) -> Path | None:
+    """The newest training state of a model that has weights, or None if the folder has none."""
+    states = [model / TRAINING / str(number) for number in versions(model / TRAINING)]
+    return next((state for state in reversed(states) if (state / WEIGHTS).is_file()), None)
+
+
+def exported_encoder(model: Path) -> Path | None:
+    """The export for transformers of the newest weights of a model, or None where there is none."""
+    state = newest_state(model)
+    exports = [model / "transformers" / str(number) for number in reversed(versions(model / "transformers"))]
+    if not state or not exports:
+        return None
+    wanted = digest(state / WEIGHTS)
+    return next((folder for folder in exports if read_json(folder / DESCRIPTION).get("weights") == wanted), None)
 
 
 def piece_limit(config: Any, tokenizer: Any) -> int:

@@ -51,7 +51,7 @@ class Tagger(ABC):
     """The checksum of its weights, or empty where that is not known."""
     sentences: str | None = "split"
     """How texts are divided into sentences, one of `config.SENTENCES`, or None where a server decides it."""
-    decode: str | None = "greedy"
+    decode: str | None = Config.decode
     """How tags are chosen, one of `config.DECODERS`, or None where a server decides it."""
 
     @property

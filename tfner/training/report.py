@@ -80,7 +80,7 @@ class EpochReport:
         path: Path,
         say: Callable[[str], None] = print,
         tensorboard: str | None = None,
-        decode: str = "greedy",
+        decode: str = Config.decode,
     ):
         self.logits, self.row_encoder, self.sentences, self.words = logits, row_encoder, sentences, words
         self.path, self.say, self.decode = path, say, decode

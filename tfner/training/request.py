@@ -29,6 +29,8 @@ def check_request(config: Config) -> Corpus:
         UserError: if the output folder cannot be used, a package is missing, or the corpus cannot be read or lacks a split.
     """
     check_output(config.folder)
+    if Path(config.encoder).expanduser().absolute() == config.folder.expanduser().absolute():
+        raise UserError(f"{setting('encoder', config.encoder)}: this is the output folder: choose another {setting('output')}")
     if config.tensorboard:
         check_writable("tensorboard", Path(config.tensorboard), "TensorBoard logs")
         if not find_spec("tensorboard"):
