@@ -162,7 +162,7 @@ def test_help_shows_the_defaults_that_a_run_without_flags_uses(capsys):
     assert f"[{config.epochs} with the embedded encoder, {Config.epochs} with others]" in shown
     assert f"[{config.learning_rate} with the embedded encoder, {Config.learning_rate} with others]" in shown
     assert f"[{config.head_learning_rate} with the embedded encoder, {Config.head_learning_rate} with others]" in shown
-    assert "[the encoder's limit, or 128 with --context document]" in shown
+    assert "[the encoder's limit, or 128 with --context document and mixed]" in shown
 
 
 def test_the_demo_preset_changes_only_settings_whose_help_says_so():

@@ -31,7 +31,12 @@ AUTO = "auto"
 TASKS = ("ner", "pos", "chunk")
 UNSEEN_LABELS = ("error", "keep")
 LABEL_PIECES = ("first", "all")
-CONTEXTS = ("sentence", "document")
+CONTEXTS = {
+    "sentence": "a sentence",
+    "document": "as much of a document as fits",
+    "mixed": "from a sentence to as much of a document as fits in training, and as much as fits in tagging",
+}
+"""What a row holds (`modeling.rows`)."""
 SENTENCES = {"split": "at full stops and line breaks", "line": "at line breaks", "none": "not at all"}
 """How text is divided into sentences (`data.sentences`)."""
 DECODERS = {"greedy": "the most probable label of each word", "viterbi": "the most probable labels that are IOB2 together"}
@@ -127,7 +132,11 @@ class Config:
         auto=True,
     )
     batch_size: int = _setting(
-        "training", 16, "sentences per step (with --context document: rows that hold about as many)", least=1, most=100_000
+        "training",
+        16,
+        "sentences per step (with --context document: rows that hold about as many)",
+        least=1,
+        most=100_000,
     )
     learning_rate: float | str = _setting(
         "training", AUTO, "peak learning rate of the encoder; auto follows from its width", least=0, most=1, auto=True
@@ -161,9 +170,15 @@ class Config:
     )
 
     label_pieces: str = _setting("rows", "first", "label the first piece of a word, or all of them", LABEL_PIECES)
-    context: str = _setting("rows", "sentence", "what a row holds: a sentence, or as much of a document as fits", CONTEXTS)
+    context: str = _setting(
+        "rows", "sentence", "what a row holds: " + ", ".join(f"{name} ({what})" for name, what in CONTEXTS.items()), CONTEXTS
+    )
     max_pieces: int | None = _setting(
-        "rows", None, "longest row in word pieces", least=8, absent="the encoder's limit, or 128 with --context document"
+        "rows",
+        None,
+        "longest row in word pieces",
+        least=8,
+        absent="the encoder's limit, or 128 with --context document and mixed",
     )
 
     sentences: str = _setting("tagging", "split", SENTENCES_HELP, SENTENCES)

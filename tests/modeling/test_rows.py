@@ -253,6 +253,21 @@ def test_a_document_row_is_filled_up_to_its_limit(wordpiece):
         assert max(map(len, encoded.rows)) <= limit
 
 
+def test_drawn_extents_give_rows_of_every_length_with_each_sentence_once(wordpiece):
+    encoder = RowEncoder(wordpiece, CONLL_LABELS, max_pieces=64, context="mixed")
+    sentences = [EU, PETER] * 200
+    rows, again = (encoder.encode(sentences, np.random.default_rng(1)).rows for _ in range(2))
+    held = [numbers(row) for row in rows]
+    assert [number for own in held for number in own] == list(range(400))
+    assert held == [numbers(row) for row in again]
+    assert held != [numbers(row) for row in encoder.encode(sentences, np.random.default_rng(2)).rows]
+    sizes = np.bincount([len(own) for own in held])
+    assert 0.4 < sizes[1] / len(held) < 0.75 and len(np.flatnonzero(sizes)) > 4
+    assert max(map(len, rows)) <= 64
+    whole = RowEncoder(wordpiece, CONLL_LABELS, max_pieces=64, context="document").encode(sentences).rows
+    assert [numbers(row) for row in encoder.encode(sentences).rows] == [numbers(row) for row in whole]
+
+
 def test_a_sentence_longer_than_a_document_row_has_rows_of_its_own(wordpiece):
     long = Sentence(("x",) * 20, ("O",) * 20, 0)
     encoder = RowEncoder(wordpiece, CONLL_LABELS, max_pieces=12, context="document")
@@ -372,7 +387,7 @@ def test_document_rows_are_not_longer_than_the_limit(wordpiece):
 
 def test_the_row_encoder_follows_the_config(wordpiece):
     encoder = make_row_encoder(wordpiece, CONLL_LABELS, make_config(label_pieces="all", context="document"), 40)
-    assert (encoder.label_pieces, encoder.context) == ("all", "document")
+    assert (encoder.label_pieces, encoder.packs) == ("all", True)
 
 
 def test_a_row_length_above_the_limit_is_refused(wordpiece):

@@ -259,7 +259,7 @@ class TextGraph:
         sentence = tf.boolean_mask(sentence_of, visible)
         bounds = tf.gather(piece_splits, splits)
         starts, ends = bounds[:-1], bounds[1:]  # of the stretch of pieces that shares a row with each sentence
-        if self.row_encoder.context == "document":
+        if self.row_encoder.packs:
             ids, starts, ends, moved = self._packed(ids, bounds, texts)
             first += tf.gather(moved, sentence)
         start, end = tf.gather(starts, sentence), tf.gather(ends, sentence)

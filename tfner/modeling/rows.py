@@ -110,8 +110,8 @@ class RowEncoder:
         label_pieces: `first` labels only the first piece of a word; `all` labels every piece, and continues `B-X` as `I-X`
             within the word (the study's alignment).
         max_pieces: the longest row in pieces, including special pieces.
-        context: `sentence` for rows of one sentence, `document` for rows of as many consecutive sentences of a document as
-            fit.
+        context: `sentence` for rows of one sentence; `document` and `mixed` for rows of as many consecutive sentences of a
+            document as fit.
 
     Raises:
         UserError: for a slow tokenizer, a value that is not among the choices, or rows too short for any word.
@@ -124,7 +124,7 @@ class RowEncoder:
             if value not in choices:
                 raise UserError(f"{setting(name, value)}: expected one of {', '.join(choices)}")
         self.tokenizer, self.labels, self.label_pieces = tokenizer, labels, label_pieces
-        self.max_pieces, self.context = max_pieces, context
+        self.max_pieces, self.packs = max_pieces, context != "sentence"
         self._inside = np.array([labels.inside(i) for i in range(len(labels))], np.int32)
         self.word_tokenizer = tokenizer if isinstance(tokenizer, WordTokenizer) else WordTokenizer.of(tokenizer)
         self.opening, self.closing = self.word_tokenizer.opening, self.word_tokenizer.closing
@@ -136,8 +136,11 @@ class RowEncoder:
             least = max_pieces - self.room + 2
             raise UserError(f"{setting('max_pieces', max_pieces)}: too short to hold any word: expected at least {least}")
 
-    def encode(self, sentences: Sequence[Sentence]) -> EncodedRows:
+    def encode(self, sentences: Sequence[Sentence], extents: np.random.Generator | None = None) -> EncodedRows:
         """The rows of sentences, in order. In sentences without tags, every label is `IGNORED_LABEL`.
+
+        With `extents`, rows hold less of a document than fits: half of them a single sentence, the others up to a length that
+        is drawn, so that a model learns to do with any context.
 
         Raises UserError where a sentence has more or fewer tags than words, or a tag that is not in the label set.
         """
@@ -168,7 +171,8 @@ class RowEncoder:
                 continue
             if open_parts:
                 rows.append(self._row(open_parts))
-            open_parts, room = (parts, self.room - len(ids)) if len(parts) == 1 else ([], 0)
+            most = self.room if extents is None else int(extents.integers(2) and extents.integers(self.room + 1))
+            open_parts, room = (parts, most - len(ids)) if len(parts) == 1 else ([], 0)
             if len(parts) > 1:
                 rows += [self._row([part]) for part in parts]
         if open_parts:
@@ -208,7 +212,7 @@ class RowEncoder:
     def _joins(self, sentence: Sentence, row: Sequence[_Part]) -> bool:
         """Whether a sentence belongs into the same row as those before it, if it fits."""
         document = sentence.document
-        return bool(self.context == "document" and row and document is not None and document == row[-1].sentence.document)
+        return bool(self.packs and row and document is not None and document == row[-1].sentence.document)
 
     def _row(self, parts: Sequence[_Part]) -> Row:
         ids, labels = list(self.opening), [IGNORED_LABEL] * len(self.opening)
@@ -259,7 +263,7 @@ def make_row_encoder(tokenizer: Any, labels: LabelSet, config: Config, limit: in
             f"{setting('max_pieces', config.max_pieces)}: expected at most {limit} word pieces, which is the longest row that "
             "the encoder takes"
         )
-    most = config.max_pieces or (min(DOCUMENT_PIECES, limit) if config.context == "document" else limit)
+    most = config.max_pieces or (min(DOCUMENT_PIECES, limit) if config.context != "sentence" else limit)
     return RowEncoder(tokenizer, labels, config.label_pieces, most, config.context)
 
 

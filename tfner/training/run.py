@@ -206,10 +206,11 @@ class TrainingRun:
 
     def _encode(self) -> EncodedRows:
         train = self.corpus.splits["train"]
-        encoded = self.row_encoder.encode(train)
+        extents = np.random.default_rng(self.config.seed) if self.config.context == "mixed" else None
+        encoded = self.row_encoder.encode(train, extents)
         for line in encoded.report.warnings():
             self.say(f"train: {line}")
-        if self.config.context == "document" and all(s.document is None for s in train):
+        if self.row_encoder.packs and all(s.document is None for s in train):
             self.say(
                 "train: no document marks (-DOCSTART- lines), so every row is a single sentence; --one-document joins a "
                 "whole file"
