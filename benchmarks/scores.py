@@ -10,6 +10,7 @@ Intervals are from a bootstrap of documents in which both sides have the same we
 from __future__ import annotations
 
 import argparse
+import math
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -59,7 +60,7 @@ class Seed:
 
 def tagged(folder: Path, splits: dict[str, Sequence[Sentence]], precision: float) -> Seed:
     """Tags validation and test with a model."""
-    trained = load_state(folder / TRAINING / str(versions(folder / TRAINING)[-1]))
+    trained = load_state(_state(folder))
     encoder, config = (
         trained.row_encoder,
         replace(trained.config, temperature="auto", min_precision=precision, decode="viterbi"),
@@ -82,6 +83,10 @@ def tagged(folder: Path, splits: dict[str, Sequence[Sentence]], precision: float
         scaled = [softmax(values / calibration.temperature) for values in logits]
         found["calibrated"][split] = decode(encoder, encoded, scaled, "viterbi")
     return Seed(**found, calibration=calibration, seconds=seconds)
+
+
+def _state(model: Path) -> Path:
+    return model / TRAINING / str(versions(model / TRAINING)[-1])
 
 
 def _of_one(encoder: Any, sentences: Sequence[Sentence], how: str, labels: int) -> float:
@@ -166,8 +171,8 @@ def scores(seeds: Sequence[Seed], splits: dict[str, Sequence[Sentence]], precisi
             for kind, own in promise(seed, split, sentences, precision).items():
                 kept.setdefault(kind, []).append(own)
         for kind, values in kept.items():
-            accepted, reached, share = (mean(column) for column in zip(*values, strict=True))
-            rows.append((split, kind, f"{accepted:.1%}", f"{reached:.4f}", f"{share:.1%}"))
+            accepted, reached, share = (np.array(column) for column in zip(*values, strict=True))
+            rows.append((split, kind, f"{accepted.mean():.1%}", f"{np.nanmean(reached):.4f}", f"{np.nanmean(share):.1%}"))
     table(("split", "type", "accepted", "precision of accepted", f"resamples with at least {precision}"), rows)
 
 
@@ -191,7 +196,11 @@ def promise(seed: Seed, split: str, sentences: Sequence[Sentence], precision: fl
                 if seed.calibration.accepts(kind, value):
                     counts.setdefault(name, np.zeros((max(documents) + 1, 2)))[documents[i]] += (1, right)
     found = {}
-    for name, table in sorted(counts.items()):
+    for name in sorted(predicted):
+        table = counts.get(name)
+        if table is None:  # nothing of this type is accepted
+            found[name] = 0.0, math.nan, math.nan
+            continue
         draws = np.random.default_rng(0).multinomial(len(table), np.full(len(table), 1 / len(table)), RESAMPLES)
         accepted, right = (draws @ table).T
         total = table.sum(0)
@@ -235,15 +244,14 @@ def main() -> None:
     parser.add_argument("--also", type=Path, help="a second annotation of the test split")
     parser.add_argument("--precision", type=float, default=0.95)
     arguments = parser.parse_args()
-    state = arguments.models[0] / TRAINING / "1"
-    config, _ = read_settings(state)
+    config, _ = read_settings(_state(arguments.models[0]))
     corpus = corpus_of(replace(config, corpus=arguments.corpus or config.corpus))
     splits = {split: corpus.splits[split] for split in ("validation", "test")}
     seeds = [tagged(folder, splits, arguments.precision) for folder in arguments.models]
     decoding(seeds, splits, corpus.labels)
     scores(seeds, splits, arguments.precision)
     if arguments.also:
-        label_errors(seeds, splits["test"], read_annotation(arguments.also, corpus.task, splits["test"]), corpus.labels)
+        label_errors(seeds, splits["test"], read_annotation(arguments.also, corpus.task, splits["test"])[0], corpus.labels)
 
 
 if __name__ == "__main__":

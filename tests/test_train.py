@@ -16,15 +16,15 @@ from support import tiny
 from support.errors import refused
 from support.trainings import EPOCHS, LINES, SIZES, brief, refused_line, run, stopped_run, training_run
 
+from tfner import export, train
 from tfner import folder as folders
-from tfner import train
 from tfner.config import make_config
 from tfner.demo.corpus import demo_corpus
 from tfner.evaluation.scores import read_scores
 from tfner.folder import EXTRA, TRAINING
-from tfner.modeling.pretrained import encoder_source
 from tfner.modeling.variants import logits_function
 from tfner.training.report import COLUMNS
+from tfner.training.request import check_request
 from tfner.training.state import load_state
 
 
@@ -33,7 +33,15 @@ def test_a_training_writes_a_complete_version(model):
     assert folders.versions(model) == [1] and (version / folders.SAVED_MODEL).is_file()
     expected = "README.md config.json confusion_test.png confusion_validation.png history.csv labels.json learning_curves.png"
     assert {p.name for p in (version / EXTRA).iterdir()} == {
-        *(*expected.split(), "contents.json", "limits.json", "scores.json", "tokenizer", "tf_serving_warmup_requests")
+        *(
+            *expected.split(),
+            "calibration.json",
+            "contents.json",
+            "limits.json",
+            "scores.json",
+            "tokenizer",
+            "tf_serving_warmup_requests",
+        )
     }
     with (version / EXTRA / folders.HISTORY).open() as file:
         rows = list(csv.DictReader(file))
@@ -251,23 +259,21 @@ def test_an_unreachable_hub_gives_one_line_with_the_alternatives(tmp_path):
 def test_a_trained_model_is_the_encoder_of_another(models, corpus, tmp_path, variant):
     model, lines = shutil.copytree(models[variant], tmp_path / "model"), []
     settings = {"corpus": str(corpus), "encoder": str(model), "variant": "finetune", "epochs": 1, "learning_rate": 1e-4}
-    found = train.train(make_config("standard", output=str(tmp_path / "next"), **settings), say=lines.append)
-    assert f"the encoder is exported to {model / 'transformers' / '1'}" in lines
+    config = make_config("standard", output=str(tmp_path / "next"), **settings)
+    with refused("model_not_exported_as_encoder", setting="encoder"):
+        train.train(config, say=lines.append)
+    export.export(model, format="transformers", say=lines.append)
+    train.train(config, say=lines.append)
     assert any("is trained further" in line for line in lines)
-    assert found.history[0]["f1"] > 0 or variant == "replace"
     run = training_run(corpus, tmp_path / "more", **{k: v for k, v in settings.items() if k != "corpus"})
     ids, mask = tiny.random_inputs([12, 7], 30)
     old = logits_function(load_state(model / TRAINING / "1").model)(ids, mask).numpy()
     np.testing.assert_allclose(logits_function(run.model)(ids, mask).numpy()[mask == 1], old[mask == 1], atol=1e-4)
     run.unlock()
-    assert [path.name for path in (model / "transformers").iterdir()] == ["1"]
-
-
-def test_a_model_that_cannot_be_an_encoder_is_refused(models, corpus, tmp_path):
-    settings = {"corpus": str(corpus), "output": str(tmp_path / "next")}
-    with refused("head_as_encoder", setting="encoder"):
-        train.train(make_config("standard", encoder=str(models["head"]), **settings), say=lambda line: None)
     with refused("encoder_is_output", setting="encoder"):
-        train.train(make_config("standard", encoder=str(tmp_path / "next"), **settings), say=lambda line: None)
-    with refused("model_not_exported_as_encoder", setting="encoder"):
-        encoder_source(models["head"])
+        train.train(replace(config, output=str(model)), say=lines.append)
+
+
+def test_the_embedded_encoder_can_have_an_output_of_its_name(corpus, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert check_request(make_config(corpus=str(corpus), output="demo")).name == str(corpus)

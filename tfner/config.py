@@ -150,7 +150,10 @@ class Config:
         auto=True,
     )
     freeze_layers: int = _setting(
-        "training", 0, "lowest transformer layers that are not trained; if any, the embeddings are not either", least=0
+        "training",
+        0,
+        "lowest transformer layers that are not trained, nor are the embeddings then",
+        least=0,
     )
     weight_decay: float = _setting("training", 0.01, "decay of weights other than biases and LayerNorm", least=0, most=1)
     warmup: float = _setting("training", 0.1, "share of the steps in which the learning rates rise", least=0, most=1)
@@ -187,7 +190,7 @@ class Config:
         "tagging",
         1.0,
         "what logits are divided by before softmax; auto finds it on validation",
-        least=0.01,
+        least=0.25,
         most=100,
         auto=True,
     )
@@ -195,7 +198,7 @@ class Config:
         "tagging",
         None,
         "accept entities from the score from which validation shows this precision for their type",
-        least=0,
+        least=0.01,
         most=0.999,
         absent="every entity is accepted",
     )

@@ -79,8 +79,8 @@ def evaluate(
         say: called with each line for the terminal.
         runtime: what runs the model, as for `load_tagger`.
         decode: how tags are chosen, as for `load_tagger`.
-        also: a file with a second annotation of the sentences of the split. The model is scored with both, and where it
-            contradicts the first most surely, this is compared with the second.
+        also: a file with a second annotation of the sentences of the split. The model is scored with both, and the sentences
+            in which it contradicts the first most surely are compared with the second.
         corpus: settings of the corpus (`config.CORPUS_SETTINGS`) that differ from those of the training.
 
     Raises:
@@ -99,8 +99,11 @@ def evaluate(
         data = corpus_of(replace(config, unseen_labels="keep"))
         labels = tagger.labels or data.labels
         sentences = _sentences(data, split, labels, config, version)
-        second = read_annotation(also, data.task, sentences, config.tag_column, config.text_encoding) if also else None
-        target = Path(output) if output else _default_output(Path(version), config.corpus, split)
+        second: list[tuple[str, ...]] | None = None
+        notes: list[str] = []
+        if also:
+            second, notes = read_annotation(also, data.task, sentences, config.tag_column, config.text_encoding)
+        target = Path(output) if output else _default_output(Path(version), config.corpus, split, decode)
         check_replaceable(target, EVALUATION_FILES)
         tagged = tagger.predict(sentences)
         warnings = tagger.warnings()
@@ -120,13 +123,13 @@ def evaluate(
     other = None
     if second is not None:
         other = score(second, predicted, labels, INTERVAL_SAMPLES)
-        say(f"{also}\n\n{format_both(scores, other)}\n\n{suspects(gold, second, everything)}\n")
+        say("\n".join([str(also), *notes, "", format_both(scores, other), "", str(suspects(gold, second, everything)), ""]))
     say("the worst mistakes\n" + "".join(f"\n{m}\n" for m in found))
     for line in warnings:
         say(line)
     history = Path(version) / EXTRA / HISTORY  # exports for other runtimes have none
     rows = read_history(history) if history.is_file() else []
-    publish(target, lambda folder: _write(folder, scores, found, rows, reliabilities), replace=True)
+    publish(target, lambda folder: _write(folder, scores, found, rows, reliabilities, other), replace=True)
     say(f"saved in {target}")
     return Evaluation(scores, found, reliabilities, target, other)
 
@@ -151,27 +154,34 @@ def _write(
     found: Sequence[Mistake],
     history: Sequence[Mapping[str, str]],
     reliabilities: Mapping[str, Reliability],
+    other: Scores | None,
 ) -> None:
-    """Writes `EVALUATION_FILES`; without a history, there are no learning curves."""
+    """Writes `EVALUATION_FILES`; learning curves need a history, and scores of a second annotation need one."""
     with quiet_imports():
         from tfner.evaluation import plots
 
-    scores_json, scores_text, mistakes_text, confusion, curves, reliability_json, reliability_png = EVALUATION_FILES
+    scores_json, scores_text, mistakes_text, confusion, curves, *more = EVALUATION_FILES
+    reliability_json, reliability_png, second_json = more
     write_json(folder / scores_json, scores.to_json())
     (folder / scores_text).write_text(f"{format_scores(scores)}\n\n{format_confusion(scores)}\n", "utf-8")
     (folder / mistakes_text).write_text("\n".join(f"{m}\n" for m in found), "utf-8")
     plots.save(plots.confusion_matrix(scores), folder / confusion)
     write_json(folder / reliability_json, {what: one.to_json() for what, one in reliabilities.items()})
     plots.save(plots.reliability_plot(reliabilities), folder / reliability_png)
+    if other:
+        write_json(folder / second_json, other.to_json())
     if history:
         plots.save(plots.learning_curves(history), folder / curves)
 
 
-def _default_output(version: Path, corpus: str, split: str) -> Path:
-    """`NAME/evaluations/VERSION-CORPUS-SPLIT`, where CORPUS is the last part of its name without unusual characters."""
+def _default_output(version: Path, corpus: str, split: str, decode: str | None) -> Path:
+    """`NAME/evaluations/VERSION-CORPUS-SPLIT`, where CORPUS is the last part of its name without unusual characters.
+
+    A decoder that was asked for is the last part.
+    """
     model = model_folder(version)
     name = "-".join(version.relative_to(model).parts)  # 1, or openvino-1
-    return model / EVALUATIONS / f"{name}-{file_name(corpus)}-{split}"
+    return model / EVALUATIONS / "-".join([name, file_name(corpus), split, *([decode] if decode else [])])
 
 
 @command

@@ -23,8 +23,10 @@ from tfner.folder import (
     DESCRIPTION,
     SAVED_MODEL,
     TRAINING,
+    WEIGHTS,
     check_output,
     check_writable,
+    digest,
     is_checkpoint,
     model_folder,
     next_version,
@@ -32,6 +34,7 @@ from tfner.folder import (
     versions,
 )
 from tfner.labels import LabelSet
+from tfner.tagging.exported import read_exported
 from tfner.tagging.load import runtime_of
 from tfner.terminal import Parser, command, filled, print_json, quiet_imports, quote
 
@@ -78,10 +81,11 @@ def export(
         precision: for formats `onnx` and `openvino`, the precision of matrix products. The export is tried on the validation
             split, and kept only if it is good enough.
         max_f1_loss: how far the F1 of such an export may be below that of the trained model.
-        sentences: how the exported model divides text into sentences, one of `config.SENTENCES` [as it was trained to].
-        decode: how it chooses tags, one of `config.DECODERS` [as it was trained to].
-        temperature: what its logits are divided by; `auto` finds it on the validation split [that of the training].
-        min_precision: the precision on the validation split from which entities are accepted [as it was trained to].
+        sentences: how the exported model divides text into sentences, one of `config.SENTENCES`.
+        decode: how it chooses tags, one of `config.DECODERS`.
+        temperature: what its logits are divided by; `auto` finds it on the validation split.
+        min_precision: the precision on the validation split from which entities are accepted. Without any of these four, a
+            version is exported as it was trained, and other formats as the newest version is.
         corpus: settings of the corpus of such a split (`config.CORPUS_SETTINGS`) that differ from those of the training.
 
     Returns:
@@ -119,9 +123,13 @@ def export(
 
         exporter = import_module(f"tfner.exports.{_EXPORTERS[format]}")
     trained = load_state(folder / TRAINING / str(state or found[-1]))
+    if format != "savedmodel" and not tagging:
+        trained = _as_version(trained, folder)
+    before = trained.config.decode
     trained = replace(trained, config=replace(trained.config, **tagging))
     gated = any(own == format for own, _ in _NEEDS)
-    calibrated = "temperature" in tagging or "min_precision" in tagging
+    refit = trained.calibration.thresholds is not None and trained.config.decode != before
+    calibrated = "temperature" in tagging or "min_precision" in tagging or refit
     validation: Sequence[Sentence] = ()
     if gated or calibrated:
         what = "an export for another runtime is tried" if gated else "scores are calibrated"
@@ -157,6 +165,17 @@ def _import(
     number = adopt(source, target, corpus)
     say(f"training state {target / TRAINING / str(number)}; other formats: python -m tfner.export {quote(target)} --format ...")
     return export(target, number, output=target / str(number), say=say, **tagging)
+
+
+def _as_version(trained: TrainedModel, model: Path) -> TrainedModel:
+    """A trained model with the sentences, decoder and calibration of its newest version, if that has the same weights."""
+    found = versions(model)
+    version = read_exported(model / str(found[-1]), check=False) if found else None
+    if version is None or version.weights != digest(trained.state / WEIGHTS):
+        return trained
+    names = ("sentences", "decode", "temperature", "min_precision")
+    config = replace(trained.config, **{name: getattr(version.config, name) for name in names})
+    return replace(trained, config=config, calibration=version.calibration)
 
 
 def _calibrated(trained: TrainedModel, sentences: Sequence[Sentence], say: Callable[[str], None]) -> TrainedModel:
@@ -247,7 +266,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         help=f"how far validation F1 may fall; an export that loses more is not kept [{MAX_F1_LOSS}]",
     )
     tagging = ("sentences", "decode", "temperature", "min_precision")
-    add_flags(parser, (*CORPUS_SETTINGS, *tagging), default="as in the training")
+    add_flags(parser, CORPUS_SETTINGS, default="as in the training")
+    add_flags(parser, tagging, default="as in the training; in other formats, as in the newest version")
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
     arguments = vars(parser.parse_args(argv))
     as_json = arguments.pop("json")

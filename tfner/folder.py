@@ -55,7 +55,7 @@ _DRAFT_LOCK = re.compile(r"(\.(.+)-\d+-[0-9a-f]{8})\.lock")
 """What `publish` calls the lock of its new folder, whose name and later name are groups."""
 EVALUATION_FILES = (
     *(SCORES, "scores.txt", "mistakes.txt", "confusion_matrix.png", "learning_curves.png"),
-    *("reliability.json", "reliability.png"),
+    *("reliability.json", "reliability.png", "second.json"),
 )
 """The files of an evaluation."""
 

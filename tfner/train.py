@@ -10,20 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tfner.config import PRESETS, Config, add_flags, make_config
-from tfner.errors import UserError, setting
 from tfner.evaluation.scores import Scores, read_scores
-from tfner.folder import (
-    CHECKPOINTS,
-    HISTORY,
-    SCORES,
-    TRAINING,
-    clear_drafts,
-    is_locked,
-    next_version,
-    publish,
-    read_history,
-)
-from tfner.modeling.pretrained import exported_encoder, newest_state
+from tfner.folder import CHECKPOINTS, HISTORY, SCORES, TRAINING, clear_drafts, is_locked, publish, read_history
 from tfner.terminal import Parser, command, print_json, quiet_imports, quote
 from tfner.training.request import check_request, check_resume, find_finished, find_interrupted
 
@@ -63,7 +51,6 @@ def train(config: Config, say: Callable[[str], None] = print, resume: bool = Fal
         from tfner.exports import saved_model
         from tfner.training.run import TrainingRun
 
-    _export_encoder(config.encoder, say)
     run = TrainingRun(config, corpus, say, number)
     state = config.folder / TRAINING / str(offer)
     if offer and not is_locked(state):
@@ -82,25 +69,6 @@ def train(config: Config, say: Callable[[str], None] = print, resume: bool = Fal
     finally:
         run.unlock()
     return Trained(folder, run.history, run.scores)
-
-
-def _export_encoder(name: str, say: Callable[[str], None]) -> None:
-    """Exports a trained model for transformers, if it is the encoder and is not exported yet."""
-    model = Path(name).expanduser()
-    state = newest_state(model)
-    if not state or exported_encoder(model):
-        return
-    from tfner.exports import transformers
-    from tfner.training.state import load_state
-
-    trained = load_state(state)
-    if trained.config.variant == "head":
-        raise UserError(
-            f"{setting('encoder', name)}: expected a model of variant finetune or replace, found head, whose layers "
-            "transformers does not have: train one of these first"
-        )
-    folder = model / "transformers" / str(next_version(model / "transformers"))
-    say(f"the encoder is exported to {publish(folder, transformers.writer(trained))}")
 
 
 def _finished(model: Path, number: int, say: Callable[[str], None]) -> Trained:

@@ -209,7 +209,7 @@ def rest(data: bytes) -> None:
 def config(data: bytes) -> None:
     """Files of settings and labels."""
     text = pieces_of(data, SETTINGS)
-    for read in (Config.from_json, lambda text: label_set(json.loads(text), False)):
+    for read in (lambda text: Config.from_values(json.loads(text)), lambda text: label_set(json.loads(text), False)):
         with contextlib.suppress(ValueError, RecursionError):  # UserError is a ValueError
             read(text)
 

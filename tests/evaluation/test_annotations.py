@@ -31,7 +31,7 @@ def test_a_model_without_mistakes_has_no_suspects():
     assert str(none) == "of all 0 that it contradicts, in 0; in the whole split, 90 sentences"
 
 
-def test_scores_under_both_annotations_stand_beside_each_other():
+def test_scores_under_both_annotations_are_in_one_table():
     table = format_both(score(GOLD, PREDICTED, CONLL_LABELS), score(SECOND, PREDICTED, CONLL_LABELS))
     rows = {line.split()[0]: line.split()[1:] for line in table.splitlines()[1:]}
     assert rows["PER"] == ["0.3333", "150", "0.6667", "60"]

@@ -78,11 +78,12 @@ def test_a_card_needs_no_network(trained, monkeypatch):
 
 
 def test_calibration_and_decoding_are_described(trained):
-    assert "Tags are chosen by `greedy`" in model_card(trained, "savedmodel") and "calibrated" not in model_card(
-        trained, "savedmodel"
-    )
-    config = replace(trained.config, decode="viterbi", min_precision=0.9)
-    own = replace(trained, config=config, calibration=Calibration(1.25, {"PER": 0.5, "LOC": None}))
+    text = model_card(trained, "savedmodel")
+    assert "Tags are chosen by `viterbi`" in text and "calibrated" not in text and "Before this export" not in text
+    config = replace(trained.config, decode="greedy")
+    own = replace(trained, config=config, calibration=Calibration(1.25, {"PER": 0.5, "LOC": None}, 0.9))
     text = model_card(own, "onnx")
-    assert "Tags are chosen by `viterbi`" in text and "divided by 1.250" in text and "precision of 0.9" in text
+    assert "Tags are chosen by `greedy`" in text and "divided by 1.250" in text and "precision of 0.9" in text
     assert "| `PER` | 0.5000 |" in text and "| `LOC` | never |" in text
+    assert "Before this export, with tags chosen by `viterbi`." in text
+    assert "Tags are chosen" not in model_card(own, "transformers")

@@ -202,9 +202,10 @@ def test_texts_are_divided_into_sentences_as_in_python(folder, sentences, contex
 
 
 def test_tags_that_obey_iob2_are_those_of_the_python_path(folder, built):
-    obeying = model_of(folder, decode="viterbi")
+    obeying, greedy = built, model_of(folder, decode="greedy")
+    check(greedy, TEXTS)
     sentences = [Sentence(tuple(text.split()), ()) for text in TEXTS]
-    changed = [a.tags != b.tags for a, b in zip(obeying[1].predict(sentences), built[1].predict(sentences), strict=True)]
+    changed = [a.tags != b.tags for a, b in zip(obeying[1].predict(sentences), greedy[1].predict(sentences), strict=True)]
     assert any(changed) and not all(changed)
     for texts in (TEXTS, TEXTS[:1], []):
         check(obeying, texts)
@@ -226,6 +227,14 @@ def test_temperature_and_thresholds_are_those_of_the_python_path(folder, built):
     out = run(calibrated[0]["serving_default"], "text", TEXTS)
     for kinds, accepted, count in zip(out["entity_type"], out["entity_accepted"], out["entity_count"], strict=True):
         assert accepted[:count].tolist() == [thresholds[kind.decode()] is not None for kind in kinds[:count]]
+    before, after = (np.concatenate([scores for _, scores in entities(one)]) for one in (plain, out))
+    assert len(before) and (len(before) != len(after) or (after < before - 0.01).any())
+    ids, mask = tiny.random_inputs([9, 4], len(tiny.PIECES))
+    (one,), (other,) = (
+        functions[0][PIECES.name](tf.constant(ids), tf.constant(mask)).values() for functions in (built, calibrated)
+    )
+    logs = np.log(one.numpy()) / 1.7
+    np.testing.assert_allclose(other, np.exp(logs) / np.exp(logs).sum(-1, keepdims=True), atol=1e-5)
     words = [tuple(TEXTS[0].split()), ("", *TEXTS[0].split()[1:])]
     found = run(calibrated[0]["words"], "words", words)["accepted"]
     for row, accepted in zip(words, found, strict=True):

@@ -14,7 +14,7 @@ from tfner.training.state import load_state
 @pytest.fixture(scope="module")
 def graph(model):
     trained = load_state(model / TRAINING / "1")
-    return onnx_graph(trained.model, trained.config, trained.state)
+    return onnx_graph(trained)
 
 
 def titles(ways, f1):
@@ -72,7 +72,7 @@ from tfner.exports import int8
 from tfner.exports.onnx import onnx_graph
 from tfner.training.state import load_state
 trained = load_state(Path({str(model / TRAINING / "1")!r}))
-graph = onnx_graph(trained.model, trained.config, trained.state)
+graph = onnx_graph(trained)
 rows = trained.row_encoder.encode(load_corpus({str(corpus)!r}).splits["validation"]).rows
 quantized = int8.calibrated(rows)(graph, [])
 assert any(node.op_type == "QuantizeLinear" for node in quantized.graph.node)

@@ -16,6 +16,7 @@ from tfner import folder as folders
 from tfner.config import Config
 from tfner.exports import onnx as onnx_format
 from tfner.modeling.variants import build_model, logits_function
+from tfner.training.state import load_state
 
 onnxruntime = pytest.importorskip("onnxruntime", reason="onnxruntime is not installed: pip install -e '.[onnx]'")
 pytest.importorskip("tf2onnx", reason="tf2onnx is not installed: pip install -e '.[onnx]'")
@@ -89,7 +90,6 @@ def test_the_folder_has_all_files_and_the_code_of_its_card_runs(exported):
 
 def test_weights_too_large_for_a_protobuf_message_are_refused(exported, monkeypatch):
     state, _ = exported("electra")
-    model = in_float32(state)
     monkeypatch.setattr(onnx_format, "MAX_BYTES", 1000)
     with refused("onnx_too_large", setting="format"):
-        onnx_format.onnx_graph(model, Config(variant="head"), state)
+        onnx_format.onnx_graph(load_state(state))

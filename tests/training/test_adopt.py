@@ -132,7 +132,7 @@ def test_an_imported_checkpoint_has_every_format_with_a_corpus(tmp_path):
     with refused("transformers_of_merged_labels", setting="format"):
         export.export(folder, format="transformers")
     trained = load_state(folder / TRAINING / "1")
-    assert onnx_graph(trained.model, trained.config, trained.state).graph.output[0].type.tensor_type.shape.dim[2].dim_value == 5
+    assert onnx_graph(trained).graph.output[0].type.tensor_type.shape.dim[2].dim_value == 5
 
 
 def test_the_card_says_where_the_model_came_from(tmp_path):

@@ -9,6 +9,7 @@ from support.trainings import training_run
 
 from tfner import evaluate, export
 from tfner.config import make_config
+from tfner.corpus import Sentence
 from tfner.demo.corpus import demo_corpus
 from tfner.evaluation.reliability import reliability, scored_words
 from tfner.folder import CALIBRATION, EXTRA, TRAINING
@@ -21,9 +22,18 @@ from tfner.training.state import load_state
 
 
 @pytest.fixture(scope="module")
-def tagger(model):
-    trained = load_state(model / TRAINING / "1")
-    return InMemoryTagger(logits_function(trained.model), trained.row_encoder, trained.config)
+def trained(model):
+    return load_state(model / TRAINING / "1")
+
+
+@pytest.fixture(scope="module")
+def logits(trained):
+    return logits_function(trained.model)
+
+
+@pytest.fixture
+def tagger(trained, logits):
+    return InMemoryTagger(logits, trained.row_encoder, trained.config)
 
 
 SENTENCES = demo_corpus().splits["validation"][:200]
@@ -45,12 +55,13 @@ def test_the_temperature_has_the_least_crossentropy(tagger):
 
 
 def test_a_temperature_changes_scores_and_no_tag(tagger):
-    tagger.calibration = Calibration()
+    tagger.decode = "greedy"  # whose label is the most probable one
     before = tagger.predict(SENTENCES)
     tagger.calibration = Calibration(3.0)
     after = tagger.predict(SENTENCES)
     assert [t.tags for t in after] == [t.tags for t in before]
-    assert all((a.probabilities <= b.probabilities + 1e-6).all() for a, b in zip(after, before, strict=True))
+    one, other = (np.concatenate([t.probabilities for t in tagged]) for tagged in (before, after))
+    assert (other <= one + 1e-6).all() and (other < one - 0.01).mean() > 0.5
 
 
 def test_the_error_on_validation_falls(tagger):
@@ -63,6 +74,15 @@ def test_the_error_on_validation_falls(tagger):
     assert errors[1] < errors[0]
 
 
+def test_a_temperature_that_reaches_its_bound_is_a_warning(tagger):
+    lines, tagger.decode = [], "greedy"
+    right = [Sentence(s.words, tuple(t.tags)) for s, t in zip(SENTENCES, tagger.predict(SENTENCES), strict=True)]
+    assert calibrate(tagger, make_config(temperature="auto"), right, lines.append).temperature < 0.26
+    assert lines[0].startswith("WARNING: the temperature that fits is beyond")
+    empty = [Sentence(("\u200b",), ("O",))]
+    assert fit_temperature(tagger, empty) == 1.0
+
+
 def test_without_settings_nothing_is_calibrated(tagger):
     assert calibrate(tagger, make_config(), SENTENCES) == Calibration()
     assert calibrate(tagger, make_config(temperature=2), SENTENCES) == Calibration(2.0)
@@ -71,6 +91,7 @@ def test_without_settings_nothing_is_calibrated(tagger):
 def test_a_threshold_is_the_lowest_tried_that_reaches_the_precision():
     scores = np.linspace(0, 1, 2001)[1:]
     assert lowest_threshold(scores, np.ones(2000, bool), 0.95) == 0.0005
+    assert lowest_threshold(1 - scores * 1e-5, scores < 0.5, 0.95) > 0.9999  # all scores are high
     assert lowest_threshold(scores, scores > 0.5, 0.95) == pytest.approx(0.5, abs=0.06)
     assert lowest_threshold(scores, np.zeros(2000, bool), 0.1) is None
     assert lowest_threshold(scores[:20], np.ones(20, bool), 0.95) is None  # too few to say so

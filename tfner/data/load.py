@@ -73,8 +73,8 @@ def load_corpus(
 
 def read_annotation(
     path: str | Path, task: str, sentences: Sequence[Sentence], tag_column: int | None = None, text_encoding: str | None = None
-) -> list[tuple[str, ...]]:
-    """The tags of another annotation of sentences, in IOB2 (plain for pos).
+) -> tuple[list[tuple[str, ...]], list[str]]:
+    """The tags of another annotation of sentences, in IOB2 (plain for pos), and notes on what the reader decided.
 
     Args:
         path: a file, in any format that `load_corpus` reads.
@@ -89,7 +89,8 @@ def read_annotation(
     path = Path(path).expanduser()
     if not path.is_file():
         raise UserError("expected a file with the words of the split and their other tags, found none", path)
-    ((source, raw),) = _read_files(path, task, tag_column, text_encoding, None)[0].values()
+    files, notes = _read_files(path, task, tag_column, text_encoding, None)
+    ((source, raw),) = files.values()
     for number, (own, expected) in enumerate(zip(raw, sentences, strict=False), start=1):
         if own.words != expected.words:
             pairs = [*zip(own.words, expected.words, strict=False)]
@@ -108,7 +109,8 @@ def read_annotation(
             f"expected the {len(sentences):,} sentences of the split, found {len(raw):,}: give an annotation of the same ones",
             source,
         )
-    return _convert_tags(source, raw, task)[0]
+    tags, more = _convert_tags(source, raw, task)
+    return tags, [*notes, *more]
 
 
 def corpus_of(config: Config) -> Corpus:

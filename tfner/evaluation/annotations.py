@@ -1,4 +1,4 @@
-"""Two annotations of the same sentences: scores under each, and whether a model points at their differences.
+"""Two annotations of the same sentences: scores under each, and how well the mistakes of a model find their differences.
 
 Takes the gold tags, those of the second annotation, and the mistakes of a model under the first. Reading is left to
 `data.load`.
@@ -22,8 +22,8 @@ class Suspects:
     """How many of the sentences that a model contradicts most surely have another annotation.
 
     Attributes:
-        number: sentences that the model tags otherwise than the first annotation.
-        differing: those of them that the second annotation tags otherwise, too.
+        number: sentences whose predicted tags differ from the first annotation.
+        differing: those of them whose tags in the second annotation differ from the first.
         first: for some numbers of the worst of them, how many of these do.
         all_differing: sentences in which the annotations differ.
     """

@@ -184,7 +184,7 @@ def type_bars(scores_by_model: Mapping[str, Scores], title: str = "F1 per type")
     return figure
 
 
-def reliability_plot(found: Mapping[str, Reliability], title: str = "Are scores probabilities?") -> Figure:
+def reliability_plot(found: Mapping[str, Reliability], title: str = "Reliability of scores") -> Figure:
     """For each kind of prediction, the share that is right in each bin of scores, and below how many there are.
 
     A model whose scores are probabilities is on the diagonal.

@@ -72,7 +72,7 @@ def scored_words(
 def scored_entities(
     gold: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]], probabilities: Sequence[np.ndarray], plain: bool
 ) -> tuple[list[str], np.ndarray, np.ndarray]:
-    """Every predicted entity: its type, its score, which is the mean of its words', and whether it is right.
+    """Every predicted entity: its type, its score (the mean probability of its words), and whether it is right.
 
     With plain labels, every word is one.
     """

@@ -250,7 +250,7 @@ def corpus_checksum(corpus: Corpus) -> str:
 def encoder_checksum(name: str) -> str:
     """A checksum of the files in a model folder, or the name of an encoder that is not in a folder."""
     folder = Path(name).expanduser()
-    if newest_state(folder):
+    if name != "demo" and newest_state(folder):
         folder = Path(encoder_source(name))
     if not folder.is_dir():
         return name

@@ -16,7 +16,7 @@ from tfner import __version__
 from tfner.config import DECODERS, VARIANTS, Config
 from tfner.contract import Signature
 from tfner.evaluation.scores import Scores, format_scores
-from tfner.folder import CONFIG, DESCRIPTION, HISTORY, read_history
+from tfner.folder import CONFIG, DESCRIPTION, HISTORY, read_history, read_settings
 from tfner.training.state import TrainedModel
 
 TEMPLATE = Path(__file__).with_name("card.md")
@@ -56,6 +56,7 @@ def model_card(
         format=format,
         variant=VARIANTS[config.variant],
         decoder=DECODERS[config.decode],
+        scored_by=read_settings(trained.state)[0].decode,
         calibration=trained.calibration,
         version=__version__,
         epochs=len(read_history(trained.state / HISTORY)),

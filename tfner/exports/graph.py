@@ -102,8 +102,7 @@ class TextGraph:
     ):
         labels = row_encoder.labels
         self.probabilities, self.row_encoder, self.sentences = probabilities, row_encoder, config.sentences
-        least = [0.0 if calibration.accepts(t, 0.0) else (calibration.thresholds or {}).get(t) for t in labels.types]
-        self.least = tf.constant([np.inf if value is None else value for value in least], tf.float32)
+        self.least = tf.constant([calibration.least(kind) for kind in labels.types], tf.float32)
         self.decode, self.legal = config.decode, legal_transitions(labels)
         self.wordpiece = WordPiece(row_encoder.tokenizer)
         self.default = labels.ids[labels.default]
@@ -305,13 +304,13 @@ class TextGraph:
         column = tf.range(longest)[None]
         own = column < lengths[:, None]
         at = tf.where(own, starts[:, None] + column, 0)
-        logs = tf.math.log(tf.cast(tf.maximum(tf.gather(probabilities, at), LEAST), tf.float64))
-        logs = tf.cast(tf.round(logs * UNITS), tf.int64)
         arrays = {"size": 0, "dynamic_size": True, "infer_shape": False}
 
         def forward(i, total, previous):
             paths = tf.where(i == 0, rules[number][None, None], total[:, :, None] + rules[:number])
-            best, back = tf.reduce_max(paths, 1) + logs[:, i], tf.argmax(paths, 1, tf.int32)
+            logs = tf.math.log(tf.cast(tf.maximum(tf.gather(probabilities, at[:, i]), LEAST), tf.float64))
+            best = tf.reduce_max(paths, 1) + tf.cast(tf.round(logs * UNITS), tf.int64)
+            back = tf.argmax(paths, 1, tf.int32)
             inside = (i < lengths)[:, None]
             return i + 1, tf.where(inside, best, total), previous.write(i, tf.where(inside, back, tf.range(number)))
 
@@ -461,5 +460,5 @@ def _running(mask: tf.Tensor) -> tf.Tensor:
 
 
 def _dense(values: tf.Tensor, splits: tf.Tensor) -> tf.Tensor:
-    """Flat values as a dense tensor, shape (batch, most), padded with 0 or empty strings."""
+    """Flat values as a dense tensor, shape (batch, most), padded with 0, false or empty strings."""
     return tf.RaggedTensor.from_row_splits(values, splits, validate=False).to_tensor()

@@ -23,17 +23,23 @@ class Calibration:
         temperature: logits are divided by it before softmax (Guo et al. 2017, arXiv:1706.04599). It changes scores, not tags.
         thresholds: for each type the score from which an entity is accepted, or None where none is; without thresholds, every
             entity is accepted.
+        min_precision: the precision that the thresholds were found for, or None.
     """
 
     temperature: float = 1.0
     thresholds: Mapping[str, float | None] | None = None
+    min_precision: float | None = None
+
+    def least(self, kind: str) -> float:
+        """The score from which entities of a type are accepted; infinite where none is."""
+        if self.thresholds is None:
+            return 0.0
+        found = self.thresholds.get(kind)
+        return math.inf if found is None else found
 
     def accepts(self, kind: str, score: float) -> bool:
         """Whether an entity with this type and score is accepted."""
-        if self.thresholds is None:
-            return True
-        least = self.thresholds.get(kind)
-        return least is not None and score >= least
+        return score >= self.least(kind)
 
     def to_values(self) -> dict[str, Any]:
         """The attributes, for JSON."""
@@ -44,8 +50,9 @@ class Calibration:
         """What `to_values` returned. Raises ValueError for something else."""
         try:
             found = cls(**values)
-            thresholds = [value for value in (found.thresholds or {}).values() if value is not None]
-            known = all(type(value) in (int, float) and math.isfinite(value) for value in (found.temperature, *thresholds))
+            thresholds = {} if found.thresholds is None else found.thresholds
+            numbers = [value for value in (*thresholds.values(), found.min_precision) if value is not None]
+            known = all(type(value) in (int, float) and math.isfinite(value) for value in (found.temperature, *numbers))
         except (TypeError, AttributeError):
             known = False
         if not known or found.temperature <= 0:

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from tfner.connection import hub_answers, unreachable
 from tfner.errors import UserError, one_line, setting
-from tfner.folder import DESCRIPTION, TRAINING, WEIGHTS, digest, read_json, versions
+from tfner.folder import CHECKPOINTS, DESCRIPTION, TRAINING, WEIGHTS, digest, read_json, versions
 from tfner.modeling.tokenizer import require_fast
 from tfner.terminal import quote
 
@@ -149,15 +149,16 @@ def load_encoder_config(source: str) -> Any:
 
 
 def newest_state(model: Path) -> Path | None:
-    """The newest training state of a model that has weights, or None if the folder has none."""
-    states = [model / TRAINING / str(number) for number in versions(model / TRAINING)]
-    return next((state for state in reversed(states) if (state / WEIGHTS).is_file()), None)
+    """The newest training state of a model whose training is finished, or None if the folder has none."""
+    states = [model / TRAINING / str(number) for number in reversed(versions(model / TRAINING))]
+    return next((s for s in states if (s / WEIGHTS).is_file() and not (s / CHECKPOINTS).exists()), None)
 
 
 def exported_encoder(model: Path) -> Path | None:
     """The export for transformers of the newest weights of a model, or None where there is none."""
     state = newest_state(model)
     exports = [model / "transformers" / str(number) for number in reversed(versions(model / "transformers"))]
+    exports = [folder for folder in exports if (folder / DESCRIPTION).is_file()]
     if not state or not exports:
         return None
     wanted = digest(state / WEIGHTS)

@@ -139,8 +139,8 @@ class RowEncoder:
     def encode(self, sentences: Sequence[Sentence], extents: np.random.Generator | None = None) -> EncodedRows:
         """The rows of sentences, in order. In sentences without tags, every label is `IGNORED_LABEL`.
 
-        With `extents`, rows hold less of a document than fits: half of them a single sentence, the others up to a length that
-        is drawn, so that a model learns to do with any context.
+        With `extents`, rows hold less of a document than fits, so that a model learns to do with any context: half of them are
+        closed after a sentence, the others at a length that is drawn, which may leave room for no second sentence either.
 
         Raises UserError where a sentence has more or fewer tags than words, or a tag that is not in the label set.
         """

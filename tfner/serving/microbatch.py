@@ -237,7 +237,7 @@ def _cut(outputs: Mapping[str, np.ndarray], rows: slice) -> Arrays:
 
 
 def _join(parts: Sequence[Arrays]) -> Arrays:
-    """Parts one below the other, the narrower ones padded with 0 and empty strings to the columns of the widest."""
+    """Parts one below the other, the narrower ones padded with 0, false and empty strings to the columns of the widest."""
     if len(parts) == 1:
         return parts[0]
     return {name: _stack([part[name] for part in parts]) for name in parts[0]}

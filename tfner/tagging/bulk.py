@@ -219,7 +219,11 @@ def tag_files(
     names = ("runtime", "precision", "sentences", "decode")
     settings = {"format": source.kind, "text_encoding": source.encoding, "text_column": source.column}
     job = {
-        "model": {"weights": tagger.weights or tagger.name, **{name: getattr(tagger, name) for name in names}},
+        "model": {
+            "weights": tagger.weights or tagger.name,
+            **{name: getattr(tagger, name) for name in names},
+            **tagger.calibration.to_values(),
+        },
         "input": [identify(file) for file in source.files],
         "settings": {**settings, "output_format": format, "chunk": CHUNK, "part": PART},
     }

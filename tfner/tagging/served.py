@@ -25,9 +25,12 @@ from tfner.tagging.transport import Refusal
 
 _COUNT, _WORD_LABEL = "entity_count", "word_label"
 _ENTITY = {field: f"entity_{field}" for field in ENTITY_FIELDS}
-_KEPT = {TEXT.name: (_COUNT, *_ENTITY.values(), _WORD_LABEL), WORDS.name: tuple(WORDS.outputs)}
-"""The outputs of each signature that the tagger reads."""
 _LABEL, _SCORE, _ACCEPTED = WORDS.outputs
+_KEPT = {
+    TEXT.name: (_COUNT, *(name for field, name in _ENTITY.items() if field != "accepted"), _WORD_LABEL),
+    WORDS.name: (_LABEL, _SCORE),
+}
+"""The outputs of each signature that the tagger needs. Models of earlier versions do not say what is accepted."""
 
 
 class ServedTagger(Tagger):
@@ -84,11 +87,13 @@ class ServedTagger(Tagger):
         for item in inputs:
             if isinstance(item, str):
                 answer = next(texts)
-                yield [Entity(**{field: answer[output][i] for field, output in _ENTITY.items()}) for i in range(answer[_COUNT])]
+                fields = {field: answer[output] for field, output in _ENTITY.items() if output in answer}
+                yield [Entity(**{field: values[i] for field, values in fields.items()}) for i in range(answer[_COUNT])]
             else:
                 answer = next(sentences)
                 found = _tagged(item, answer).entities(" ".join(item), joined_offsets(item), self._plain)
-                yield [replace(entity, accepted=answer[_ACCEPTED][entity.first_word]) for entity in found]
+                accepted = answer.get(_ACCEPTED, [True] * len(item))
+                yield [replace(entity, accepted=accepted[entity.first_word]) for entity in found]
 
     def _ask(
         self, signature: Signature, items: Sequence[str | list[str]], progress: Progress = iter
@@ -136,6 +141,7 @@ class ServedTagger(Tagger):
         if wrong:
             texts = "1 text" if len(items) == 1 else f"{len(items)} texts"
             raise self._client.error(f"{signature.name} returned no {', '.join(wrong)} for {texts}", NOT_TFNER)
+        kept = (*kept, *(name for name in (_ENTITY["accepted"], _ACCEPTED) if name in outputs))
         first = 1 if signature is WORDS else 0  # skips the empty word of `_rectangle`
         return [{name: outputs[name][i][first:] if first else outputs[name][i] for name in kept} for i in range(len(items))]
 

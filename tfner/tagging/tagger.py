@@ -53,6 +53,8 @@ class Tagger(ABC):
     """How texts are divided into sentences, one of `config.SENTENCES`, or None where a server decides it."""
     decode: str | None = Config.decode
     """How tags are chosen, one of `config.DECODERS`, or None where a server decides it."""
+    calibration: Calibration = UNCALIBRATED
+    """What scores were divided by, and which entities are accepted, as far as that is known."""
 
     @property
     @abstractmethod

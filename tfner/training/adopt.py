@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +54,7 @@ def adopt(source: str, folder: Path, corpus: Mapping[str, Any]) -> int:
             source,
         )
     config = make_config("standard", encoder=source, output=str(folder), precision="float32", **{"corpus": "", **corpus})
+    config = replace(config, decode="greedy")  # an I- of IOB1 may begin an entity
     config = resolved(config, description.hidden_size)
     labels, numbers = labels_of(own, config.task == "pos", source)
     merged = None if numbers == [[i] for i in range(len(own))] else numbers

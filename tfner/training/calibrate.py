@@ -27,7 +27,8 @@ TRIES = 20
 """Thresholds that are tried for each type: those that accept 5 %, 10 % ... of its entities."""
 LEVEL = 0.05
 """The probability that the precision of a type is below what is asked for, at the threshold that is chosen for it."""
-_WIDEST = 100.0  # a temperature outside of 1 / _WIDEST to _WIDEST means that the model has learned nothing
+_LEAST, _MOST = 0.25, 10.0
+"""Temperatures that are tried. Lower ones would make float32 round probabilities to 0, higher ones only blur all scores."""
 
 
 def calibrate(
@@ -43,6 +44,11 @@ def calibrate(
     """
     temperature = fit_temperature(tagger, sentences) if config.temperature == AUTO else float(config.temperature)
     found = Calibration(temperature)
+    if config.temperature == AUTO and not _LEAST * 1.01 < temperature < _MOST * 0.99:
+        say(
+            f"WARNING: the temperature that fits is beyond {_LEAST:g} to {_MOST:g}: either validation has no mistakes, or the "
+            "model is right no more often than by chance; look at its scores before you use them"
+        )
     if config.temperature == AUTO:
         errors = [f"{_error(tagger, sentences, one):.4f}" for one in (Calibration(), found)]
         say(f"temperature {temperature:.3f}: the calibration error of words is {errors[1]} on validation, before {errors[0]}")
@@ -56,7 +62,7 @@ def calibrate(
     thresholds = {kind: lowest_threshold(values[where], right[where], config.min_precision) for kind, where in own.items()}
     for kind, where in own.items():
         say(_line(kind, thresholds[kind], values[where], right[where]))
-    return replace(found, thresholds=thresholds)
+    return replace(found, thresholds=thresholds, min_precision=config.min_precision)
 
 
 def fit_temperature(tagger: InMemoryTagger, sentences: Sequence[Sentence]) -> float:
@@ -71,14 +77,16 @@ def fit_temperature(tagger: InMemoryTagger, sentences: Sequence[Sentence]) -> fl
         places = zip(row.sentences[spoken].tolist(), row.words[spoken].tolist(), strict=True)
         gold += [encoder.labels.ids.get(sentences[i].tags[k], -1) for i, k in places]
     known = np.array(gold) >= 0  # the model does not know every label of validation
+    if not known.any():
+        return 1.0
     words, ids = np.concatenate(values)[known], np.array(gold)[known]
 
     def loss(log: float) -> float:
         scaled = words / math.exp(log)
         return float(np.mean(logsumexp(scaled, -1) - scaled[np.arange(len(ids)), ids]))
 
-    widest = math.log(_WIDEST)
-    return math.exp(minimize_scalar(loss, bounds=(-widest, widest), method="bounded", options={"xatol": 1e-6}).x)
+    found = minimize_scalar(loss, bounds=(math.log(_LEAST), math.log(_MOST)), method="bounded", options={"xatol": 1e-6})
+    return float(f"{math.exp(found.x):.4g}")
 
 
 def lowest_threshold(scores: np.ndarray, right: np.ndarray, precision: float) -> float | None:
@@ -95,7 +103,7 @@ def lowest_threshold(scores: np.ndarray, right: np.ndarray, precision: float) ->
     if not len(scores):
         return None
     tried = np.quantile(scores, np.arange(TRIES) / TRIES, method="lower")
-    for threshold in np.unique(np.floor(tried * 1e4) / 1e4).tolist():
+    for threshold in np.unique(np.floor(tried * 1e6) / 1e6).tolist():
         accepted = scores >= threshold
         number, hits = int(accepted.sum()), int(right[accepted].sum())
         if hits and beta.ppf(LEVEL / TRIES, hits, number - hits + 1) >= precision:

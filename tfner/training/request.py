@@ -17,6 +17,7 @@ from tfner.corpus import Corpus
 from tfner.data.load import corpus_of
 from tfner.errors import UserError, one_line, setting
 from tfner.folder import SAVED_MODEL, TRAINING, check_output, check_writable, interrupted_states, read_settings, versions
+from tfner.modeling.pretrained import newest_state
 
 _OF_FILES = ("tag_column", "text_encoding", "one_document")
 """Settings of corpora in files alone."""
@@ -29,7 +30,8 @@ def check_request(config: Config) -> Corpus:
         UserError: if the output folder cannot be used, a package is missing, or the corpus cannot be read or lacks a split.
     """
     check_output(config.folder)
-    if Path(config.encoder).expanduser().absolute() == config.folder.expanduser().absolute():
+    encoder = Path(config.encoder).expanduser()
+    if config.encoder != "demo" and newest_state(encoder) and encoder.absolute() == config.folder.expanduser().absolute():
         raise UserError(f"{setting('encoder', config.encoder)}: this is the output folder: choose another {setting('output')}")
     if config.tensorboard:
         check_writable("tensorboard", Path(config.tensorboard), "TensorBoard logs")

@@ -160,8 +160,7 @@ class TrainingRun:
         }
         tagger = InMemoryTagger(self._logits, self.row_encoder, self.config)
         self.calibration = calibrate(tagger, self.config, self.corpus.splits["validation"], self.say)
-        if self.calibration != UNCALIBRATED:
-            write_json(self.state / CALIBRATION, self.calibration.to_values())
+        write_json(self.state / CALIBRATION, self.calibration.to_values())
         tagger.calibration = self.calibration
         self.scores = score_splits(tagger, self.corpus, self.state, measures, self.say)
         return self.scores
