@@ -14,7 +14,7 @@ def test_names_differ_and_every_field_says_what_it_holds():
     assert len({signature.name for signature in SIGNATURES}) == len(SIGNATURES)
     for signature in SIGNATURES:
         for field in (*signature.inputs.values(), *signature.outputs.values()):
-            assert field.meaning and field.shape[0] == "batch" and field.dtype in ("string", "int32", "float32")
+            assert field.meaning and field.shape[0] == "batch" and field.dtype in ("string", "int32", "float32", "bool")
 
 
 def test_an_export_has_exactly_the_inputs_and_outputs_of_the_contract(loaded):

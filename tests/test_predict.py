@@ -32,9 +32,10 @@ def test_json_has_the_text_and_every_field_of_its_entities():
     value = as_json(TEXT, ENTITIES)
     assert value["text"] == TEXT
     assert value["entities"][0] == {
-        "type": "PER", "text": "Peter Blackburn", "start": 0, "end": 15, "score": 0.876543, "first_word": 0, "end_word": 2
+        "type": "PER", "text": "Peter Blackburn", "start": 0, "end": 15, "score": 0.876543, "first_word": 0, "end_word": 2,
+        "accepted": True,
     }  # fmt: skip
-    assert list(value["entities"][0]) == ["type", "text", "start", "end", "score", "first_word", "end_word"]
+    assert list(value["entities"][0]) == ["type", "text", "start", "end", "score", "first_word", "end_word", "accepted"]
 
 
 def test_entities_are_marked_in_the_text_and_listed():

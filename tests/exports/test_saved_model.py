@@ -7,7 +7,7 @@ from support import tiny
 from tfner.contents import CONTENTS
 from tfner.contract import PIECES, SIGNATURES
 from tfner.exports import saved_model
-from tfner.folder import CARD, CONFIG, EXTRA, HISTORY, LABELS, LIMITS, SCORES, TOKENIZER, WARMUP, load_saved_model
+from tfner.folder import CALIBRATION, CARD, CONFIG, EXTRA, HISTORY, LABELS, LIMITS, SCORES, TOKENIZER, WARMUP, load_saved_model
 from tfner.modeling.variants import logits_function
 from tfner.training.state import load_state
 
@@ -35,6 +35,7 @@ def test_everything_that_explains_the_model_travels_with_it(bert):
     trained, _, target, lines = bert
     assert {path.name for path in (target / EXTRA).iterdir()} == {CARD, CONFIG, HISTORY, LABELS, LIMITS, SCORES, TOKENIZER} | {
         WARMUP,
+        CALIBRATION,
         CONTENTS,
         "learning_curves.png",
     }

@@ -94,7 +94,7 @@ def test_row_and_column_form_agree(server):
 def test_other_signatures_are_answered(server):
     words = [["Peter", "Blackburn", "said", ""], ["Nice", "", "", ""]]
     labels = server.predict("one", words, "words")
-    assert labels[0].keys() == {"label", "score"}
+    assert labels[0].keys() == {"label", "score", "accepted"}
     assert [len(row["label"]) for row in labels] == [4, 4]
     body = {"signature_name": "pieces", "inputs": {"input_ids": [[2, 9, 3]], "attention_mask": [[1, 1, 1]]}}
     for model in ("one", "bpe"):

@@ -81,7 +81,7 @@ def test_every_record_is_tagged_or_rejected_in_order(files, tmp_path):
     ]
     assert [row.get("id") for row in found][:3] == [0, 1, 2] and found[-1]["id"] == "ä"
     assert found[0]["entities"][0] == {
-        "type": "NAME", "text": "Anna", "start": 0, "end": 4, "score": 0.5, "first_word": 0, "end_word": 1,
+        "type": "NAME", "text": "Anna", "start": 0, "end": 4, "score": 0.5, "first_word": 0, "end_word": 1, "accepted": True,
     }  # fmt: skip
     rejects = [json.loads(line) for line in (tmp_path / "out" / REJECTS).read_text().splitlines()]
     assert [(row["file"], row["line"]) for row in rejects] == [("b.txt", 7), ("c.jsonl", 2), ("c.jsonl", 4)]

@@ -30,7 +30,7 @@ class ByRule(RowTagger):
 
 
 def make_tagger(tokenizer, labels=None):
-    config = make_config("standard")
+    config = make_config("standard", decode="greedy")
     return ByRule(make_row_encoder(tokenizer, labels or LabelSet(LABELS), config, 12), config, "the rule")
 
 

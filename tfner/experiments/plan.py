@@ -263,7 +263,7 @@ def encoder_checksum(name: str) -> str:
 
 def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     """What differs between two fingerprints, as text."""
-    found = changes(json.loads(Config.from_values(before["settings"]).to_json()), now["settings"])
+    found = changes(before["settings"], now["settings"])
     words = {"corpus": "the corpus has other sentences", "encoder": "the encoder has other files"}
     found += [text for name, text in words.items() if before[name] != now[name]]
     if before["tfner"] != now["tfner"]:

@@ -21,7 +21,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from tfner.config import as_flags
+from tfner.config import Config, as_flags
 from tfner.errors import UserError, setting
 from tfner.evaluation.scores import Scores, read_scores
 from tfner.experiments.plan import RUNS, Plan, Run, differences
@@ -91,7 +91,9 @@ def check_folder(plan: Plan) -> None:
             raise UserError(
                 f"holds runs of another plan, such as {record.parent.name}: add them to this one, {other}", plan.folder
             )
-        if differs := differences(json.loads(record.read_text("utf-8"))["fingerprint"], run.fingerprint):
+        before = json.loads(record.read_text("utf-8"))["fingerprint"]
+        settings = json.loads(Config.from_values(before["settings"]).to_json())  # with those that were added since
+        if differs := differences({**before, "settings": settings}, run.fingerprint):
             raise UserError(f"{record.parent.name} was planned differently ({'; '.join(differs)}): {other}", plan.folder)
 
 

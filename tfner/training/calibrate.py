@@ -102,12 +102,12 @@ def lowest_threshold(scores: np.ndarray, right: np.ndarray, precision: float) ->
     """
     if not len(scores):
         return None
-    tried = np.quantile(scores, np.arange(TRIES) / TRIES, method="lower")
-    for threshold in np.unique(np.floor(tried * 1e6) / 1e6).tolist():
-        accepted = scores >= threshold
+    for lowest in np.unique(np.quantile(scores, np.arange(TRIES) / TRIES, method="lower")):
+        accepted = scores >= lowest
         number, hits = int(accepted.sum()), int(right[accepted].sum())
         if hits and beta.ppf(LEVEL / TRIES, hits, number - hits + 1) >= precision:
-            return float(threshold)
+            # towards the next lower score, as scores differ a little between runtimes
+            return float(lowest - min(0.01, lowest - max(scores[~accepted], default=0.0)) / 2)
     return None
 
 
