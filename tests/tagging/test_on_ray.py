@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import nullcontext
 from pathlib import Path
 
 import pyarrow.parquet
@@ -18,7 +19,7 @@ from tfner.errors import UserError
 from tfner.tagging import bulk
 from tfner.tagging.bulk import Source, tag_files
 from tfner.tagging.load import load_tagger
-from tfner.tagging.on_ray import on_ray
+from tfner.tagging.on_ray import _start, on_ray
 
 pytestmark = pytest.mark.slow
 RECORDS = 24_000
@@ -119,6 +120,26 @@ def test_its_actors_use_the_runtime_that_was_asked_for(runtimes, source, tmp_pat
     scores = [[e["score"] for line in text.splitlines() for e in json.loads(line)["entities"]] for text in texts]
     assert len(scores[0]) > 20
     assert scores[0] == pytest.approx(scores[1], abs=1e-5)  # the export for OpenVINO, in int8, differs by more
+
+
+def test_ray_is_started_again_where_the_machine_was_too_slow():
+    class Slow:
+        calls = 0
+
+        def init(self, *_, **__):
+            self.calls += 1
+            if self.calls < needed:
+                raise RuntimeError(message)
+
+        def shutdown(self):
+            pass
+
+    late = "Timed out waiting for file"
+    for needed, message, given, calls in ((2, late, None, 2), (9, late, None, 2), (2, "no", None, 1), (2, late, "a:1", 1)):
+        ray = Slow()
+        with pytest.raises(RuntimeError, match=message) if calls < needed else nullcontext():
+            _start(ray, given)
+        assert ray.calls == calls
 
 
 def test_errors_of_its_processes_are_those_of_the_local_engine(tagger, tmp_path):

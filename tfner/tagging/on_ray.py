@@ -80,6 +80,17 @@ def _import_ray() -> Any:
     return ray
 
 
+def _start(ray: Any, given: str | None, tries: int = 2) -> None:
+    """Connects to a cluster, or starts one on this machine, again if that takes too long: Ray waits 15 s for its processes."""
+    try:
+        ray.init(given or "local", include_dashboard=False, log_to_driver=False, logging_level="error")
+    except RuntimeError as error:
+        if given or tries == 1 or "Timed out" not in str(error):
+            raise
+        ray.shutdown()
+        _start(ray, given, tries - 1)
+
+
 def _connect(ray: Any, address: str | None) -> None:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # its errors come as exceptions too
@@ -90,7 +101,7 @@ def _connect(ray: Any, address: str | None) -> None:
             # Ray itself tries for minutes
             socket.create_connection((place[1], int(place[2])), _SECONDS).close()
         with quiet_imports():
-            ray.init(given or "local", include_dashboard=False, log_to_driver=False, logging_level="error")
+            _start(ray, given)
     except (ValueError, OverflowError, RuntimeError, OSError) as error:
         if not given:
             raise UserError(f"{setting('engine', 'ray')}: Ray cannot be started ({one_line(error)})") from error
