@@ -132,11 +132,7 @@ class Config:
         auto=True,
     )
     batch_size: int = _setting(
-        "training",
-        16,
-        "sentences per step (with --context document: rows that hold about as many)",
-        least=1,
-        most=100_000,
+        "training", 16, "sentences per step (with --context document: rows that hold about as many)", least=1, most=100_000
     )
     learning_rate: float | str = _setting(
         "training", AUTO, "peak learning rate of the encoder; auto follows from its width", least=0, most=1, auto=True
@@ -150,10 +146,7 @@ class Config:
         auto=True,
     )
     freeze_layers: int = _setting(
-        "training",
-        0,
-        "lowest transformer layers that are not trained, nor are the embeddings then",
-        least=0,
+        "training", 0, "lowest transformer layers that are not trained, nor are the embeddings then", least=0
     )
     weight_decay: float = _setting("training", 0.01, "decay of weights other than biases and LayerNorm", least=0, most=1)
     warmup: float = _setting("training", 0.1, "share of the steps in which the learning rates rise", least=0, most=1)

@@ -95,8 +95,8 @@ def export(
         UserError: if the training state is missing or damaged, the format cannot hold the model or needs a package that is not
             installed, F1 falls too far, or `output` exists.
     """
-    tagging: dict[str, Any] = {"sentences": sentences, "decode": decode, "temperature": temperature}
-    tagging = {name: value for name, value in {**tagging, "min_precision": min_precision}.items() if value is not None}
+    given = {"sentences": sentences, "decode": decode, "temperature": temperature, "min_precision": min_precision}
+    tagging: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     folder = Path(folder).expanduser()
     if format not in EXPORT_FORMATS:
         raise UserError(f"{setting('format', format)}: expected one of {', '.join(EXPORT_FORMATS)}")

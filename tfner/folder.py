@@ -93,6 +93,13 @@ def export_again(export: Path) -> str:
     return f"export it again with python -m tfner.export {quote(model)}{runtime}"
 
 
+def damaged(export: Path, error: Exception) -> UserError:
+    """The error for an export whose files are missing or damaged."""
+    return UserError(
+        f"expected a complete tfner model, found a missing or damaged file ({one_line(error)}): {export_again(export)}", export
+    )
+
+
 def file_name(name: str) -> str:
     """The last part of a corpus's name without unusual characters, as part of a file name."""
     return re.sub(r"[^A-Za-z0-9_.]+", "-", Path(name).name).strip("-.") or "corpus"

@@ -184,6 +184,17 @@ DIVIDED = [
 ]
 
 
+def check_random(built):
+    """Checks that graph and Python agree on random texts of sentences."""
+
+    @settings(deadline=None, max_examples=60)
+    @given(st.lists(ENDINGS, min_size=1, max_size=4))
+    def random(texts):
+        check(built, texts)
+
+    random()
+
+
 @pytest.mark.parametrize("context", ["sentence", "document"])
 @pytest.mark.parametrize("sentences", SENTENCES)
 def test_texts_are_divided_into_sentences_as_in_python(folder, sentences, context):
@@ -192,13 +203,7 @@ def test_texts_are_divided_into_sentences_as_in_python(folder, sentences, contex
     for text in DIVIDED:
         check(divided, [text])
     check(divided, [])
-
-    @settings(deadline=None, max_examples=60)
-    @given(st.lists(ENDINGS, min_size=1, max_size=4))
-    def random(texts):
-        check(divided, texts)
-
-    random()
+    check_random(divided)
 
 
 def test_tags_that_obey_iob2_are_those_of_the_python_path(folder, built):
@@ -209,13 +214,7 @@ def test_tags_that_obey_iob2_are_those_of_the_python_path(folder, built):
     assert any(changed) and not all(changed)
     for texts in (TEXTS, TEXTS[:1], []):
         check(obeying, texts)
-
-    @settings(deadline=None, max_examples=60)
-    @given(st.lists(ENDINGS, min_size=1, max_size=4))
-    def random(texts):
-        check(obeying, texts)
-
-    random()
+    check_random(obeying)
 
 
 def test_temperature_and_thresholds_are_those_of_the_python_path(folder, built):

@@ -17,7 +17,7 @@ from tfner.modeling.calibration import Calibration
 from tfner.modeling.variants import logits_function
 from tfner.tagging.in_memory import InMemoryTagger
 from tfner.tagging.load import load_tagger
-from tfner.training.calibrate import calibrate, fit_temperature, lowest_threshold
+from tfner.training.calibrate import calibrate, lowest_threshold
 from tfner.training.state import load_state
 
 
@@ -48,7 +48,7 @@ def loss(tagger, temperature):
 
 
 def test_the_temperature_has_the_least_crossentropy(tagger):
-    best = fit_temperature(tagger, SENTENCES)
+    best = calibrate(tagger, make_config(temperature="auto"), SENTENCES, lambda line: None).temperature
     assert 0.1 < best < 10 and abs(best - 1) > 0.01
     losses = [loss(tagger, best * factor) for factor in (0.9, 0.98, 1, 1.02, 1.1)]
     assert min(losses) == losses[2] and losses[0] > losses[1] and losses[4] > losses[3]
@@ -80,7 +80,7 @@ def test_a_temperature_that_reaches_its_bound_is_a_warning(tagger):
     assert calibrate(tagger, make_config(temperature="auto"), right, lines.append).temperature < 0.26
     assert lines[0].startswith("WARNING: the temperature that fits is beyond")
     empty = [Sentence(("\u200b",), ("O",))]
-    assert fit_temperature(tagger, empty) == 1.0
+    assert calibrate(tagger, make_config(temperature="auto"), empty, lambda line: None).temperature == 1.0
 
 
 def test_without_settings_nothing_is_calibrated(tagger):

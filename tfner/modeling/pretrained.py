@@ -45,8 +45,8 @@ def encoder_source(name: str | Path) -> str:
 
         return str(demo_encoder())
     path = Path(name).expanduser()
-    if newest_state(path):
-        exported = exported_encoder(path)
+    if state := newest_state(path):
+        exported = _export_of(path, state)
         if exported is None:
             raise UserError(
                 f"{setting('encoder', name)}: this is a model of tfner, and its newest weights are not exported as an encoder: "
@@ -154,12 +154,11 @@ def newest_state(model: Path) -> Path | None:
     return next((s for s in states if (s / WEIGHTS).is_file() and not (s / CHECKPOINTS).exists()), None)
 
 
-def exported_encoder(model: Path) -> Path | None:
-    """The export for transformers of the newest weights of a model, or None where there is none."""
-    state = newest_state(model)
+def _export_of(model: Path, state: Path) -> Path | None:
+    """The newest export for transformers of the weights of a training state, or None where there is none."""
     exports = [model / "transformers" / str(number) for number in reversed(versions(model / "transformers"))]
     exports = [folder for folder in exports if (folder / DESCRIPTION).is_file()]
-    if not state or not exports:
+    if not exports:
         return None
     wanted = digest(state / WEIGHTS)
     return next((folder for folder in exports if read_json(folder / DESCRIPTION).get("weights") == wanted), None)

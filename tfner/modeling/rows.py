@@ -202,7 +202,9 @@ class RowEncoder:
             For every sentence an array of shape (words, ...).
         """
         starts = np.cumsum([0, *encoded.lengths])
-        shape, dtype = (np.shape(values[0])[1:], np.asarray(values[0]).dtype) if len(values) else (np.shape(fill), np.int32)
+        shape, dtype = (
+            (np.shape(values[0])[1:], np.asarray(values[0]).dtype) if len(values) else (np.shape(fill), np.asarray(fill).dtype)
+        )
         words = np.empty((starts[-1], *shape), dtype)
         words[:] = fill
         for row, row_values in zip(encoded.rows, values, strict=True):

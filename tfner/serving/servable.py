@@ -16,7 +16,7 @@ import numpy as np
 from tfner.contents import check_contents
 from tfner.contract import PIECES, TEXT
 from tfner.errors import UserError, one_line
-from tfner.folder import SAVED_MODEL, export_again, is_version, load_saved_model, resolve
+from tfner.folder import SAVED_MODEL, damaged, is_version, load_saved_model, resolve
 from tfner.serving.rest import INTEGERS, STRING, Inputs, RestError, Tensor
 
 
@@ -65,10 +65,7 @@ def load_servable(path: str | Path) -> Servable:
     try:
         check_contents(folder)
     except (OSError, ValueError) as error:
-        raise UserError(
-            f"expected a complete tfner model, found a missing or damaged file ({one_line(error)}): {export_again(folder)}",
-            folder,
-        ) from error
+        raise damaged(folder, error) from error
     loaded = load_saved_model(folder)
     import tensorflow as tf
     from google.protobuf.json_format import MessageToDict

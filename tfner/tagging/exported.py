@@ -15,7 +15,7 @@ from typing import Any
 
 from tfner.config import Config
 from tfner.contents import check_contents
-from tfner.errors import UserError, one_line
+from tfner.errors import UserError
 from tfner.folder import (
     CALIBRATION,
     DESCRIPTION,
@@ -23,7 +23,7 @@ from tfner.folder import (
     LIMITS,
     SAVED_MODEL,
     TOKENIZER,
-    export_again,
+    damaged,
     label_set,
     read_json,
     read_settings,
@@ -81,10 +81,7 @@ def read_exported(folder: Path, check: bool = True) -> Exported:
     except UserError as error:
         raise UserError(error.message, folder) from error
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise UserError(
-            f"expected a complete tfner model, found a missing or damaged file ({one_line(error)}): {export_again(folder)}",
-            folder,
-        ) from error
+        raise damaged(folder, error) from error
 
 
 def describe(config: Config, labels: LabelSet, max_pieces: int, weights: str, **more: Any) -> str:
@@ -104,10 +101,8 @@ def _of_saved_model(extra: Path) -> Exported:
 def _of_runtime(folder: Path) -> Exported:
     values = read_json(folder / DESCRIPTION)
     config = Config.from_values(values["config"])
-    labels, calibration = (
-        label_set(values["labels"], config.task == "pos"),
-        Calibration.from_values(values.get("calibration", {})),
-    )
+    labels = label_set(values["labels"], config.task == "pos")
+    calibration = Calibration.from_values(values.get("calibration", {}))
     return _exported(config, labels, values, values["precision"], calibration, folder)
 
 

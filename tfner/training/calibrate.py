@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 
 import numpy as np
 from scipy.optimize import minimize_scalar
@@ -20,7 +19,7 @@ from tfner.corpus import Sentence
 from tfner.evaluation.reliability import reliability, scored_entities, scored_words
 from tfner.modeling.batches import apply_to_rows
 from tfner.modeling.calibration import Calibration
-from tfner.modeling.rows import SPECIAL
+from tfner.modeling.decoding import decode, softmax
 from tfner.tagging.in_memory import InMemoryTagger
 
 TRIES = 20
@@ -42,44 +41,52 @@ def calibrate(
         sentences: validation sentences with their tags.
         say: called with each line for the terminal.
     """
-    temperature = fit_temperature(tagger, sentences) if config.temperature == AUTO else float(config.temperature)
-    found = Calibration(temperature)
-    if config.temperature == AUTO and not _LEAST * 1.01 < temperature < _MOST * 0.99:
-        say(
-            f"WARNING: the temperature that fits is beyond {_LEAST:g} to {_MOST:g}: either validation has no mistakes, or the "
-            "model is right no more often than by chance; look at its scores before you use them"
-        )
+    if config.temperature != AUTO and config.min_precision is None:
+        return Calibration(float(config.temperature))
+    encoder = tagger.row_encoder
+    encoded = encoder.encode(sentences)
+    logits = apply_to_rows(tagger.logits, encoded.rows, encoder.pad_id)
+    gold = [s.tags for s in sentences]
+
+    def scored(temperature: float) -> tuple[list[list[str]], list[np.ndarray]]:
+        """The tags of each sentence, and their probabilities."""
+        tagged = decode(encoder, encoded, [softmax(values / temperature) for values in logits], tagger.decode)
+        return [t.tags for t in tagged], [t.probabilities for t in tagged]
+
     if config.temperature == AUTO:
-        errors = [f"{_error(tagger, sentences, one):.4f}" for one in (Calibration(), found)]
-        say(f"temperature {temperature:.3f}: the calibration error of words is {errors[1]} on validation, before {errors[0]}")
+        words = np.concatenate(encoder.to_words(encoded, logits, np.full(len(encoder.labels), np.nan, np.float32)))
+        ids = np.array([encoder.labels.ids.get(tag, -1) for tags in gold for tag in tags])
+        known = (ids >= 0) & ~np.isnan(words[:, 0])  # a label of validation alone, and a word without pieces, are not
+        temperature = fit_temperature(words[known], ids[known])
+        if not _LEAST * 1.01 < temperature < _MOST * 0.99:
+            say(
+                f"WARNING: the temperature that fits is beyond {_LEAST:g} to {_MOST:g}: either validation has no mistakes, or "
+                "the model is right no more often than by chance; look at its scores before you use them"
+            )
+        before, after = (reliability(*scored_words(gold, *scored(value))).error for value in (1.0, temperature))
+        say(f"temperature {temperature:.3f}: the calibration error of words is {after:.4f} on validation, before {before:.4f}")
+    else:
+        temperature = float(config.temperature)
     if config.min_precision is None:
-        return found
-    tagger.calibration = found
-    tagged = tagger.predict(sentences)
-    gold, tags, scores = [s.tags for s in sentences], [t.tags for t in tagged], [t.probabilities for t in tagged]
-    kinds, values, right = scored_entities(gold, tags, scores, tagger.labels.plain)
+        return Calibration(temperature)
+    kinds, values, right = scored_entities(gold, *scored(temperature), tagger.labels.plain)
     own = {kind: np.array([k == kind for k in kinds], bool) for kind in tagger.labels.types}
     thresholds = {kind: lowest_threshold(values[where], right[where], config.min_precision) for kind, where in own.items()}
     for kind, where in own.items():
         say(_line(kind, thresholds[kind], values[where], right[where]))
-    return replace(found, thresholds=thresholds, min_precision=config.min_precision)
+    return Calibration(temperature, thresholds, config.min_precision)
 
 
-def fit_temperature(tagger: InMemoryTagger, sentences: Sequence[Sentence]) -> float:
-    """The temperature with the least mean crossentropy of words."""
-    encoder = tagger.row_encoder
-    encoded = encoder.encode(sentences)
-    logits = apply_to_rows(tagger.logits, encoded.rows, encoder.pad_id)
-    values, gold = [], []
-    for row, own in zip(encoded.rows, logits, strict=True):
-        spoken = row.speaks & (row.words != SPECIAL)
-        values.append(own[spoken].astype(np.float64))
-        places = zip(row.sentences[spoken].tolist(), row.words[spoken].tolist(), strict=True)
-        gold += [encoder.labels.ids.get(sentences[i].tags[k], -1) for i, k in places]
-    known = np.array(gold) >= 0  # the model does not know every label of validation
-    if not known.any():
+def fit_temperature(logits: np.ndarray, ids: np.ndarray) -> float:
+    """The temperature with the least mean crossentropy; 1 without words.
+
+    Args:
+        logits: of each word, shape (words, labels).
+        ids: the id of its label, shape (words,).
+    """
+    if not len(ids):
         return 1.0
-    words, ids = np.concatenate(values)[known], np.array(gold)[known]
+    words = logits.astype(np.float64)
 
     def loss(log: float) -> float:
         scaled = words / math.exp(log)
@@ -109,14 +116,6 @@ def lowest_threshold(scores: np.ndarray, right: np.ndarray, precision: float) ->
             # towards the next lower score, as scores differ a little between runtimes
             return float(lowest - min(0.01, lowest - max(scores[~accepted], default=0.0)) / 2)
     return None
-
-
-def _error(tagger: InMemoryTagger, sentences: Sequence[Sentence], calibration: Calibration) -> float:
-    """The expected calibration error of words."""
-    tagger.calibration = calibration
-    tagged = tagger.predict(sentences)
-    gold = [s.tags for s in sentences]
-    return reliability(*scored_words(gold, [t.tags for t in tagged], [t.probabilities for t in tagged])).error
 
 
 def _line(kind: str, threshold: float | None, scores: np.ndarray, right: np.ndarray) -> str:
