@@ -129,15 +129,22 @@ def test_ray_is_started_again_where_the_machine_was_too_slow():
         def init(self, *_, **__):
             self.calls += 1
             if self.calls < needed:
-                raise RuntimeError(message)
+                raise error
 
         def shutdown(self):
             pass
 
-    late = "Timed out waiting for file"
-    for needed, message, given, calls in ((2, late, None, 2), (9, late, None, 2), (2, "no", None, 1), (2, late, "a:1", 1)):
+    waited = "The current node timed out during startup"
+    for needed, error, given, calls in (
+        (2, RuntimeError("Timed out waiting for file"), None, 2),
+        (2, Exception(waited), None, 2),
+        (2, TimeoutError(), None, 2),
+        (9, Exception(waited), None, 2),
+        (2, RuntimeError("no"), None, 1),
+        (2, RuntimeError(waited), "a:1", 1),
+    ):
         ray = Slow()
-        with pytest.raises(RuntimeError, match=message) if calls < needed else nullcontext():
+        with pytest.raises(RuntimeError, match=str(error)) if calls < needed else nullcontext():
             _start(ray, given)
         assert ray.calls == calls
 

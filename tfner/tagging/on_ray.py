@@ -81,13 +81,19 @@ def _import_ray() -> Any:
 
 
 def _start(ray: Any, given: str | None, tries: int = 2) -> None:
-    """Connects to a cluster, or starts one on this machine, again if that takes too long: Ray waits 15 s for its processes."""
+    """Connects to a cluster, or starts one on this machine, again if that takes too long: Ray waits 15 s for its processes.
+
+    Raises RuntimeError if it took too long twice, and what Ray raises otherwise.
+    """
     try:
         ray.init(given or "local", include_dashboard=False, log_to_driver=False, logging_level="error")
-    except RuntimeError as error:
-        if given or tries == 1 or "Timed out" not in str(error):
+    except Exception as error:  # Ray raises nothing narrower where its processes take too long
+        late = isinstance(error, TimeoutError) or "timed out" in str(error).lower()
+        if not late or given:
             raise
         ray.shutdown()
+        if tries == 1:
+            raise RuntimeError(str(error)) from error
         _start(ray, given, tries - 1)
 
 
