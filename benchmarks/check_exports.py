@@ -39,7 +39,7 @@ def expect(model: Path, corpus: str, output: Path) -> None:
 
     trained = load_state(model / TRAINING / str(versions(model / TRAINING)[-1]))
     config, tokenizer = trained.config, trained.row_encoder.tokenizer
-    logits = logits_function(in_float32(trained.model, config, trained.state))
+    logits = logits_function(in_float32(trained))
     limit = piece_limit(load_encoder_config(str(trained.state / ENCODER)), tokenizer)
     options = {"is_split_into_words": True, "padding": True, "truncation": True, "max_length": limit, "return_tensors": "np"}
     sentences = [list(s.words) for s in load_corpus(corpus).splits["test"] if s.words][:SENTENCES]

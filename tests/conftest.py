@@ -65,6 +65,18 @@ def corpus(built_once) -> Path:
 
 
 @pytest.fixture(scope="session")
+def columns(built_once) -> Path:
+    """The folder of the same corpus with the columns of three tasks."""
+    return built_once("columns of three tasks", trainings.write_tasks)
+
+
+@pytest.fixture(scope="session")
+def together(built_once, columns) -> Path:
+    """The folder of a model for three tasks, with calibrations of their own. Do not write to it."""
+    return built_once("model of three tasks", lambda folder: trainings.train_together(folder, columns)) / "model"
+
+
+@pytest.fixture(scope="session")
 def small_encoder(built_once) -> Path:
     """The folder of a tiny random BERT with two layers."""
     return built_once("small-encoder", lambda folder: tiny.model_folder(folder, "bert", num_hidden_layers=2))

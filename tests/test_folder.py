@@ -261,7 +261,7 @@ def test_settings_and_labels_come_back_as_they_were_written(tmp_path):
     config, labels = make_config(task="pos"), ("X", "NN")
     (tmp_path / folders.CONFIG).write_text(config.to_json(), "utf-8")
     folders.write_json(tmp_path / folders.LABELS, labels)
-    assert folders.read_settings(tmp_path) == (config, LabelSet(labels, plain=True))
+    assert folders.read_settings(tmp_path) == (config, {"pos": LabelSet(labels, plain=True)})
 
 
 def test_a_damaged_saved_model_is_refused_with_the_command_that_makes_it_again(tmp_path):

@@ -81,10 +81,11 @@ def _setting(
     most: float | None = None,
     absent: str = "",
     auto: bool = False,
+    metavar: str = "NAME",
 ) -> Any:
     """A field of `Config`; `absent` describes the default where that is None, and a number may be `AUTO` with `auto`."""
     metadata = {"group": group, "help": help, "choices": tuple(choices), "least": least, "most": most, "absent": absent}
-    metadata["auto"] = auto
+    metadata |= {"auto": auto, "metavar": metavar}
     return field(default=default, metadata=metadata)
 
 
@@ -108,7 +109,9 @@ class Config:
     )
 
     corpus: str = _setting("corpus", "demo", "file, folder, name on the Hugging Face hub, or demo (the embedded corpus)")
-    task: str = _setting("corpus", "ner", "tags to learn", TASKS)
+    task: str = _setting(
+        "corpus", "ner", f"tags to learn: {', '.join(TASKS)}, or several with commas between them", metavar="TASK[,TASK]"
+    )
     tag_column: int | None = _setting(
         "corpus", None, "column of the tags, from 1 (negative: from the last)", absent="the usual column of the task"
     )
@@ -206,11 +209,17 @@ class Config:
         for one in fields(self):
             object.__setattr__(self, one.name, _plain(getattr(self, one.name)))
             _check(one, getattr(self, one.name))
+        split_tasks(self.task)
         if not 0 < self.train_share <= 1:
             raise UserError(f"{setting('train_share', self.train_share)}: expected a share above 0, up to 1")
         if self.learning_rate == 0 and self.head_learning_rate == 0:
             rates = f"{setting('learning_rate', 0)} and {setting('head_learning_rate', 0)}"
             raise UserError(f"{rates}: nothing would be learned: raise one of them")
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """The tasks that a model is trained for together, in order."""
+        return split_tasks(self.task)
 
     @property
     def folder(self) -> Path:
@@ -281,6 +290,14 @@ def as_flags(config: Config) -> list[str]:
     return flags
 
 
+def split_tasks(task: str) -> tuple[str, ...]:
+    """The tasks that a setting names. Raises UserError for an unknown one, or one that it names twice."""
+    tasks = tuple(task.split(","))
+    if not set(tasks) <= set(TASKS) or len(set(tasks)) < len(tasks):
+        raise UserError(f"{setting('task', task)}: expected one of {', '.join(TASKS)}, or several, such as ner,pos")
+    return tasks
+
+
 CORPUS_SETTINGS = ("corpus", "task", "tag_column", "text_encoding", "one_document", "unseen_labels")
 """The settings that say how a corpus is read. Commands other than train take these as flags too."""
 
@@ -310,7 +327,7 @@ def add_flags(parser: argparse.ArgumentParser, names: Iterable[str] | None = Non
         if group not in groups:
             groups = {**groups, group: parser.add_argument_group(GROUPS[group])}
         kind = next((t for t in get_args(hints[one.name]) or (hints[one.name],) if t not in (type(None), ...)), str)
-        reads, metavar = kind, {int: "N", float: "X"}.get(kind, "NAME")
+        reads, metavar = kind, {int: "N", float: "X"}.get(kind, one.metadata["metavar"])
         if one.metadata["auto"]:
             reads, metavar = _number_or_auto(kind), f"{metavar}|{AUTO}"
         choices, shown = one.metadata["choices"], default_text(one) if default is None else default

@@ -5,8 +5,8 @@ The graph that computes them, the warm-up requests, the client, the server and t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,20 @@ PIECES = Signature(
         "input_ids": Field("int32", ("batch", "length"), "ids of the word pieces"),
         "attention_mask": Field("int32", ("batch", "length"), "1 for a word piece, 0 for padding"),
     },
-    {"probabilities": Field("float32", ("batch", "length", "labels"), "probability of each label")},
+    {"probabilities": Field("float32", ("batch", "length", "labels"), "probability of each label; tasks side by side")},
 )
 SIGNATURES = (TEXT, WORDS, PIECES)
-"""Every model has `pieces`. The other two need a WordPiece tokenizer."""
+"""Every model has `pieces`. The other two need a WordPiece tokenizer, and tag for the first task of a model."""
+
+
+def for_task(signature: Signature, task: str) -> Signature:
+    """`TEXT` or `WORDS` for one task of a model that was trained for several: `pos` and `pos_words`."""
+    name = {TEXT.name: task, WORDS.name: f"{task}_words"}[signature.name]
+    return replace(signature, name=name, meaning=f"{signature.meaning} For the task {task}.")
+
+
+def signatures_of(tasks: Sequence[str], takes_text: bool = True) -> list[Signature]:
+    """The signatures of a model with these tasks. One that takes no text has only `pieces`."""
+    if not takes_text:
+        return [PIECES]
+    return [*SIGNATURES, *(for_task(signature, task) for task in tasks if len(tasks) > 1 for signature in (TEXT, WORDS))]

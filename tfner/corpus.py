@@ -31,13 +31,22 @@ class Sentence:
 
 @dataclass(frozen=True)
 class Corpus:
-    """Sentences by split (some of `SPLITS`), the labels of the task, and notes on what the reader had to decide."""
+    """Sentences by split (some of `SPLITS`), the labels of the task, and notes on what the reader had to decide.
+
+    `others` are the same sentences with the tags of further tasks, for a model that is trained for several.
+    """
 
     name: str
     task: str
     splits: Mapping[str, tuple[Sentence, ...]]
     labels: LabelSet
     notes: tuple[str, ...] = field(default=())
+    others: tuple[Corpus, ...] = field(default=())
+
+    @property
+    def tasks(self) -> dict[str, Corpus]:
+        """The corpus of each task, in order."""
+        return {one.task: one for one in (self, *self.others)}
 
     def counts(self) -> dict[str, dict[str, Any]]:
         """The numbers of sentences, documents (None where they are not marked), words and entities of each split.

@@ -33,7 +33,7 @@ from tfner.folder import (
 )
 from tfner.labels import LabelSet
 from tfner.tagging.load import find_export, is_address, load_tagger, runtime_of
-from tfner.tagging.tagger import RowTagger
+from tfner.tagging.tagger import RowTagger, Tagger
 from tfner.terminal import Parser, command, filled, print_json, quiet_imports
 
 
@@ -94,8 +94,9 @@ def evaluate(
     version = model if served else find_export(model, runtime)
     if output:  # before the model is loaded, which takes seconds
         check_replaceable(Path(output), EVALUATION_FILES)
-    with load_tagger(version, runtime if served else runtime_of(Path(version)), decode=decode) as tagger:
+    with _load(version, runtime if served else runtime_of(Path(version)), decode, corpus.get("task")) as tagger:
         config = replace(tagger.config or Config(), **corpus)
+        config = replace(config, task=tagger.task or config.task)
         data = corpus_of(replace(config, unseen_labels="keep"))
         labels = tagger.labels or data.labels
         sentences = _sentences(data, split, labels, config, version)
@@ -103,7 +104,8 @@ def evaluate(
         notes: list[str] = []
         if also:
             second, notes = read_annotation(also, data.task, sentences, config.tag_column, config.text_encoding)
-        target = Path(output) if output else _default_output(Path(version), config.corpus, split, decode)
+        other_task = None if served or tagger.task == (tagger.config or config).tasks[0] else tagger.task
+        target = Path(output) if output else _default_output(Path(version), config.corpus, split, other_task, decode)
         check_replaceable(target, EVALUATION_FILES)
         tagged = tagger.predict(sentences)
         warnings = tagger.warnings()
@@ -132,6 +134,16 @@ def evaluate(
     publish(target, lambda folder: _write(folder, scores, found, rows, reliabilities, other), replace=True)
     say(f"saved in {target}")
     return Evaluation(scores, found, reliabilities, target, other)
+
+
+def _load(model: str | Path, runtime: str, decode: str | None, task: str | None) -> Tagger:
+    """The tagger of a model for a task; that of the first one if none is given."""
+    try:
+        return load_tagger(model, runtime, decode=decode, task=task)
+    except UserError:
+        if not task or not is_address(model):
+            raise
+        return load_tagger(model, runtime, decode=decode)  # a served model of a single task has no signature of its name
 
 
 def _sentences(data: Corpus, split: str, labels: LabelSet, config: Config, model: str | Path) -> Sequence[Sentence]:
@@ -174,14 +186,14 @@ def _write(
         plots.save(plots.learning_curves(history), folder / curves)
 
 
-def _default_output(version: Path, corpus: str, split: str, decode: str | None) -> Path:
+def _default_output(version: Path, corpus: str, split: str, *more: str | None) -> Path:
     """`NAME/evaluations/VERSION-CORPUS-SPLIT`, where CORPUS is the last part of its name without unusual characters.
 
-    A decoder that was asked for is the last part.
+    A task that is not the model's first, and a decoder that was asked for, follow.
     """
     model = model_folder(version)
     name = "-".join(version.relative_to(model).parts)  # 1, or openvino-1
-    return model / EVALUATIONS / "-".join([name, file_name(corpus), split, *([decode] if decode else [])])
+    return model / EVALUATIONS / "-".join([name, file_name(corpus), split, *filter(None, more)])
 
 
 @command

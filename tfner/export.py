@@ -39,6 +39,7 @@ from tfner.tagging.load import runtime_of
 from tfner.terminal import Parser, command, filled, print_json, quiet_imports, quote
 
 if TYPE_CHECKING:
+    from tfner.modeling.calibration import Calibration
     from tfner.training.state import TrainedModel
 
 _EXPORTERS = {"savedmodel": "saved_model", "transformers": "transformers", "onnx": "onnx", "openvino": "openvino"}
@@ -123,17 +124,24 @@ def export(
 
         exporter = import_module(f"tfner.exports.{_EXPORTERS[format]}")
     trained = load_state(folder / TRAINING / str(state or found[-1]))
+    if len(trained.tasks) > 1 and (format == "transformers" or "task" in corpus):
+        if format != "transformers":
+            raise UserError(f"{setting('task', corpus['task'])}: all tasks of a model are exported together: leave it out")
+        trained = trained.alone(corpus.get("task", trained.config.tasks[0]))
+        say(f"only the task {trained.config.task} is exported; another one with {setting('task')}")
     if format != "savedmodel" and not tagging:
         trained = _as_version(trained, folder)
     before = trained.config.decode
     trained = replace(trained, config=replace(trained.config, **tagging))
     gated = any(own == format for own, _ in _NEEDS)
-    refit = trained.calibration.thresholds is not None and trained.config.decode != before
+    has_thresholds = any(one.calibration.thresholds is not None for one in trained.tasks.values())
+    refit = has_thresholds and trained.config.decode != before
     calibrated = "temperature" in tagging or "min_precision" in tagging or refit
-    validation: Sequence[Sentence] = ()
+    validation: Mapping[str, Sequence[Sentence]] = {}
     if gated or calibrated:
         what = "an export for another runtime is tried" if gated else "scores are calibrated"
-        validation = _validation(replace(trained.config, **corpus), trained.row_encoder.labels, what)
+        labels = {task: one.row_encoder.labels for task, one in trained.tasks.items()}
+        validation = _validation(replace(trained.config, **corpus), labels, what)
     if calibrated:
         trained = _calibrated(trained, validation, say)
     if not gated:
@@ -175,23 +183,32 @@ def _as_version(trained: TrainedModel, model: Path) -> TrainedModel:
         return trained
     names = ("sentences", "decode", "temperature", "min_precision")
     config = replace(trained.config, **{name: getattr(version.config, name) for name in names})
-    return replace(trained, config=config, calibration=version.calibration)
+    return _with_calibrations(replace(trained, config=config), version.calibrations)
 
 
-def _calibrated(trained: TrainedModel, sentences: Sequence[Sentence], say: Callable[[str], None]) -> TrainedModel:
+def _with_calibrations(trained: TrainedModel, calibrations: Mapping[str, Calibration]) -> TrainedModel:
+    first, *others = (replace(one, calibration=calibrations[task]) for task, one in trained.tasks.items())
+    return replace(first, others=tuple(others))
+
+
+def _calibrated(
+    trained: TrainedModel, validation: Mapping[str, Sequence[Sentence]], say: Callable[[str], None]
+) -> TrainedModel:
     """A model with the calibration that its settings ask for. Raises UserError where nothing would be accepted."""
     from tfner.modeling.variants import logits_function
     from tfner.tagging.in_memory import InMemoryTagger
     from tfner.training.calibrate import calibrate
 
-    tagger = InMemoryTagger(logits_function(trained.model), trained.row_encoder, trained.config)
-    found = calibrate(tagger, trained.config, sentences, say)
-    if found.thresholds is not None and all(value is None for value in found.thresholds.values()):
-        raise UserError(
-            f"{setting('min_precision', trained.config.min_precision)}: no score of any type reaches it on the "
-            f"{len(sentences):,} sentences of validation: ask for less, or give a corpus with more of them"
-        )
-    return replace(trained, calibration=found)
+    found = {}
+    for task, one in trained.tasks.items():
+        tagger = InMemoryTagger(logits_function(trained.model), one.row_encoder, trained.config)
+        found[task] = own = calibrate(tagger, trained.config, validation[task], say)
+        if own.thresholds is not None and all(value is None for value in own.thresholds.values()):
+            raise UserError(
+                f"{setting('min_precision', trained.config.min_precision)}: no score of any type reaches it on the "
+                f"{len(validation[task]):,} sentences of validation: ask for less, or give a corpus with more of them"
+            )
+    return _with_calibrations(trained, found)
 
 
 def _check_precision(format: str, precision: str, max_f1_loss: float) -> None:
@@ -212,18 +229,25 @@ def _check_precision(format: str, precision: str, max_f1_loss: float) -> None:
         raise UserError(f"{setting('format', format)}: {missing[0]} is not installed: pip install -e '.[{format}]'")
 
 
-def _validation(config: Config, labels: LabelSet, what: str) -> Sequence[Sentence]:
-    """The validation sentences of a corpus. Raises UserError where there are none, or the model does not know their tags."""
+def _validation(config: Config, labels: Mapping[str, LabelSet], what: str) -> dict[str, Sequence[Sentence]]:
+    """For each task the validation sentences of a corpus.
+
+    Raises UserError where there are none, or the model does not know their tags.
+    """
     split = "validation"
     what += " on the validation split"
     try:
-        sentences = corpus_of(replace(config, unseen_labels="keep")).splits.get(split, ())
+        corpora = corpus_of(replace(config, unseen_labels="keep")).tasks
     except UserError as error:
         raise UserError(f"{what}, which cannot be read ({error}): give the corpus with {setting('corpus')}") from error
-    unknown = {tag for sentence in sentences for tag in sentence.tags}.difference(labels.names)
-    if not sentences or unknown:
-        found = f"has tags that the model does not know ({', '.join(sorted(unknown)[:6])})" if unknown else "has no such split"
-        raise UserError(f"{what}, but this corpus {found}: give another with {setting('corpus')}", config.corpus)
+    sentences: dict[str, Sequence[Sentence]]
+    sentences = {task: corpora[task].splits.get(split, ()) if task in corpora else () for task in labels}
+    for task, own in sentences.items():
+        unknown = {tag for sentence in own for tag in sentence.tags}.difference(labels[task].names)
+        if not own or unknown:
+            tags = ", ".join(sorted(unknown)[:6])
+            found = f"has tags that the model does not know ({tags})" if unknown else "has no such split"
+            raise UserError(f"{what}, but this corpus {found}: give another with {setting('corpus')}", config.corpus)
     return sentences
 
 

@@ -368,13 +368,18 @@ def write_json(path: Path, value: Any) -> None:
     path.write_text(json.dumps(value, ensure_ascii=False, indent=2), "utf-8")
 
 
-def read_settings(folder: Path) -> tuple[Config, LabelSet]:
-    """Settings and labels from an export's `EXTRA` or from a training state.
+def read_settings(folder: Path) -> tuple[Config, dict[str, LabelSet]]:
+    """The settings, and the labels of each task, from an export's `EXTRA` or from a training state.
 
     Raises OSError or ValueError where the files are missing or damaged.
     """
     config = Config.from_values(read_json(folder / CONFIG))
-    return config, label_set(read_json(folder / LABELS), config.task == "pos")
+    return config, {task: label_set(read_json(of_task(folder, config, task) / LABELS), task == "pos") for task in config.tasks}
+
+
+def of_task(folder: Path, config: Config, task: str) -> Path:
+    """Where the files of one task are: in the folder itself for the first, in a folder of its name for the others."""
+    return folder if task == config.tasks[0] else folder / task
 
 
 def label_set(names: Any, plain: bool) -> LabelSet:

@@ -10,6 +10,7 @@ import re
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import accumulate, pairwise
 from typing import NamedTuple
 
 from tfner.errors import UserError, setting
@@ -233,6 +234,12 @@ class LabelSet:
 
     def __len__(self) -> int:
         return len(self.names)
+
+
+def columns_of(label_sets: Iterable[LabelSet]) -> list[slice]:
+    """The part of a model's last dimension that each label set has, where one model has several."""
+    ends = list(accumulate(map(len, label_sets), initial=0))
+    return [slice(*pair) for pair in pairwise(ends)]
 
 
 CONLL_LABELS = LabelSet.from_types(CONLL_TYPES)

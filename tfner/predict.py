@@ -18,7 +18,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from tfner.config import AUTO, DECODE_HELP, DECODERS, INPUT_FORMATS, RUNTIMES, SENTENCES, SENTENCES_HELP, add_runtime
+from tfner.config import AUTO, DECODE_HELP, DECODERS, INPUT_FORMATS, RUNTIMES, SENTENCES, SENTENCES_HELP, TASKS, add_runtime
 from tfner.data.inputs import Record, read_records, recognize, valid
 from tfner.data.sources import decoded_lines, file_records, find_files
 from tfner.data.words import as_text
@@ -41,6 +41,7 @@ def predict(
     sentences: str | None = None,
     say: Callable[[str], None] = lambda line: None,
     decode: str | None = None,
+    task: str | None = None,
 ) -> Iterator[tuple[str, list[Entity]]]:
     """Tags any number of texts or split sentences; yields each text with its entities, in order.
 
@@ -52,11 +53,12 @@ def predict(
         sentences: how texts are divided into sentences, as for `load_tagger`.
         say: called with a line that says which runtime was chosen, unless it is TensorFlow.
         decode: how tags are chosen, as for `load_tagger`.
+        task: the task to tag for, as for `load_tagger`.
 
     Raises:
         UserError: where the model does not exist, or an input cannot be tagged.
     """
-    with load_tagger(model, runtime, sentences, decode) as tagger:
+    with load_tagger(model, runtime, sentences, decode, task) as tagger:
         _say_runtime(tagger, say)
         inputs, again = tee(inputs)
         for item, entities in zip(again, tagger.tag_many(inputs, chunk or TEXTS_PER_CHUNK), strict=True):
@@ -124,16 +126,21 @@ def main(argv: Sequence[str] | None = None) -> None:
     chunk = 1 if interactive else TEXTS_PER_CHUNK
     show = partial(tqdm, unit="text", disable=quiet, file=sys.stderr)
     if format:
-        with load_tagger(arguments.model, arguments.runtime, arguments.sentences, arguments.decode) as tagger:
+        with _load(arguments) as tagger:
             _say_runtime(tagger, say)
             chunks = iter(lambda: list(islice(records, chunk)), [])
             rendered = chain.from_iterable(render(tagger, some, format) for some in chunks)
             sys.stdout.writelines(as_lines(show(rendered), format))
         return
     inputs = (record.item for record in records)
-    tagged = predict(arguments.model, inputs, chunk, arguments.runtime, arguments.sentences, say, arguments.decode)
+    how = arguments.runtime, arguments.sentences, say, arguments.decode, arguments.task
+    tagged = predict(arguments.model, inputs, chunk, *how)
     for text, entities in show(tagged):
         print(format_entities(text, entities, colours))
+
+
+def _load(arguments: argparse.Namespace) -> Tagger:
+    return load_tagger(arguments.model, arguments.runtime, arguments.sentences, arguments.decode, arguments.task)
 
 
 def _records(arguments: argparse.Namespace, say: Callable[[str], None]) -> Iterable[Record]:
@@ -162,7 +169,7 @@ def _tag_files(parser: Parser, arguments: argparse.Namespace) -> None:
         from tfner.tagging.on_ray import on_ray
 
         engine = on_ray(arguments.actors, arguments.ray_address)
-    with load_tagger(arguments.model, arguments.runtime, arguments.sentences, arguments.decode) as tagger:
+    with _load(arguments) as tagger:
         size = sum(file.stat().st_size for file in files)
         with tqdm(total=size, unit="B", unit_scale=True, disable=not sys.stderr.isatty(), file=sys.stderr) as bar:
             format = arguments.output_format or "jsonl"
@@ -179,6 +186,12 @@ def _parser() -> Parser:
     parser = Parser("predict", "Tag texts with a trained model.")
     parser.add_argument("model", help="folder of a trained model, such as saved_models/head, or address of a served one")
     parser.add_argument("texts", nargs="*", metavar="text", help="texts to tag [--file, or standard input]")
+    parser.add_argument(
+        "--task",
+        choices=TASKS,
+        metavar="|".join(TASKS),
+        help="task to tag for, of a model that was trained for several [the first of them]",
+    )
     add_runtime(parser)
     group = parser.add_argument_group("input")
     formats = ", ".join(f"{name} ({what})" for name, what in INPUT_FORMATS.items())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,12 +20,13 @@ from tfner.training.request import check_request, check_resume, find_finished, f
 class Trained:
     """The result of a training: the folder of the exported version, a row for each epoch, and the scores by split.
 
-    Where several processes train together, only the first one has scores.
+    Scores are those of the first task; `scores.json` in the folder of each other task has its own. Where several processes
+    train together, only the first one has scores.
     """
 
     folder: Path
     history: list[dict[str, float]]
-    scores: dict[str, Scores]
+    scores: Mapping[str, Scores]
 
 
 def train(config: Config, say: Callable[[str], None] = print, resume: bool = False) -> Trained:

@@ -26,7 +26,7 @@ def test_labels_and_row_length_are_those_of_the_model(trained, tmp_path):
     assert tokenizer.model_input_names == ["input_ids", "attention_mask"]
     exported = read_exported(tmp_path)
     assert exported.max_pieces == tokenizer.model_max_length == trained.row_encoder.max_pieces
-    assert exported.row_encoder().encode([]).rows == ()
+    assert exported.heads()["ner"].row_encoder.encode([]).rows == ()
 
 
 def test_the_weights_are_named_by_their_checksum(trained, tmp_path):

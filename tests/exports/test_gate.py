@@ -106,7 +106,7 @@ def test_what_was_measured_is_in_the_description_and_the_card(runtimes, sentence
 
 def test_ways_are_tried_until_one_passes(trained, sentences, tmp_path):
     lines, sent = [], []
-    gate = Gate(trained, sentences, 0.002, lines.append)
+    gate = Gate(trained, {"ner": sentences}, 0.002, lines.append)
     exact = InMemoryTagger(logits_function(trained.model), trained.row_encoder, trained.config)
     wrong = InMemoryTagger(lambda ids, mask: -logits_function(trained.model)(ids, mask), trained.row_encoder, trained.config)
     taggers = {"a": wrong, "b": exact}
@@ -124,9 +124,9 @@ def test_ways_are_tried_until_one_passes(trained, sentences, tmp_path):
 def test_a_loss_of_just_the_limit_passes(trained, sentences):
     from dataclasses import replace
 
-    gate = Gate(trained, sentences, 0.25, lambda line: None)
-    assert gate.passes(replace(gate.before, f1=gate.before.f1 - 0.25))
-    assert not gate.passes(replace(gate.before, f1=gate.before.f1 - 0.2501))
+    gate = Gate(trained, {"ner": sentences}, 0.25, lambda line: None)
+    assert gate.passes(replace(gate.before, f1_of={"ner": gate.before.f1 - 0.25}))
+    assert not gate.passes(replace(gate.before, f1_of={"ner": gate.before.f1 - 0.2501}))
 
 
 def test_a_corpus_without_a_validation_split_is_refused(copy, tmp_path, capsys):
@@ -150,7 +150,7 @@ def test_a_corpus_that_is_gone_is_refused(copy, tmp_path, capsys):
 
 
 def test_sentences_without_words_do_not_matter(trained):
-    gate = Gate(trained, [Sentence((), ()), Sentence(("Maria",), ("B-PER",))], 0.1, lambda line: None)
+    gate = Gate(trained, {"ner": [Sentence((), ()), Sentence(("Maria",), ("B-PER",))]}, 0.1, lambda line: None)
     assert gate.passes(gate.before)
 
 

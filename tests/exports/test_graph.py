@@ -27,7 +27,7 @@ from tfner.modeling.calibration import UNCALIBRATED, Calibration
 from tfner.modeling.pretrained import load_tokenizer
 from tfner.modeling.rows import RowEncoder
 from tfner.modeling.variants import ENCODER, build_model, logits_function
-from tfner.tagging.tagger import RowTagger
+from tfner.tagging.tagger import Head, RowTagger
 
 TEXTS = [
     "said Peter rejects said in call British lamb x y Blackburn",
@@ -54,8 +54,8 @@ TEXT_OPS = ["RegexSplitWithOffsets", "FastWordpieceTokenizeWithOffsets"]  # TF S
 class PiecesTagger(RowTagger):
     """Tags in Python with the signature `pieces`."""
 
-    def __init__(self, pieces, row_encoder, config, calibration):
-        super().__init__(row_encoder, config, "pieces", calibration)
+    def __init__(self, pieces, heads, config):
+        super().__init__(heads, config, "pieces")
         self.pieces = pieces
 
     def probabilities(self, input_ids, attention_mask):
@@ -85,10 +85,9 @@ def model_of(
     row_encoder = RowEncoder(load_tokenizer(str(folder)), labels, max_pieces=max_pieces, context=context)
     encoder = model.get_layer(ENCODER).config
     config = make_config("standard", **settings)
-    functions, missing = signatures(
-        logits, row_encoder, config, encoder.vocab_size, encoder.max_position_embeddings, calibration
-    )
-    tagger = PiecesTagger(functions[PIECES.name], row_encoder, config, calibration)
+    heads = {"ner": Head(row_encoder, calibration)}
+    functions, missing = signatures(logits, heads, config, encoder.vocab_size, encoder.max_position_embeddings)
+    tagger = PiecesTagger(functions[PIECES.name], heads, config)
     return functions, tagger, missing, logits
 
 

@@ -23,7 +23,7 @@ def make(trained, corpus):
     """A function from the precisions whose graphs are right to a function that fills a folder in the precision `fast`."""
     from tfner.data.load import load_corpus
 
-    gate = Gate(trained, load_corpus(str(corpus)).splits["validation"], 0.002, lambda line: None)
+    gate = Gate(trained, {"ner": load_corpus(str(corpus)).splits["validation"]}, 0.002, lambda line: None)
     logits = logits_function(trained.model)
 
     def load(folder):

@@ -11,7 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tfner.labels import IGNORED_LABEL
-from tfner.modeling.losses import MaskedAccuracy, MaskedCrossentropy, accuracies_of_one_class
+from tfner.modeling.losses import (
+    MaskedAccuracy,
+    MaskedCrossentropy,
+    accuracies_of_one_class,
+    counted_right,
+    summed_crossentropy,
+)
 from tfner.modeling.rows import Row
 
 
@@ -28,6 +34,15 @@ def by_hand(labels, logits):
             right += int(np.argmax(values) == label)
             number += 1
     return total, right, number
+
+
+def test_the_labels_of_several_tasks_are_summed():
+    (one, own), (other, more) = ragged_batch(1), ragged_batch(2, classes=3)
+    columns = slice(0, 5), slice(5, 8)
+    labels, logits = np.stack([one, other], -1), np.concatenate([own, more], -1)
+    total, number = summed_crossentropy(labels, logits, columns)
+    expected = np.add(by_hand(one, own), by_hand(other, more))
+    assert [float(total), float(counted_right(labels, logits, columns)), float(number)] == pytest.approx(expected, rel=1e-5)
 
 
 def ragged_batch(seed, rows=4, longest=9, classes=5, spread=4.0):

@@ -1,11 +1,16 @@
 """The page in a real browser with a real server: what is shown, and how it is used by mouse, keyboard and screen reader."""
 
+import re
 import shutil
 from urllib.parse import quote
 
 import pytest
 from playwright.sync_api import sync_playwright
 from support.local_server import ThreadServer
+from support.trainings import TASKS
+
+from tfner.serving.servable import load_servable
+from tfner.tagging.load import load_tagger
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine: apt install chromium")
@@ -69,6 +74,26 @@ def expected(server, number, text):
     row = server.predict(quote(("one", "<b>zwei drei<")[number]), [text])[0]
     fields = ("entity_text", "entity_type", "entity_start", "entity_end", "entity_score")
     return [tuple(row[field][i] for field in fields) for i in range(row["entity_count"])]
+
+
+def test_a_model_of_several_tasks_is_asked_for_the_one_that_is_chosen(chromium, servables, together):
+    three = load_servable(together / "1")
+    with ThreadServer([three, servables[0]]) as server:
+        page = chromium.new_page()
+        page.goto(server.address)
+        find(page, TEXT)
+        assert page.get_by_label("Task").evaluate("select => [...select.options].map(o => o.value)") == list(TASKS)
+        page.get_by_label("Task").select_option("pos")
+        page.get_by_text(re.compile("VBD")).first.wait_for(timeout=120_000)
+        _, marks = shown(page, 0)
+        with load_tagger(together, "tensorflow", task="pos") as tagger:
+            assert [(text, kind) for text, kind, _ in marks] == [(e.text, e.type) for e in tagger.tag(TEXT)]
+        page.close()
+
+
+def test_a_page_without_such_a_model_shows_no_choice(page):
+    page.get_by_text("not asked yet").first.wait_for()
+    assert not page.get_by_label("Task").is_visible()
 
 
 @pytest.mark.parametrize("text", [TEXT, EMOJI, MARKUP, EXAMPLE], ids=["plain", "emoji", "markup", "example"])

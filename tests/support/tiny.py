@@ -125,7 +125,7 @@ def exported_model(folder: Path, kind: str = "bert", name: str = "finetune", see
     labels = LabelSet.from_types(CONLL_TYPES)
     state = folder / name / "training" / "1"
     state.mkdir(parents=True)
-    states.begin_state(state, config, labels, source, load_tokenizer(source))
+    states.begin_state(state, config, {config.task: labels}, source, load_tokenizer(source))
     (state / folders.HISTORY).write_text(",".join(COLUMNS) + "\n", "utf-8")
     model = build_model(name, source, len(labels), config)
     scatter(model, seed)
@@ -175,7 +175,7 @@ def trained_folder(folder: Path, kind: str, variant: str, **settings) -> Path:
     scatter(model, 11)
     state = folder / "model" / "training" / "1"
     state.mkdir(parents=True)
-    states.begin_state(state, config, LabelSet(LABELS), str(encoder), load_tokenizer(str(encoder)))
+    states.begin_state(state, config, {config.task: LabelSet(LABELS)}, str(encoder), load_tokenizer(str(encoder)))
     model.save_weights(state / folders.WEIGHTS)
     (state / folders.HISTORY).write_text("epoch,loss,val_loss,f1\n1,0.5,0.4,0.25\n", "utf-8")
     scores.write_scores(state / folders.SCORES, {})

@@ -19,19 +19,22 @@ SIZES = {"train": 120, "validation": 40, "test": 40}
 """Sentences of the embedded corpus in each split."""
 EPOCHS = 8
 """Epochs of 4 steps each after which the embedded encoder finds some entities."""
+TASKS = ("ner", "pos", "chunk")
 TEXT = "My name is Ahmed and I work at Unice in Nice."
 LINES = "lines.txt"
 """The file beside a trained model that holds what the training said."""
 
 
-def write_columns(path: Path, sentences) -> None:
-    """Writes sentences as CoNLL columns with document marks."""
+def write_columns(path: Path, *corpora) -> None:
+    """Writes sentences, with the tags of one task or of several, as CoNLL columns with document marks."""
     document, lines = None, []
-    for sentence in sentences:
-        if sentence.document != document:
-            lines += ["-DOCSTART- O", ""]
-            document = sentence.document
-        lines += [f"{word} {tag}" for word, tag in zip(sentence.words, sentence.tags, strict=True)] + [""]
+    for sentences in zip(*corpora, strict=True):
+        words = sentences[0].words
+        if sentences[0].document != document:
+            lines += [" ".join(["-DOCSTART-", *["O"] * len(sentences)]), ""]
+            document = sentences[0].document
+        tags = (sentence.tags for sentence in sentences)
+        lines += [" ".join(row) for row in zip(words, *tags, strict=True)] + [""]
     path.write_text("\n".join(lines) + "\n", "utf-8")
 
 
@@ -39,6 +42,21 @@ def write_corpus(folder: Path, task: str = "ner", sizes: dict[str, int] = SIZES)
     """Writes the first sentences of each split of the embedded corpus."""
     for split, number in sizes.items():
         write_columns(folder / f"{split}.txt", demo_corpus(task).splits[split][:number])
+
+
+def write_tasks(folder: Path) -> None:
+    """Writes the same with the columns of CoNLL-2003: word, POS, chunk, NER."""
+    for split, number in SIZES.items():
+        write_columns(folder / f"{split}.txt", *(demo_corpus(task).splits[split][:number] for task in ("pos", "chunk", "ner")))
+
+
+def train_together(folder: Path, corpus: Path) -> None:
+    """Trains `folder/model` for `TASKS`, each with a temperature of its own, and exports it for OpenVINO too."""
+    from tfner.export import export
+
+    settings = {"task": ",".join(TASKS), "temperature": "auto", "output": str(folder / "model")}
+    train_model(folder, "head", corpus, **settings)
+    export(folder / "model", format="openvino", max_f1_loss=0.01, say=lambda line: None)
 
 
 def brief(encoder: Path) -> dict[str, Any]:
@@ -51,8 +69,8 @@ def train_model(folder: Path, variant: str, corpus: Path, **settings: Any) -> No
     from tfner.train import train
 
     lines: list[str] = []
-    settings = {"epochs": EPOCHS, "patience": EPOCHS} | settings
-    train(make_config(variant=variant, corpus=str(corpus), output=str(folder / variant), **settings), say=lines.append)
+    settings = {"epochs": EPOCHS, "patience": EPOCHS, "output": str(folder / variant)} | settings
+    train(make_config(variant=variant, corpus=str(corpus), **settings), say=lines.append)
     (folder / LINES).write_text("\n".join(lines), "utf-8")
 
 

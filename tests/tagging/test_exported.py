@@ -8,29 +8,42 @@ from tfner.config import make_config
 from tfner.errors import UserError
 from tfner.folder import DESCRIPTION, EXTRA, LABELS
 from tfner.labels import CONLL_LABELS, LabelSet
+from tfner.modeling.calibration import UNCALIBRATED, Calibration
 from tfner.tagging.exported import describe, read_exported
+
+NER = {"ner": CONLL_LABELS}, {"ner": UNCALIBRATED}
+"""Labels and calibrations."""
 
 
 def test_what_is_described_is_read(tmp_path):
     config = make_config(variant="head", head_units=(5, 3), context="document")
-    text = describe(config, CONLL_LABELS, 77, "abc", precision="int8", measured={"f1_after": 0.5})
+    text = describe(config, *NER, 77, "abc", precision="int8", measured={"f1_after": 0.5})
     (tmp_path / DESCRIPTION).write_text(text, "utf-8")
     found = read_exported(tmp_path)
-    assert (found.config, found.labels, found.max_pieces, found.weights) == (config, CONLL_LABELS, 77, "abc")
+    assert (found.config, found.labels, found.max_pieces, found.weights) == (config, NER[0], 77, "abc")
     assert (found.precision, found.measured, found.tokenizer) == ("int8", {"f1_after": 0.5}, tmp_path)
 
 
 def test_labels_of_words_are_plain(tmp_path):
-    text = describe(make_config(task="pos"), LabelSet(("NN", "B-X"), plain=True), 9, "", precision="float32", measured={})
+    parts = {"pos": LabelSet(("NN", "B-X"), plain=True)}, {"pos": UNCALIBRATED}
+    (tmp_path / DESCRIPTION).write_text(describe(make_config(task="pos"), *parts, 9, "", precision="float32", measured={}))
+    assert read_exported(tmp_path).labels["pos"].plain
+
+
+def test_several_tasks_have_labels_and_calibrations_of_their_own(tmp_path):
+    labels = {"pos": LabelSet(("NN", "B-X"), plain=True), "ner": CONLL_LABELS}
+    parts = labels, {"pos": Calibration(2.0), "ner": Calibration(0.5, {"PER": 0.25}, 0.9)}
+    text = describe(make_config(task="pos,ner"), *parts, 9, "", precision="float32", measured={})
     (tmp_path / DESCRIPTION).write_text(text, "utf-8")
-    assert read_exported(tmp_path).labels.plain
+    found = read_exported(tmp_path)
+    assert (found.labels, found.calibrations) == parts
 
 
 def test_a_version_is_read(exported):
     found = read_exported(exported)
-    assert list(found.labels.names) == json.loads((exported / EXTRA / LABELS).read_text())
+    assert list(found.labels["ner"].names) == json.loads((exported / EXTRA / LABELS).read_text())
     assert (len(found.weights), found.measured) == (64, {})
-    assert found.row_encoder().max_pieces == found.max_pieces
+    assert found.heads()["ner"].row_encoder.max_pieces == found.max_pieces
 
 
 @pytest.mark.parametrize(
@@ -40,7 +53,7 @@ def test_a_version_is_read(exported):
 def test_a_value_of_the_wrong_kind_is_one_error_with_the_command_that_exports_again(tmp_path, change):
     folder = tmp_path / "head" / "openvino" / "1"
     folder.mkdir(parents=True)
-    values = json.loads(describe(make_config(), CONLL_LABELS, 9, "", precision="float32", measured={}))
+    values = json.loads(describe(make_config(), *NER, 9, "", precision="float32", measured={}))
     for text in (json.dumps(values | change), "", "[]", "null"):
         (folder / DESCRIPTION).write_text(text)
         with pytest.raises(UserError) as caught:

@@ -10,7 +10,7 @@ from tfner.config import make_config
 from tfner.corpus import Sentence
 from tfner.labels import LabelSet
 from tfner.modeling.rows import make_row_encoder
-from tfner.tagging.tagger import RowTagger, Tagger, joined_offsets, utf8_size
+from tfner.tagging.tagger import Head, RowTagger, Tagger, joined_offsets, utf8_size
 
 LABELS = ("O", "B-PER", "I-PER", "B-LOC", "I-LOC")
 RULE = {"Peter": "B-PER", "Blackburn": "I-PER", "Nice": "B-LOC"}
@@ -31,7 +31,8 @@ class ByRule(RowTagger):
 
 def make_tagger(tokenizer, labels=None):
     config = make_config("standard", decode="greedy")
-    return ByRule(make_row_encoder(tokenizer, labels or LabelSet(LABELS), config, 12), config, "the rule")
+    row_encoder = make_row_encoder(tokenizer, labels or LabelSet(LABELS), config, 12)
+    return ByRule({"ner": Head(row_encoder)}, config, "the rule")
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +71,7 @@ def test_a_text_is_divided_into_sentences_whose_offsets_are_those_of_the_text(ta
 
 def test_the_sentences_of_a_text_share_rows_where_the_model_knows_documents(tokenizer):
     config = make_config(context="document")
-    tagger = ByRule(make_row_encoder(tokenizer, LabelSet(LABELS), config, 12), config, "the rule")
+    tagger = ByRule({"ner": Head(make_row_encoder(tokenizer, LabelSet(LABELS), config, 12))}, config, "the rule")
     found = list(tagger.tag_many(["Peter said. Nice. EU", "Nice. Peter", ["Nice"], ["Peter"]]))
     assert [[e.text for e in entities] for entities in found] == [["Peter", "Nice"], ["Nice", "Peter"], ["Nice"], ["Peter"]]
     assert (tagger.report.sentences, tagger.report.rows) == (7, 4)

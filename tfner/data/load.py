@@ -7,6 +7,7 @@ decided. Word pieces and tensors are made in `tfner.modeling`.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from tfner.config import TASKS, UNSEEN_LABELS, Config
@@ -117,15 +118,40 @@ def corpus_of(config: Config) -> Corpus:
     """The corpus that settings name. Raises UserError as `load_corpus` does, and where they name none."""
     if not config.corpus:
         raise UserError(f"this model was trained elsewhere, on a corpus that is not known: give one with {setting('corpus')}")
-    corpus = load_corpus(
-        config.corpus,
-        config.task,
-        config.tag_column,
-        config.text_encoding,
-        config.one_document,
-        unseen_labels=config.unseen_labels,
+    if config.tag_column is not None and len(config.tasks) > 1:
+        raise UserError(
+            f"{setting('tag_column', config.tag_column)}: each of the tasks {', '.join(config.tasks)} has a column of its own: "
+            "leave it out"
+        )
+    first, *others = (
+        load_corpus(
+            config.corpus,
+            task,
+            config.tag_column,
+            config.text_encoding,
+            config.one_document,
+            unseen_labels=config.unseen_labels,
+        )
+        for task in config.tasks
     )
-    return corpus if config.train_share == 1 else with_train_share(corpus, config.train_share)
+    for other in others:
+        _check_same_words(first, other)
+    share = config.train_share
+    first, *others = (one if share == 1 else with_train_share(one, share) for one in (first, *others))
+    return replace(first, others=tuple(others))
+
+
+def _check_same_words(one: Corpus, other: Corpus) -> None:
+    """Raises UserError where the corpora of two tasks have other sentences."""
+    for split in {**one.splits, **other.splits}:
+        pair = [[(s.words, s.document) for s in c.splits.get(split, ())] for c in (one, other)]
+        if pair[0] != pair[1]:
+            at = next((i for i, (a, b) in enumerate(zip(*pair, strict=False)) if a != b), min(map(len, pair)))
+            raise UserError(
+                f"{setting('task', f'{one.task},{other.task}')}: expected the same words for both tasks, but they differ from "
+                f"sentence {at + 1} of {split} on: train a model for each",
+                one.name,
+            )
 
 
 def _looks_like_a_path(spec: str | Path) -> bool:

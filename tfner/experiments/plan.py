@@ -198,7 +198,12 @@ def read_vary(texts: Sequence[str]) -> dict[str, list[Any]]:
 
 
 def read_corpus(config: Config, folder: Path) -> Corpus:
-    """The corpus of runs in a folder, after the checks that each of their trainings makes (see `check_request`)."""
+    """The corpus of runs in a folder, after the checks that each of their trainings makes (see `check_request`).
+
+    Raises UserError for settings with several tasks too.
+    """
+    if len(config.tasks) > 1:
+        raise UserError(f"{setting('task', config.task)}: expected one task to compare: compare each by itself")
     return check_request(replace(config, output=str(folder / RUNS / "new")))
 
 

@@ -13,9 +13,9 @@ from typing import Any
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
 from tfner import __version__
-from tfner.config import DECODERS, VARIANTS, Config
+from tfner.config import DECODERS, VARIANTS
 from tfner.contract import Signature
-from tfner.evaluation.scores import Scores, format_scores
+from tfner.evaluation.scores import format_scores
 from tfner.folder import CONFIG, DESCRIPTION, HISTORY, read_history, read_settings
 from tfner.training.state import TrainedModel
 
@@ -41,12 +41,12 @@ def model_card(
         pieces_only: why a SavedModel does not take raw text, or None if it does.
         measured: what `gate` measured, or None where it measured nothing.
     """
-    config, labels = trained.config, trained.row_encoder.labels
+    config = trained.config
     data = ModelCardData(
         library_name=LIBRARIES[format],
         pipeline_tag=PIPELINE_TAG,
         model_name=f"{config.variant} on {config.corpus}" if config.corpus else None,
-        eval_results=_results(config, trained.scores) or None,
+        eval_results=_results(trained) or None,
         ignore_metadata_errors=False,
     )
     card = ModelCard.from_template(
@@ -57,13 +57,12 @@ def model_card(
         variant=VARIANTS[config.variant],
         decoder=DECODERS[config.decode],
         scored_by=read_settings(trained.state)[0].decode,
-        calibration=trained.calibration,
         version=__version__,
         epochs=len(read_history(trained.state / HISTORY)),
         settings_file=CONFIG if format == "savedmodel" else DESCRIPTION,
-        scores={split: format_scores(scores) for split, scores in trained.scores.items()},
-        labels=labels.names,
-        plain=labels.plain,
+        scores={task: {split: format_scores(s) for split, s in one.scores.items()} for task, one in trained.tasks.items()},
+        tasks=trained.tasks,
+        plain=trained.row_encoder.labels.plain,
         signatures=signatures,
         pieces_only=pieces_only,
         measured=measured,
@@ -71,17 +70,20 @@ def model_card(
     return str(card).rstrip("\n") + "\n"
 
 
-def _results(config: Config, scores: Mapping[str, Scores]) -> list[EvalResult]:
-    """F1 of each split for the metadata, or accuracy for labels that are not entities."""
+def _results(trained: TrainedModel) -> list[EvalResult]:
+    """F1 of each task and split for the metadata, or accuracy for labels that are not entities."""
+    corpus = trained.config.corpus
     return [
         EvalResult(
             task_type=PIPELINE_TAG,
-            dataset_type=config.corpus,
-            dataset_name=f"{config.corpus} ({config.task})",
+            dataset_type=corpus,
+            dataset_name=f"{corpus} ({task})",
+            dataset_config=task if trained.others else None,
             dataset_split=split,
             metric_type="accuracy" if one.plain else "f1",
             metric_name="accuracy of words" if one.plain else "F1 of entities",
             metric_value=round(one.accuracy if one.plain else one.overall.f1, 6),
         )
-        for split, one in scores.items()
+        for task, own in trained.tasks.items()
+        for split, one in own.scores.items()
     ]

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tfner.evaluation.scores import write_scores
-from tfner.folder import DESCRIPTION, ENCODER, SCORES, WEIGHTS, digest
+from tfner.folder import DESCRIPTION, ENCODER, SCORES, WEIGHTS, digest, of_task
 from tfner.modeling import variants
 from tfner.modeling.pretrained import load_tokenizer, piece_limit
 from tfner.tagging.exported import describe
@@ -33,18 +33,22 @@ states), and the name of the encoder in that class."""
 def write_description(folder: Path, trained: TrainedModel, inputs: list[str] | None = None) -> None:
     """Writes the `config.json` of transformers with the labels, the tokenizer, the scores and `DESCRIPTION`.
 
+    The labels of several tasks are called such as `pos/NN` in the config.
+
     Args:
         folder: the folder to write into.
         trained: the model.
         inputs: the names of the arrays that the tokenizer returns; None leaves its own.
     """
-    config, labels = trained.config, trained.row_encoder.labels
+    config, several = trained.config, len(trained.tasks) > 1
+    labels = {task: one.row_encoder.labels.names for task, one in trained.tasks.items()}
+    names = [f"{task}/{name}" if several else name for task, own in labels.items() for name in own]
     # the config of the encoder in the model: with variant replace it has one layer fewer
     description = copy.deepcopy(trained.model.get_layer(variants.ENCODER).config)
     same = config.variant != "head" and description.model_type in CLASSES
     description.architectures = [CLASSES[description.model_type][0]] if same else None
-    description.id2label = dict(enumerate(labels.names))
-    description.label2id = {name: i for i, name in enumerate(labels.names)}
+    description.id2label = dict(enumerate(names))
+    description.label2id = {name: i for i, name in enumerate(names)}
     description.torch_dtype = "float32"
     if hasattr(description, "classifier_dropout"):  # DistilBERT has other names for its dropouts
         description.classifier_dropout = config.dropout
@@ -58,7 +62,10 @@ def write_description(folder: Path, trained: TrainedModel, inputs: list[str] | N
         tokenizer.model_input_names = tokenizer.init_kwargs["model_input_names"] = inputs  # the latter is saved
     tokenizer.save_pretrained(folder)
 
-    write_scores(folder / SCORES, trained.scores)
+    for task, one in trained.tasks.items():
+        place = of_task(folder, config, task)
+        place.mkdir(exist_ok=True)
+        write_scores(place / SCORES, one.scores)
     describe_export(folder, trained, "float32", {})
 
 
@@ -74,11 +81,11 @@ def describe_export(folder: Path, trained: TrainedModel, precision: str, measure
     encoder = trained.model.get_layer(variants.ENCODER).config
     text = describe(
         trained.config,
-        trained.row_encoder.labels,
+        {task: one.row_encoder.labels for task, one in trained.tasks.items()},
+        {task: one.calibration for task, one in trained.tasks.items()},
         piece_limit(encoder, trained.row_encoder.tokenizer),
         digest(trained.state / WEIGHTS),
         precision=precision,
         measured=measured,
-        calibration=trained.calibration.to_values(),
     )
     (folder / DESCRIPTION).write_text(text, "utf-8")

@@ -20,7 +20,7 @@ from tfner.evaluation.scores import score
 from tfner.modeling.decoding import Tagged
 from tfner.modeling.variants import logits_function
 from tfner.tagging.in_memory import InMemoryTagger
-from tfner.tagging.tagger import Tagger
+from tfner.tagging.tagger import RowTagger, Tagger
 from tfner.training.state import TrainedModel
 
 _WARM_UP = 200  # sentences tagged before the time is taken
@@ -36,11 +36,16 @@ class Way:
 
 @dataclass(frozen=True)
 class Measured:
-    """What a tagger reached on the validation split: entity F1, words per second, and its tags."""
+    """What a tagger reached on the validation split: entity F1 and its tags for each task, and words per second."""
 
-    f1: float
+    f1_of: Mapping[str, float]
     words_per_second: float
-    tagged: Sequence[Tagged]
+    tagged: Mapping[str, Sequence[Tagged]]
+
+    @property
+    def f1(self) -> float:
+        """The mean of the F1 of the tasks."""
+        return sum(self.f1_of.values()) / len(self.f1_of)
 
 
 def one_way(name: str, write: Callable[[Path], None]) -> Generator[Way, float, None]:
@@ -53,31 +58,43 @@ class Gate:
 
     Args:
         trained: the model.
-        sentences: the validation sentences, with their tags.
-        max_f1_loss: how far F1 may fall.
+        sentences: for each task the validation sentences, with their tags.
+        max_f1_loss: how far F1 may fall in any task.
         say: called with each line for the terminal.
     """
 
-    def __init__(self, trained: TrainedModel, sentences: Sequence[Sentence], max_f1_loss: float, say: Callable[[str], None]):
-        self.labels, self.sentences, self.max_f1_loss, self.say = trained.row_encoder.labels, sentences, max_f1_loss, say
-        logits = logits_function(trained.model)
-        self.before = self.measure(InMemoryTagger(logits, trained.row_encoder, trained.config, trained.calibration))
+    def __init__(
+        self,
+        trained: TrainedModel,
+        sentences: Mapping[str, Sequence[Sentence]],
+        max_f1_loss: float,
+        say: Callable[[str], None],
+    ):
+        self.labels = {task: one.row_encoder.labels for task, one in trained.tasks.items()}
+        self.sentences, self.max_f1_loss, self.say = sentences, max_f1_loss, say
+        logits, config = logits_function(trained.model), trained.config
+        self.before = self.measure(
+            {task: InMemoryTagger(logits, one.row_encoder, config, one.calibration) for task, one in trained.tasks.items()}
+        )
 
-    def measure(self, tagger: Tagger) -> Measured:
-        """Tags the validation sentences."""
-        tagger.predict(self.sentences[:_WARM_UP])
-        start = time.perf_counter()
-        tagged = tagger.predict(self.sentences)
-        seconds = time.perf_counter() - start
-        f1 = score([s.tags for s in self.sentences], [t.tags for t in tagged], self.labels).overall.f1
-        return Measured(f1, sum(len(s.words) for s in self.sentences) / seconds, tagged)
+    def measure(self, taggers: Mapping[str, Tagger]) -> Measured:
+        """Tags the validation sentences with the tagger of each task."""
+        f1_of, tagged, speeds = {}, {}, []
+        for task, tagger in taggers.items():
+            sentences = self.sentences[task]
+            tagger.predict(sentences[:_WARM_UP])
+            start = time.perf_counter()
+            tagged[task] = tagger.predict(sentences)
+            speeds.append(sum(len(s.words) for s in sentences) / (time.perf_counter() - start))
+            f1_of[task] = score([s.tags for s in sentences], [t.tags for t in tagged[task]], self.labels[task]).overall.f1
+        return Measured(f1_of, sum(speeds) / len(speeds), tagged)
 
     def passes(self, measured: Measured) -> bool:
-        """Whether F1 falls by no more than is allowed."""
-        return self.before.f1 - measured.f1 <= self.max_f1_loss
+        """Whether F1 falls by no more than is allowed in every task."""
+        return all(f1 - measured.f1_of[task] <= self.max_f1_loss for task, f1 in self.before.f1_of.items())
 
     def first_that_passes(
-        self, folder: Path, ways: Generator[Way, float, None], load: Callable[[Path], Tagger]
+        self, folder: Path, ways: Generator[Way, float, None], load: Callable[[Path], RowTagger]
     ) -> Mapping[str, Any] | None:
         """Writes graphs into a folder until one passes.
 
@@ -97,7 +114,7 @@ class Gate:
                 return None
             way.write(folder)
             with load(folder) as tagger:
-                measured = self.measure(tagger)
+                measured = self.measure({task: tagger.for_task(task) for task in self.labels})
             f1 = measured.f1
             self.say(
                 f"{way.name}: validation F1 {f1:.4f} ({f1 - self.before.f1:+.4f}), "
@@ -107,11 +124,11 @@ class Gate:
                 return {"graph": way.name, **self._comparison(measured), "mib": round(_mib(folder), 1)}
 
     def _comparison(self, measured: Measured) -> dict[str, Any]:
-        pairs = list(zip(self.before.tagged, measured.tagged, strict=True))
+        pairs = [pair for task, own in measured.tagged.items() for pair in zip(self.before.tagged[task], own, strict=True)]
         same = np.concatenate([[a == b for a, b in zip(one.tags, other.tags, strict=True)] for one, other in pairs])
         differences = np.concatenate([np.abs(one.probabilities - other.probabilities) for one, other in pairs])
         return {
-            "sentences": len(self.sentences),
+            "sentences": len(next(iter(self.sentences.values()))),
             "f1_before": round(self.before.f1, 6),
             "f1_after": round(measured.f1, 6),
             "same_tags": round(float(same.mean()), 6),

@@ -1,20 +1,20 @@
 """The signatures of a SavedModel: what `RowTagger` does in Python, as one TensorFlow graph of operations that TF Serving has.
 
-Takes a function from piece ids to logits and its `RowEncoder`, and returns the functions of `contract.SIGNATURES`. They follow
-the rules of `data.words` and `data.sentences` (the same expressions), the tokenizer (`wordpiece`), `modeling.rows`,
+Takes a function from piece ids to logits and a `Head` for each task, and returns the functions of the signatures in `contract`.
+They follow the rules of `data.words` and `data.sentences` (the same expressions), the tokenizer (`wordpiece`), `modeling.rows`,
 `modeling.windows`, `modeling.decoding` and `labels.spans`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import tensorflow as tf
 import tensorflow_text as tf_text
 
 from tfner.config import Config
-from tfner.contract import ENTITY_FIELDS, PIECES, TEXT, WORD_FIELDS, WORDS, Signature
+from tfner.contract import ENTITY_FIELDS, PIECES, TEXT, WORD_FIELDS, WORDS, Signature, for_task
 from tfner.data.sentences import ABBREVIATION, BLANK, BREAK, CLOSING, FINAL, LOWER, MOST_CLOSING, NUMBERED, WIDE
 from tfner.data.words import PATTERN, SPACE
 from tfner.exports.wordpiece import WordPiece, unsupported
@@ -23,6 +23,7 @@ from tfner.modeling.calibration import UNCALIBRATED, Calibration
 from tfner.modeling.decoding import ILLEGAL, LEAST, UNITS, legal_transitions
 from tfner.modeling.rows import RowEncoder
 from tfner.modeling.windows import overlap_and_stride
+from tfner.tagging.tagger import Head
 
 PIECES_PER_STEP, STEPS = 224, 2
 """Pieces, padding included, that go through the encoder together, and how many times this happens side by side. This bounds
@@ -33,31 +34,30 @@ _OUTSIDE = -1  # the type of a word that is in no entity
 
 
 def signatures(
-    logits: Callable,
-    row_encoder: RowEncoder,
-    config: Config,
-    vocabulary: int,
-    positions: int,
-    calibration: Calibration = UNCALIBRATED,
+    logits: Callable, heads: Mapping[str, Head], config: Config, vocabulary: int, positions: int
 ) -> tuple[dict[str, Callable], str | None]:
     """The signatures that a model can have.
 
     Args:
         logits: takes `input_ids` and `attention_mask`, int32 (batch, length), and returns float32 (batch, length, labels).
-        row_encoder: tokenizer, label set and row length.
+        heads: tokenizer, label set, row length and calibration for each task of the model.
         config: says how texts are divided into sentences, and how tags are chosen.
         vocabulary: the number of word pieces that the encoder knows.
         positions: its longest row in word pieces.
-        calibration: the temperature, and which entities are accepted.
 
     Returns:
-        The functions by name: `PIECES` for every model, `TEXT` and `WORDS` for a WordPiece tokenizer. Then the reason why
-        those two are missing, or None.
+        The functions by name, as `contract.signatures_of` lists them. Then the reason why those that take text are missing
+        because the tokenizer is not WordPiece, or None.
     """
+
+    def of_head(head: Head, values):
+        own, temperature = values[..., head.row_encoder.columns], head.calibration.temperature
+        return tf.nn.softmax(own if temperature == 1 else own / temperature)
 
     def probabilities(input_ids, attention_mask):
         values = logits(input_ids, attention_mask)
-        return tf.nn.softmax(values if calibration.temperature == 1 else values / calibration.temperature)
+        of_tasks = [of_head(head, values) for head in heads.values()]
+        return of_tasks[0] if len(of_tasks) == 1 else tf.concat(of_tasks, -1)
 
     def pieces(input_ids, attention_mask):
         shapes, out = (tf.shape(input_ids), tf.shape(attention_mask)), (input_ids < 0) | (input_ids >= vocabulary)
@@ -74,12 +74,21 @@ def signatures(
         with tf.control_dependencies(checks):
             return _named(PIECES, probabilities(tf.identity(input_ids), attention_mask))
 
-    reason = unsupported(row_encoder.tokenizer)
+    reason = unsupported(next(iter(heads.values())).row_encoder.tokenizer)
     if reason:
         return {PIECES.name: _traced(pieces, PIECES)}, reason
-    graph = TextGraph(probabilities, row_encoder, config, calibration)
-    parts = ((graph.tag_texts, TEXT), (graph.tag_words, WORDS), (pieces, PIECES))
-    return {signature.name: _traced(function, signature) for function, signature in parts}, None
+    found: dict[str, Callable] = {}
+    for task, head in heads.items():
+
+        def own(input_ids, attention_mask, head=head):
+            return of_head(head, logits(input_ids, attention_mask))
+
+        graph = TextGraph(own, head.row_encoder, config, head.calibration)
+        for function, signature in ((graph.tag_texts, TEXT), (graph.tag_words, WORDS)):
+            found[for_task(signature, task).name] = _traced(function, signature)
+    names = zip((TEXT.name, WORDS.name), found, strict=False)  # those of the first task
+    defaults = {name: found[of_task] for name, of_task in names} | {PIECES.name: _traced(pieces, PIECES)}
+    return defaults | (found if len(heads) > 1 else {}), None
 
 
 def best_labels(values: tf.Tensor) -> tf.Tensor:

@@ -16,7 +16,6 @@ import numpy as np
 import tensorflow as tf
 import tf_keras as keras
 
-from tfner.config import Config
 from tfner.contract import PIECES, Field, Signature
 from tfner.errors import UserError, one_line, setting
 from tfner.exports import int8, runtime
@@ -65,7 +64,7 @@ def writer(trained: TrainedModel, gate: Gate, precision: str = "float32") -> Cal
 def onnx_graph(trained: TrainedModel):
     """A model as an `onnx.ModelProto` with the inputs and outputs of `SIGNATURE`, in float32 whatever it was trained in.
 
-    Its logits are divided by the model's temperature.
+    Its logits are divided by the model's temperature, those of each task by its own.
 
     Raises:
         UserError: if the weights are too large for ONNX, or ONNX cannot express the encoder.
@@ -73,7 +72,8 @@ def onnx_graph(trained: TrainedModel):
     import onnx
     import tf2onnx
 
-    model, temperature = in_float32(trained.model, trained.config, trained.state), trained.calibration.temperature
+    model = in_float32(trained)
+    temperatures = np.repeat([one.calibration.temperature for one in trained.tasks.values()], trained.sizes)
     size = sum(variable.shape.num_elements() * variable.dtype.size for variable in model.weights)
     if size >= MAX_BYTES:
         raise UserError(
@@ -85,7 +85,7 @@ def onnx_graph(trained: TrainedModel):
     def logits(input_ids, attention_mask):
         inputs = {"input_ids": tf.cast(input_ids, tf.int32), "attention_mask": tf.cast(attention_mask, tf.int32)}
         values = model(inputs, training=False)
-        return {LOGITS: values if temperature == 1 else values / temperature}
+        return {LOGITS: values if (temperatures == 1).all() else values / temperatures.astype(np.float32)}
 
     graph, _ = tf2onnx.convert.from_function(
         logits, logits.input_signature, opset=OPSET, custom_op_handlers={"Erfc": (_erfc, ["Erf"])}
@@ -103,14 +103,14 @@ def onnx_graph(trained: TrainedModel):
     return graph
 
 
-def in_float32(model: keras.Model, config: Config, state: Path) -> keras.Model:
+def in_float32(trained: TrainedModel) -> keras.Model:
     """The model in float32: the same object, or a new one with the same weights if it was trained in another precision."""
+    config = trained.config
     if config.precision == "float32":
-        return model
-    exact = build_model(
-        config.variant, str(state / ENCODER), model.output_shape[-1], replace(config, precision="float32"), weights=False
-    )
-    exact.set_weights(model.get_weights())  # mixed precision keeps weights in float32
+        return trained.model
+    config = replace(config, precision="float32")
+    exact = build_model(config.variant, str(trained.state / ENCODER), trained.sizes, config, weights=False)
+    exact.set_weights(trained.model.get_weights())  # mixed precision keeps weights in float32
     return exact
 
 

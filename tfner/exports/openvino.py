@@ -37,7 +37,7 @@ def writer(trained: TrainedModel, gate: Gate, precision: str = "float32") -> Cal
     whole = partial(write_graph, graph=graph)  # OpenVINO rounds to bfloat16 when it loads the graph
 
     def rows() -> Sequence[Row]:
-        return trained.row_encoder.encode(gate.sentences).rows
+        return trained.row_encoder.encode(next(iter(gate.sentences.values()))).rows
 
     ways = {
         "int8": lambda: int8.ways(graph, int8.calibrated(rows()), write_graph),

@@ -16,7 +16,7 @@ from tfner.exports.card import model_card
 from tfner.exports.description import describe_export, write_description
 from tfner.exports.gate import Gate, Way, refusal
 from tfner.folder import CARD
-from tfner.tagging.tagger import Tagger
+from tfner.tagging.tagger import RowTagger
 from tfner.training.state import TrainedModel
 
 
@@ -25,7 +25,7 @@ def writer(
     format: str,
     signature: Signature,
     ways: Mapping[str, Callable[[], Generator[Way, float, None]]],
-    load: Callable[[Path], Tagger],
+    load: Callable[[Path], RowTagger],
     precision: str,
     gate: Gate,
 ) -> Callable[[Path], None]:

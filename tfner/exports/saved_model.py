@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from tfner import __version__
 from tfner.contents import note_contents
-from tfner.contract import SIGNATURES
+from tfner.contract import signatures_of
 from tfner.evaluation import plots
 from tfner.evaluation.scores import write_scores
 from tfner.exports.card import model_card
@@ -31,11 +31,13 @@ from tfner.folder import (
     TOKENIZER,
     WEIGHTS,
     digest,
+    of_task,
     read_history,
     write_json,
 )
 from tfner.modeling.pretrained import piece_limit
 from tfner.modeling.variants import ENCODER, for_inference, logits_function
+from tfner.tagging.tagger import Head
 from tfner.training.state import TrainedModel
 
 
@@ -50,9 +52,9 @@ def writer(trained: TrainedModel, say: Callable[[str], None] = print) -> Callabl
     logits = logits_function(trained.model)
     encoder = trained.model.get_layer(ENCODER).config
     positions = piece_limit(encoder, trained.row_encoder.tokenizer)
-    functions, pieces_only = signatures(
-        logits, trained.row_encoder, trained.config, encoder.vocab_size, positions, trained.calibration
-    )
+    heads = {task: Head(one.row_encoder, one.calibration) for task, one in trained.tasks.items()}
+    functions, pieces_only = signatures(logits, heads, trained.config, encoder.vocab_size, positions)
+    described = signatures_of(list(heads), takes_text=pieces_only is None)
 
     def write(folder: Path) -> None:
         module = tf.Module()
@@ -60,9 +62,8 @@ def writer(trained: TrainedModel, say: Callable[[str], None] = print) -> Callabl
         module.weights = logits.get_concrete_function().variables
         tf.saved_model.save(module, str(folder), signatures=functions)
         (folder / EXTRA).mkdir()
-        write_warmup(folder, functions)
+        write_warmup(folder, described)
         _describe(folder / EXTRA, trained, positions)
-        described = [signature for signature in SIGNATURES if signature.name in functions]
         (folder / EXTRA / CARD).write_text(model_card(trained, "savedmodel", described, pieces_only), "utf-8")
         note_contents(folder)
 
@@ -75,16 +76,19 @@ def _describe(extra: Path, trained: TrainedModel, positions: int) -> None:
     """Writes the files that travel with the SavedModel: settings, labels, tokenizer, history, scores, plots."""
     config, row_encoder = trained.config, trained.row_encoder
     (extra / CONFIG).write_text(config.to_json(), "utf-8")
-    for name in (LABELS, HISTORY):
-        shutil.copy2(trained.state / name, extra / name)
+    shutil.copy2(trained.state / HISTORY, extra / HISTORY)
     row_encoder.tokenizer.save_pretrained(extra / TOKENIZER)
-    write_json(extra / CALIBRATION, trained.calibration.to_values())
     write_json(extra / LIMITS, {"max_pieces": positions, "tfner": __version__, "weights": digest(trained.state / WEIGHTS)})
-    write_scores(extra / SCORES, trained.scores)
     history = read_history(extra / HISTORY)
     if history:
         best = config.monitor if config.monitor in history[0] else "f1"
         plots.save(plots.learning_curves(history, best=best), extra / "learning_curves.png")
-    for split, scores in trained.scores.items():
-        title = f"Words of the {split} split by gold and predicted tag"
-        plots.save(plots.confusion_matrix(scores, title=title), extra / f"confusion_{split}.png")
+    for task, one in trained.tasks.items():
+        place = of_task(extra, config, task)
+        place.mkdir(exist_ok=True)
+        shutil.copy2(of_task(trained.state, config, task) / LABELS, place / LABELS)
+        write_json(place / CALIBRATION, one.calibration.to_values())
+        write_scores(place / SCORES, one.scores)
+        for split, scores in one.scores.items():
+            title = f"Words of the {split} split by gold and predicted tag"
+            plots.save(plots.confusion_matrix(scores, title=title), place / f"confusion_{split}.png")

@@ -21,10 +21,13 @@ from tfner.modeling import variants
 from tfner.training.state import TrainedModel
 
 
-def pytorch_weights(model: keras.Model, config: Config, temperature: float = 1.0) -> dict[str, np.ndarray]:
+def pytorch_weights(
+    model: keras.Model, config: Config, temperature: float = 1.0, columns: slice = slice(None)
+) -> dict[str, np.ndarray]:
     """The weights of a model, float32, with the names and shapes of the PyTorch class.
 
-    Those of the classification layer are divided by the temperature, so that the logits are.
+    Those of the classification layer are divided by the temperature, so that the logits are. Of a model of several tasks, it
+    has the `columns` of one.
 
     Raises:
         UserError: for variant `head` and for encoders that are not in `CLASSES`, because no PyTorch class computes the same.
@@ -49,7 +52,10 @@ def pytorch_weights(model: keras.Model, config: Config, temperature: float = 1.0
         )
     prefix = CLASSES[kind][1]
     kernel, bias = model.get_layer("classifier").weights
-    weights = {"classifier.weight": kernel.numpy().T / temperature, "classifier.bias": bias.numpy() / temperature}
+    weights = {
+        "classifier.weight": kernel.numpy().T[columns] / temperature,
+        "classifier.bias": bias.numpy()[columns] / temperature,
+    }
     for variable in model.get_layer(variants.ENCODER).weights:
         # encoder/embeddings/... in a model with random weights, tf_bert_model/bert/embeddings/... in a pretrained one
         name = (variable.name.partition(f"/{prefix}/")[2] or variable.name.partition("/")[2]).removesuffix(":0")
@@ -70,7 +76,8 @@ def writer(trained: TrainedModel, say: Callable[[str], None] = print) -> Callabl
     """
     from safetensors.numpy import save
 
-    weights = pytorch_weights(trained.model, trained.config, trained.calibration.temperature)
+    columns = trained.row_encoder.columns
+    weights = pytorch_weights(trained.model, trained.config, trained.calibration.temperature, columns)
 
     def write(folder: Path) -> None:
         # save_file makes a file that other users cannot read

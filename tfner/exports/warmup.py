@@ -12,7 +12,7 @@ from pathlib import Path
 import tensorflow as tf
 from tensorflow_serving.apis import prediction_log_pb2
 
-from tfner.contract import PIECES, TEXT, WORDS, Signature
+from tfner.contract import PIECES, TEXT, Signature
 from tfner.folder import EXTRA, WARMUP
 
 _BATCHES = (1, 8)  # far below any usual max_batch_size, above which TF Serving would refuse them
@@ -21,15 +21,15 @@ _REPEATS = (1, 5)  # a sentence of 18 words, a paragraph of 90
 _PIECES = 32  # every encoder has at least as many positions
 
 
-def write_warmup(folder: Path, signatures: Collection[str]) -> None:
+def write_warmup(folder: Path, signatures: Collection[Signature]) -> None:
     """Writes the warm-up requests of a SavedModel: for texts and words, or for pieces if the model takes nothing else.
 
     Args:
         folder: the SavedModel; the file goes into its `assets.extra`.
-        signatures: the names of the signatures of the model.
+        signatures: the signatures of the model.
     """
     with tf.io.TFRecordWriter(str(folder / EXTRA / WARMUP)) as file:
-        for signature in [s for s in (TEXT, WORDS) if s.name in signatures] or [PIECES]:
+        for signature in [s for s in signatures if s.name != PIECES.name] or [PIECES]:
             for inputs in _inputs(signature):
                 file.write(_record(signature, inputs))
 
@@ -44,7 +44,7 @@ def _inputs(signature: Signature) -> Iterator[Mapping[str, list]]:
         (name,) = signature.inputs
         for repeats in _REPEATS:
             words = _SENTENCE.split() * repeats
-            yield {name: [" ".join(words) if signature.name == TEXT.name else words] * batch}
+            yield {name: [" ".join(words) if name in TEXT.inputs else words] * batch}
 
 
 def _record(signature: Signature, inputs: Mapping[str, list]) -> bytes:

@@ -98,12 +98,14 @@ def grid_length(length: int, most: int) -> int:
 def pad(rows: Sequence[Row], pad_id: int, grid: int | None = None) -> tuple[dict[str, np.ndarray], np.ndarray]:
     """Rows as int32 arrays of shape (rows, longest row). Ids are padded with `pad_id`, the mask with 0, labels with -100.
 
+    Labels of several tasks have shape (rows, longest row, tasks).
+
     `grid`: the longest row that the encoder takes, for arrays whose length is a `grid_length`.
     """
     longest = max(map(len, rows))
     shape = (len(rows), longest if grid is None else grid_length(longest, grid))
     ids, mask = np.full(shape, pad_id, np.int32), np.zeros(shape, np.int32)
-    labels = np.full(shape, IGNORED_LABEL, np.int32)
+    labels = np.full((*shape, *rows[0].labels.shape[1:]), IGNORED_LABEL, np.int32)
     for i, row in enumerate(rows):
         ids[i, : len(row)], mask[i, : len(row)], labels[i, : len(row)] = row.ids, 1, row.labels
     return {"input_ids": ids, "attention_mask": mask}, labels

@@ -1,7 +1,8 @@
 """Loss and accuracy of training. They share one rule: a position counts if and only if its label is not `IGNORED_LABEL`.
 
 Takes labels of shape (batch, length) and logits of shape (batch, length, labels); sums over the counted positions and counts
-them. The attention mask is not used: padding is ignored because its label is -100.
+them. Each task of a model of several has its labels in the last dimension of both. The attention mask is not used: padding is
+ignored because its label is -100.
 """
 
 from __future__ import annotations
@@ -23,15 +24,28 @@ def _counted(labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     return counted, tf.where(counted, labels, 0)
 
 
-def summed_crossentropy(labels: tf.Tensor, logits: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """The crossentropy in nats, summed over the counted positions, and their number: two float32 scalars."""
+def summed_crossentropy(labels: tf.Tensor, logits: tf.Tensor, tasks: Sequence[slice] = ()) -> tuple[tf.Tensor, tf.Tensor]:
+    """The crossentropy in nats, summed over the counted positions, and their number: two float32 scalars.
+
+    `tasks`: the columns of the logits of each task, where labels have shape (batch, length, tasks).
+    """
+    if tasks:
+        sums = [summed_crossentropy(*of_task) for of_task in _by_task(labels, logits, tasks)]
+        return tf.add_n([total for total, _ in sums]), tf.add_n([number for _, number in sums])
     counted, labels = _counted(labels)
     losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, tf.cast(logits, tf.float32))
     return tf.reduce_sum(tf.where(counted, losses, 0.0)), tf.reduce_sum(tf.cast(counted, tf.float32))
 
 
-def counted_right(labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
-    """The number of counted positions whose label has the largest logit, a float32 scalar."""
+def _by_task(labels: tf.Tensor, logits: tf.Tensor, tasks: Sequence[slice]) -> list[tuple[tf.Tensor, tf.Tensor]]:
+    """Labels and logits of each task."""
+    return [(labels[..., i], logits[..., columns]) for i, columns in enumerate(tasks)]
+
+
+def counted_right(labels: tf.Tensor, logits: tf.Tensor, tasks: Sequence[slice] = ()) -> tf.Tensor:
+    """The number of counted positions whose label has the largest logit, a float32 scalar; `tasks` as above."""
+    if tasks:
+        return tf.add_n([counted_right(*of_task) for of_task in _by_task(labels, logits, tasks)])
     counted, labels = _counted(labels)
     return tf.reduce_sum(tf.cast(counted & tf.equal(tf.argmax(logits, -1, tf.int32), labels), tf.float32))
 

@@ -48,7 +48,7 @@ def training_batches(
 
     Each element is what one replica computes in a step: the replicas of this process take turns. It is a dictionary of
     `parts`, one tuple (input_ids, attention_mask, labels, first row) each, padded to the length of the whole batch; `number`,
-    the labelled pieces of the whole batch; and `seed`, uint64, for its dropout masks.
+    the labels of the whole batch; and `seed`, uint64, for its dropout masks.
 
     `grid`: the longest row that the encoder takes, for parts of few different shapes: their length is a `grid_length`, and rows
     of padding are added up to a multiple of `GRID_ROWS`.
@@ -65,8 +65,9 @@ def training_batches(
             epoch, step = epoch + 1, 0
 
     array, scalar = tf.TensorSpec((None, None), tf.int32), tf.TensorSpec((), tf.int32)
+    labels = tf.TensorSpec((None, None, *rows[0].labels.shape[1:]), tf.int32)
     signature = {
-        "parts": ((array, array, array, scalar),) * share.parts,
+        "parts": ((array, array, labels, scalar),) * share.parts,
         "number": tf.TensorSpec((), tf.float32),
         "seed": tf.TensorSpec((), tf.uint64),
     }
@@ -95,4 +96,5 @@ def _elements(
 
 def _more_rows(array: np.ndarray, value: int, grid: int | None) -> np.ndarray:
     missing = -len(array) % GRID_ROWS if grid else 0
-    return np.pad(array, ((0, missing), (0, 0)), constant_values=value) if missing else array
+    more = ((0, missing), *[(0, 0)] * (array.ndim - 1))
+    return np.pad(array, more, constant_values=value) if missing else array

@@ -6,8 +6,8 @@ Takes sentences; returns `Row`s of piece ids and label ids in which every piece 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ import numpy as np
 from tfner.config import CONTEXTS, LABEL_PIECES, Config
 from tfner.corpus import Sentence
 from tfner.errors import UserError, setting
-from tfner.labels import IGNORED_LABEL, LabelSet
+from tfner.labels import IGNORED_LABEL, LabelSet, columns_of
 from tfner.modeling.tokenizer import WordTokenizer
 from tfner.modeling.windows import Window, cut_windows
 from tfner.terminal import table
@@ -31,9 +31,10 @@ SPECIAL = -1
 class Row:
     """One input of the model. Every array has shape (length,); the length is in pieces and includes special pieces.
 
-    `ids`: int32, piece ids. `labels`: int32, label ids or `IGNORED_LABEL`. `sentences`, `words`: int32, the number of the
-    sentence that a piece is from and the number of its word in that sentence; `SPECIAL` for special pieces. `speaks`: bool,
-    True where this piece's prediction is used for its word, which holds for exactly one piece of every word that has pieces.
+    `ids`: int32, piece ids. `labels`: int32, label ids or `IGNORED_LABEL`; with several tasks their shape is (length, tasks).
+    `sentences`, `words`: int32, the number of the sentence that a piece is from and the number of its word in that sentence;
+    `SPECIAL` for special pieces. `speaks`: bool, True where this piece's prediction is used for its word, which holds for
+    exactly one piece of every word that has pieces.
     """
 
     ids: np.ndarray
@@ -112,18 +113,25 @@ class RowEncoder:
         max_pieces: the longest row in pieces, including special pieces.
         context: `sentence` for rows of one sentence; `document` and `mixed` for rows of as many consecutive sentences of a
             document as fit.
+        columns: the part of the model's last dimension that is for these labels, where the model has several tasks.
 
     Raises:
         UserError: for a slow tokenizer, a value that is not among the choices, or rows too short for any word.
     """
 
     def __init__(
-        self, tokenizer: Any, labels: LabelSet, label_pieces: str = "first", max_pieces: int = 512, context: str = "sentence"
+        self,
+        tokenizer: Any,
+        labels: LabelSet,
+        label_pieces: str = "first",
+        max_pieces: int = 512,
+        context: str = "sentence",
+        columns: slice = slice(None),
     ):
         for name, value, choices in (("label_pieces", label_pieces, LABEL_PIECES), ("context", context, CONTEXTS)):
             if value not in choices:
                 raise UserError(f"{setting(name, value)}: expected one of {', '.join(choices)}")
-        self.tokenizer, self.labels, self.label_pieces = tokenizer, labels, label_pieces
+        self.tokenizer, self.labels, self.label_pieces, self.columns = tokenizer, labels, label_pieces, columns
         self.max_pieces, self.packs = max_pieces, context != "sentence"
         self._inside = np.array([labels.inside(i) for i in range(len(labels))], np.int32)
         self.word_tokenizer = tokenizer if isinstance(tokenizer, WordTokenizer) else WordTokenizer.of(tokenizer)
@@ -255,7 +263,21 @@ class RowEncoder:
             ) from None
 
 
-def make_row_encoder(tokenizer: Any, labels: LabelSet, config: Config, limit: int) -> RowEncoder:
+def row_encoders(tokenizer: Any, labels: Mapping[str, LabelSet], config: Config, limit: int) -> dict[str, RowEncoder]:
+    """A row encoder for each task of a model, from the labels of the tasks. Raises UserError as `make_row_encoder` does."""
+    columns = zip(labels.items(), columns_of(labels.values()), strict=True)
+    return {task: make_row_encoder(tokenizer, own, config, limit, part) for (task, own), part in columns}
+
+
+def with_labels_of(encoded: Sequence[EncodedRows]) -> EncodedRows:
+    """The rows of the same sentences for several tasks as one, whose labels have shape (length, tasks)."""
+    if len(encoded) == 1:
+        return encoded[0]
+    rows = zip(*(one.rows for one in encoded), strict=True)
+    return replace(encoded[0], rows=tuple(replace(r[0], labels=np.stack([one.labels for one in r], -1)) for r in rows))
+
+
+def make_row_encoder(tokenizer: Any, labels: LabelSet, config: Config, limit: int, columns: slice = slice(None)) -> RowEncoder:
     """The row encoder for a config. `limit` is the longest row in pieces that the encoder can take.
 
     Raises UserError where `max_pieces` is above the limit.
@@ -266,7 +288,7 @@ def make_row_encoder(tokenizer: Any, labels: LabelSet, config: Config, limit: in
             "the encoder takes"
         )
     most = config.max_pieces or (min(DOCUMENT_PIECES, limit) if config.context != "sentence" else limit)
-    return RowEncoder(tokenizer, labels, config.label_pieces, most, config.context)
+    return RowEncoder(tokenizer, labels, config.label_pieces, most, config.context, columns)
 
 
 def row_table(row: Row, tokenizer: Any, labels: LabelSet) -> str:

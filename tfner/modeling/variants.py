@@ -35,31 +35,38 @@ MERGED = "tfner_merged"
 """The entry of an encoder's config with the ids of the source labels of each merged label."""
 
 
-def _finetune(hidden: tf.Tensor, labels: int, settings: Config, loaded: Any) -> tf.Tensor:
+def _finetune(hidden: tf.Tensor, labels: Sequence[int], settings: Config, loaded: Any) -> tf.Tensor:
     """The classification layer of transformers' `TFAutoModelForTokenClassification`, which was loaded."""
     return loaded.classifier(hidden)
 
 
-def _replace(hidden: tf.Tensor, labels: int, settings: Config, loaded: Any) -> tf.Tensor:
+def _replace(hidden: tf.Tensor, labels: Sequence[int], settings: Config, loaded: Any) -> tf.Tensor:
     """One dense layer."""
-    return keras.layers.Dense(labels, kernel_initializer=_initializer(settings), name="classifier")(hidden)
+    return keras.layers.Dense(sum(labels), kernel_initializer=_initializer(settings), name="classifier")(hidden)
 
 
-def _head(hidden: tf.Tensor, labels: int, settings: Config, loaded: Any) -> tf.Tensor:
-    """An MLP: a dense layer with activation for each of `head_units`, then a linear one for the labels."""
+def _head(hidden: tf.Tensor, labels: Sequence[int], settings: Config, loaded: Any) -> tf.Tensor:
+    """An MLP for each task: a dense layer with activation for each of `head_units`, then a linear one for the labels."""
+    logits = [_mlp(hidden, number, settings, f"_{task}" if task else "") for task, number in enumerate(labels)]
+    return logits[0] if len(logits) == 1 else keras.layers.Concatenate(name="classifiers")(logits)
+
+
+def _mlp(hidden: tf.Tensor, labels: int, settings: Config, suffix: str) -> tf.Tensor:
     for i, units in enumerate(settings.head_units):
-        initializer = keras.initializers.HeUniform(seed=settings.seed + i)
-        hidden = keras.layers.Dense(units, settings.head_activation, kernel_initializer=initializer, name=f"head_{i}")(hidden)
+        initializer, name = keras.initializers.HeUniform(seed=settings.seed + i), f"head_{i}{suffix}"
+        hidden = keras.layers.Dense(units, settings.head_activation, kernel_initializer=initializer, name=name)(hidden)
     initializer = keras.initializers.GlorotUniform(seed=settings.seed + len(settings.head_units))
-    return keras.layers.Dense(labels, kernel_initializer=initializer, name="classifier")(hidden)
+    return keras.layers.Dense(labels, kernel_initializer=initializer, name=f"classifier{suffix}")(hidden)
 
 
-BUILDERS: dict[str, Callable[[tf.Tensor, int, Config, Any], tf.Tensor]] = {
+BUILDERS: dict[str, Callable[[tf.Tensor, Sequence[int], Config, Any], tf.Tensor]] = {
     "finetune": _finetune,
     "head": _head,
     "replace": _replace,
 }
-"""The layers that each variant puts on the last hidden states, after dropout; the keys are those of `config.VARIANTS`.
+"""The layers that each variant puts on the last hidden states, after dropout; the keys are those of `config.VARIANTS`. They
+take the number of labels of each task, and return the logits of all. One dense layer for all tasks is one for each, side by
+side.
 
 `replace` has one dense layer on an encoder without its last transformer layer. The study describes it as BERT whose last layer
 is replaced by a classification layer. Its last layer may mean the last transformer layer, or whatever comes last in a model
@@ -71,7 +78,7 @@ of n transformer layers remain, with their pretrained weights, and the classific
 def build_model(
     variant: str,
     source: str,
-    labels: int,
+    labels: int | Sequence[int],
     settings: Config,
     weights: bool = True,
     names: Sequence[str] = (),
@@ -82,7 +89,7 @@ def build_model(
     Args:
         variant: a key of `config.VARIANTS`.
         source: the model folder or hub name of the encoder (see `pretrained.encoder_source`).
-        labels: the number of labels.
+        labels: the number of labels, or of each task for a model of several, whose logits stand side by side.
         settings: `drop_layers`, `dropout`, `head_units`, `head_activation`, `precision` (`auto` is float32 here) and `seed`
             are used.
         weights: False leaves the weights of the encoder random, for a model whose weights are loaded afterwards.
@@ -97,11 +104,12 @@ def build_model(
     """
     if variant not in VARIANTS:
         raise UserError(f"{setting('variant', variant)}: expected one of {', '.join(VARIANTS)}")
+    sizes = [labels] if isinstance(labels, int) else list(labels)
     config = copy.deepcopy(load_encoder_config(source))
     _refuse_unsupported(config, source)
     merged = merged or getattr(config, MERGED, None)
     order = list(range(config.num_labels)) if merged else _classifier_order(config, names)
-    config.num_labels = config.num_labels if merged else labels
+    config.num_labels = config.num_labels if merged else sum(sizes)
     if variant == "replace":
         if config.num_hidden_layers < 2:
             raise UserError(
@@ -129,7 +137,7 @@ def build_model(
         mask = keras.Input((None,), dtype=tf.int32, name="attention_mask")
         hidden = encoder(input_ids=ids, attention_mask=mask)[0]
         hidden = Dropout(settings.dropout, name="dropout")(hidden)
-        logits = BUILDERS[variant](hidden, labels, settings, loaded)
+        logits = BUILDERS[variant](hidden, sizes, settings, loaded)
         if merged:
             logits = Merged(merged, name="merged", dtype=tf.float32)(logits)
         logits = keras.layers.Activation("linear", dtype=tf.float32, name="logits")(logits)

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from tfner.contents import check_contents
-from tfner.contract import PIECES, TEXT
+from tfner.contract import PIECES, TEXT, WORDS, for_task
 from tfner.errors import UserError, one_line
 from tfner.folder import SAVED_MODEL, damaged, is_version, load_saved_model, resolve
 from tfner.serving.rest import INTEGERS, STRING, Inputs, RestError, Tensor
@@ -45,6 +45,12 @@ class Servable:
     def takes_text(self) -> bool:
         """Whether the model takes raw text. Models without a WordPiece tokenizer take only word pieces."""
         return TEXT.name in self.signatures
+
+    @property
+    def tasks(self) -> list[str]:
+        """The tasks of a model that was trained for several; none for a model of one."""
+        words = {for_task(WORDS, name).name: name for name in self.signatures}
+        return [name for of_words, name in words.items() if of_words in self.signatures]
 
 
 def load_servable(path: str | Path) -> Servable:

@@ -216,7 +216,7 @@ def tag_files(
     Raises:
         UserError: where the folder belongs to something else, a file cannot be read at all, or there is no room to write.
     """
-    names = ("runtime", "precision", "sentences", "decode")
+    names = ("runtime", "precision", "sentences", "decode", "task")
     settings = {"format": source.kind, "text_encoding": source.encoding, "text_column": source.column}
     job = {
         "model": {

@@ -11,7 +11,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from tfner.contract import Signature
+from tfner.contract import SIGNATURES, Signature
 from tfner.errors import UserError
 from tfner.tagging.address import Address
 from tfner.tagging.transport import FAILED, INVALID, NOT_FOUND, TOO_LARGE, TOO_LATE, UNAVAILABLE, Refusal, connect
@@ -111,7 +111,8 @@ class Client:
         if self.address.label and "label" in reason:
             return self.error(f"no version has the label {self.address.label!r} ({reason})", "set it in models.config")
         if refusal.kind == INVALID and "ignature" in reason:
-            return self.error(f"the model has no signature {signature.name} ({reason})", NOT_TFNER)
+            remedy = NOT_TFNER if signature in SIGNATURES else "ask for a task that it was trained for"
+            return self.error(f"the model has no signature {signature.name} ({reason})", remedy)
         if refusal.kind == INVALID and "padding is turned off" in reason:
             return self.error(
                 "the server put requests of different lengths into one batch without padding them",

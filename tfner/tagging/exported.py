@@ -25,13 +25,15 @@ from tfner.folder import (
     TOKENIZER,
     damaged,
     label_set,
+    of_task,
     read_json,
     read_settings,
 )
 from tfner.labels import LabelSet
 from tfner.modeling.calibration import Calibration, read_calibration
-from tfner.modeling.rows import RowEncoder, make_row_encoder
+from tfner.modeling.rows import row_encoders
 from tfner.modeling.tokenizer import WordTokenizer
+from tfner.tagging.tagger import Head
 
 
 @dataclass(frozen=True)
@@ -40,27 +42,29 @@ class Exported:
 
     Attributes:
         config: the settings of the training.
-        labels: the labels in the order of their ids.
+        labels: for each task the labels in the order of their ids.
         max_pieces: the longest row of the encoder in word pieces.
         weights: the SHA-256 of the file of weights that was exported, which every export of the same weights shares; empty
             where an older version of tfner wrote the folder.
         precision: the precision of its matrix products.
         measured: what was measured when it was exported, by name.
+        calibrations: for each task the temperature, and which entities are accepted.
         tokenizer: the folder of the tokenizer.
     """
 
     config: Config
-    labels: LabelSet
+    labels: Mapping[str, LabelSet]
     max_pieces: int
     weights: str
     precision: str
     measured: Mapping[str, Any]
-    calibration: Calibration
+    calibrations: Mapping[str, Calibration]
     tokenizer: Path
 
-    def row_encoder(self) -> RowEncoder:
-        """Encodes sentences for the model. Raises UserError where the tokenizer is missing or damaged."""
-        return make_row_encoder(WordTokenizer.from_folder(self.tokenizer), self.labels, self.config, self.max_pieces)
+    def heads(self) -> dict[str, Head]:
+        """What a tagger needs for each task. Raises UserError where the tokenizer is missing or damaged."""
+        encoders = row_encoders(WordTokenizer.from_folder(self.tokenizer), self.labels, self.config, self.max_pieces)
+        return {task: Head(encoder, self.calibrations[task]) for task, encoder in encoders.items()}
 
 
 def read_exported(folder: Path, check: bool = True) -> Exported:
@@ -84,30 +88,56 @@ def read_exported(folder: Path, check: bool = True) -> Exported:
         raise damaged(folder, error) from error
 
 
-def describe(config: Config, labels: LabelSet, max_pieces: int, weights: str, **more: Any) -> str:
-    """The content of `DESCRIPTION`, which `read_exported` reads."""
+def describe(
+    config: Config,
+    labels: Mapping[str, LabelSet],
+    calibrations: Mapping[str, Calibration],
+    max_pieces: int,
+    weights: str,
+    **more: Any,
+) -> str:
+    """The content of `DESCRIPTION`, which `read_exported` reads. If there are several tasks, values are by their names."""
     from tfner import __version__
 
-    values = {"tfner": __version__, "labels": labels.names, "max_pieces": max_pieces, "weights": weights, **more}
+    of_tasks: list[Any] = [
+        {task: own.names for task, own in labels.items()},
+        {task: own.to_values() for task, own in calibrations.items()},
+    ]
+    names, calibration = (next(iter(each.values())) if len(labels) == 1 else each for each in of_tasks)
+    values = {"tfner": __version__, "labels": names, "max_pieces": max_pieces, "weights": weights, **more}
+    values["calibration"] = calibration
     return json.dumps({**values, "config": json.loads(config.to_json())}, ensure_ascii=False, indent=2)
 
 
 def _of_saved_model(extra: Path) -> Exported:
     config, labels = read_settings(extra)
-    calibration = read_calibration(extra / CALIBRATION)
-    return _exported(config, labels, read_json(extra / LIMITS), config.precision, calibration, extra / TOKENIZER)
+    calibrations = {task: read_calibration(of_task(extra, config, task) / CALIBRATION) for task in labels}
+    return _exported(config, labels, read_json(extra / LIMITS), config.precision, calibrations, extra / TOKENIZER)
 
 
 def _of_runtime(folder: Path) -> Exported:
     values = read_json(folder / DESCRIPTION)
     config = Config.from_values(values["config"])
-    labels = label_set(values["labels"], config.task == "pos")
-    calibration = Calibration.from_values(values.get("calibration", {}))
-    return _exported(config, labels, values, values["precision"], calibration, folder)
+    labels, calibrations = values["labels"], values.get("calibration", {})
+    if len(config.tasks) == 1:
+        labels, calibrations = {config.task: labels}, {config.task: calibrations}
+    return _exported(
+        config,
+        {task: label_set(labels[task], task == "pos") for task in config.tasks},
+        values,
+        values["precision"],
+        {task: Calibration.from_values(calibrations[task]) for task in config.tasks},
+        folder,
+    )
 
 
 def _exported(
-    config: Config, labels: LabelSet, values: Mapping[str, Any], precision: str, calibration: Calibration, tokenizer: Path
+    config: Config,
+    labels: Mapping[str, LabelSet],
+    values: Mapping[str, Any],
+    precision: str,
+    calibrations: Mapping[str, Calibration],
+    tokenizer: Path,
 ) -> Exported:
     if not isinstance(values, dict):
         raise ValueError(f"expected an object with max_pieces, found {reprlib.repr(values)}")
@@ -120,4 +150,4 @@ def _exported(
         and isinstance(precision, str)
     ):
         raise ValueError(f"max_pieces, weights, precision or measured has a value of the wrong kind: {values!r:.80}")
-    return Exported(config, labels, limit, weights, precision, measured, calibration, tokenizer)
+    return Exported(config, labels, limit, weights, precision, measured, calibrations, tokenizer)

@@ -13,15 +13,15 @@ import numpy as np
 from tfner.config import Config
 from tfner.modeling.calibration import UNCALIBRATED, Calibration
 from tfner.modeling.rows import RowEncoder
-from tfner.tagging.tagger import RowTagger
+from tfner.tagging.tagger import Head, RowTagger
 
 
 class InMemoryTagger(RowTagger):
-    """Tags with a function in memory.
+    """Tags with a function in memory, for one task.
 
     Args:
         logits: takes `input_ids` and `attention_mask`, int32, shape (batch, length), and returns logits, float32, shape (batch,
-            length, labels), as a TensorFlow tensor.
+            length, labels), as a TensorFlow tensor. Those of other tasks are not used.
         row_encoder: encodes sentences as rows; it holds the label set and the row length.
         config: the settings of the training.
         calibration: the temperature, and which entities are accepted.
@@ -34,8 +34,9 @@ class InMemoryTagger(RowTagger):
         config: Config,
         calibration: Calibration = UNCALIBRATED,
     ):
-        super().__init__(row_encoder, config, f"the trained {config.variant}", calibration)
-        self.logits: Any = logits
+        super().__init__({config.task: Head(row_encoder, calibration)}, config, f"the trained {config.variant}")
+        columns = row_encoder.columns
+        self.logits: Any = logits if columns == slice(None) else lambda ids, mask: logits(ids, mask)[..., columns]
 
     def probabilities(self, input_ids: np.ndarray, attention_mask: np.ndarray) -> np.ndarray:
         import tensorflow as tf

@@ -14,7 +14,7 @@ from tfner.config import AUTO, DECODERS, RUNTIMES, SENTENCES
 from tfner.errors import UserError, setting
 from tfner.folder import GRAPHS, SAVED_MODEL, resolve, versions
 from tfner.tagging.exported import Exported, read_exported
-from tfner.tagging.tagger import Tagger
+from tfner.tagging.tagger import RowTagger, Tagger
 from tfner.terminal import quote
 
 _PACKAGES = {"openvino": "openvino", "onnx": "onnxruntime", "tensorflow": "tensorflow"}
@@ -22,7 +22,12 @@ _PACKAGES = {"openvino": "openvino", "onnx": "onnxruntime", "tensorflow": "tenso
 
 
 def load_tagger(
-    model: str | Path, runtime: str = AUTO, sentences: str | None = None, decode: str | None = None, **options: Any
+    model: str | Path,
+    runtime: str = AUTO,
+    sentences: str | None = None,
+    decode: str | None = None,
+    task: str | None = None,
+    **options: Any,
 ) -> Tagger:
     """Loads a tagger.
 
@@ -33,11 +38,12 @@ def load_tagger(
             same weights whose runtime is installed, by the speeds that were measured when they were exported.
         sentences: how texts are divided into sentences, one of `config.SENTENCES` [as the model was exported to].
         decode: how tags are chosen, one of `config.DECODERS` [as the model was exported to].
+        task: the task to tag for, one of those that the model was trained for [the first of them].
         options: for an address, the keyword arguments of `ServedTagger`, such as `deadline`; a folder has none.
 
     Raises:
-        UserError: where the model does not exist, its files are incomplete or damaged, there is no export for the runtime, or
-            its server does not answer.
+        UserError: where the model does not exist, its files are incomplete or damaged, there is no export for the runtime, it
+            was not trained for the task, or its server does not answer.
     """
     for name, value, choices in (
         ("runtime", runtime, (AUTO, *RUNTIMES)),
@@ -51,13 +57,13 @@ def load_tagger(
     if is_address(model):
         from tfner.tagging.served import ServedTagger
 
-        return ServedTagger(str(model), **options)
+        return ServedTagger(str(model), task=task, **options)
     tagger = _load_folder(find_export(model, runtime), options)
     tagger.sentences, tagger.decode = sentences or tagger.sentences, decode or tagger.decode
-    return tagger
+    return tagger.for_task(task) if task else tagger
 
 
-def _load_folder(folder: Path, options: Mapping[str, Any]) -> Tagger:
+def _load_folder(folder: Path, options: Mapping[str, Any]) -> RowTagger:
     runtime = runtime_of(folder)
     if runtime == "openvino":
         from tfner.tagging.openvino import OpenVinoTagger
@@ -137,7 +143,7 @@ def runtime_of(folder: Path) -> str:
 
 def _identity(exported: Exported) -> tuple[Any, ...]:
     """What an export has in common with the version that it is of: weights, calibration, how it divides texts and tags."""
-    return exported.weights, exported.calibration, exported.config.sentences, exported.config.decode
+    return exported.weights, exported.calibrations, exported.config.sentences, exported.config.decode
 
 
 def _is_installed(runtime: str) -> bool:

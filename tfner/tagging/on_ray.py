@@ -137,7 +137,7 @@ def _results(ray: Any, tagger: Tagger, source: Source, skip: int, format: str, a
     class Actor:
         def __init__(self) -> None:
             os.environ.setdefault("TF_NUM_INTRAOP_THREADS", str(threads()))
-            self.tagger = load_tagger(model, runtime, sentences, decode)
+            self.tagger = load_tagger(model, runtime, sentences, decode, task)
 
         def __call__(self, table: Any) -> Iterator[Any]:
             yield from rows(map(self.tag, table.column(_COLUMN).to_pylist()))
@@ -155,7 +155,7 @@ def _results(ray: Any, tagger: Tagger, source: Source, skip: int, format: str, a
         model, runtime = tagger.name, AUTO
     else:
         model, runtime = str(Path(tagger.name).absolute()), tagger.runtime or AUTO
-    sentences, decode = tagger.sentences, tagger.decode  # None for a served model
+    sentences, decode, task = tagger.sentences, tagger.decode, tagger.task  # None for a served model
     source = replace(source, files=[file.absolute() for file in source.files])
     context = copy.deepcopy(ray.data.DataContext.get_current())
     context.execution_options.preserve_order = True

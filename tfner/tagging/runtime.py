@@ -15,6 +15,7 @@ import numpy as np
 from tfner.config import RUNTIMES
 from tfner.errors import UserError, one_line
 from tfner.folder import GRAPHS, export_again
+from tfner.labels import columns_of
 from tfner.modeling.batches import PIECES_PER_BATCH, apply_to_rows
 from tfner.modeling.decoding import softmax
 from tfner.modeling.rows import Row
@@ -60,7 +61,7 @@ class RuntimeTagger(RowTagger):
         self.graph = folder / GRAPHS[self.runtime]
         """The file of the graph."""
         exported = read_exported(folder)
-        super().__init__(exported.row_encoder(), exported.config, str(folder), exported.calibration)
+        super().__init__(exported.heads(), exported.config, str(folder))
         self.precision, self.weights, self.longest = exported.precision, exported.weights, exported.max_pieces
         self._alone: Logits | None = None
         self._beside: tuple[Logits, int] | None = None
@@ -90,7 +91,12 @@ class RuntimeTagger(RowTagger):
     def probabilities(self, input_ids: np.ndarray, attention_mask: np.ndarray) -> np.ndarray:
         self.check_open()
         assert self._alone is not None  # only a closed tagger has none
-        return softmax(self._alone(input_ids, attention_mask))
+        return self._softmax(self._alone(input_ids, attention_mask))
+
+    def _softmax(self, logits: np.ndarray) -> np.ndarray:
+        """The probabilities of the labels of each task, from the logits of all."""
+        columns = columns_of(head.row_encoder.labels for head in self.heads.values())
+        return softmax(logits) if len(columns) == 1 else np.concatenate([softmax(logits[..., own]) for own in columns], -1)
 
     def _run(self, rows: Sequence[Row], progress: Progress) -> list[np.ndarray]:
         total = sum(map(len, rows))
@@ -101,7 +107,7 @@ class RuntimeTagger(RowTagger):
         logits, number = self._beside
         pieces = min(PIECES_PER_BATCH, max(_LEAST, total // _SHARES + 1))
         pad_id = self.row_encoder.pad_id
-        return apply_to_rows(lambda ids, mask: softmax(logits(ids, mask)), rows, pad_id, progress, number, pieces)
+        return apply_to_rows(lambda ids, mask: self._softmax(logits(ids, mask)), rows, pad_id, progress, number, pieces)
 
     def close(self) -> None:
         super().close()

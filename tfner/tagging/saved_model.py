@@ -32,7 +32,7 @@ class SavedModelTagger(RowTagger):
     def __init__(self, path: str | Path):
         folder = resolve(path)
         exported = read_exported(folder)
-        super().__init__(exported.row_encoder(), exported.config, str(folder), exported.calibration)
+        super().__init__(exported.heads(), exported.config, str(folder))
         self.precision, self.weights = exported.precision, exported.weights
         self._model = load_saved_model(folder)  # its variables live as long as it does
         self._pieces = self._model.signatures[PIECES.name]

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from tfner.contract import ENTITY_FIELDS, TEXT, WORDS, Signature
+from tfner.contract import ENTITY_FIELDS, TEXT, WORDS, Signature, for_task
 from tfner.corpus import Sentence
 from tfner.data.words import as_text
 from tfner.errors import UserError
@@ -46,16 +46,18 @@ class ServedTagger(Tagger):
         texts: the most texts of a request. TF Serving refuses more than its `max_batch_size`; the tagger then sends them in
             halves.
         size: the most bytes of a request with more than one text.
+        task: the task to tag for, of a model that was trained for several [the first of them].
 
     Raises:
-        UserError: for something other than an address, a server that does not answer, or a model that it does not serve.
-            Tagging raises it as well.
+        UserError: for something other than an address, a server that does not answer, a model that it does not serve, or a
+            task that the model does not have. Tagging raises it as well.
     """
 
     sentences = None
     decode = None
 
-    def __init__(self, address: str, deadline: float = 60.0, texts: int = 32, size: int = 1 << 20):
+    def __init__(self, address: str, deadline: float = 60.0, texts: int = 32, size: int = 1 << 20, task: str | None = None):
+        self.task = task
         self.address, self.texts, self.size = Address.parse(address), texts, size
         self.name = str(self.address)
         self._client = Client(self.address, deadline)
@@ -125,7 +127,7 @@ class ServedTagger(Tagger):
         """The outputs for each item of a request. A request that is too large for the server is sent again in halves."""
         rows = _rectangle(items) if signature is WORDS else items
         try:
-            outputs = self._client.ask(signature, rows)
+            outputs = self._client.ask(for_task(signature, self.task) if self.task else signature, rows)
         except Refusal as error:
             if len(items) == 1:
                 text = as_text(items[0])

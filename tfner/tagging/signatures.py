@@ -6,13 +6,24 @@ model. Tests hold it equal to the graph (`exports.graph`).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from tfner.contract import ENTITY_FIELDS, PIECES, SIGNATURES, TEXT, WORD_FIELDS, WORDS, Field, Signature
+from tfner.contract import (
+    ENTITY_FIELDS,
+    PIECES,
+    TEXT,
+    WORD_FIELDS,
+    WORDS,
+    Field,
+    Signature,
+    for_task,
+    signatures_of,
+)
 from tfner.corpus import Sentence
 from tfner.serving.rest import Inputs, RestError, Tensor
 from tfner.serving.servable import Servable
@@ -31,12 +42,18 @@ def make_servable(tagger: RuntimeTagger, name: str, version: int, folder: Path) 
         version: its version number.
         folder: the folder of the export.
     """
-    answers = {TEXT.name: tag_texts, WORDS.name: tag_words, PIECES.name: run_pieces}
+    answers: dict[str, Callable[[Arrays], dict[str, np.ndarray]]] = {PIECES.name: partial(run_pieces, tagger)}
+    for task in tagger.heads:
+        for function, signature in ((tag_texts, TEXT), (tag_words, WORDS)):
+            answer = partial(function, tagger.for_task(task))
+            answers.setdefault(signature.name, answer)  # of the first task
+            answers[for_task(signature, task).name] = answer
+    signatures = signatures_of(list(tagger.heads))
     inputs: dict[str, Inputs] = {
-        s.name: {key: Tensor(_dtype(field), (-1,) * len(field.shape)) for key, field in s.inputs.items()} for s in SIGNATURES
+        s.name: {key: Tensor(_dtype(field), (-1,) * len(field.shape)) for key, field in s.inputs.items()} for s in signatures
     }
-    definition = {signature.name: _definition(signature) for signature in SIGNATURES}
-    servable = Servable(name, version, folder, inputs, definition, lambda key, arrays: answers[key](tagger, arrays))
+    definition = {signature.name: _definition(signature) for signature in signatures}
+    servable = Servable(name, version, folder, inputs, definition, lambda key, arrays: answers[key](arrays))
     servable.call(TEXT.name, {"text": np.array([b"Hello"], object)})
     return servable
 

@@ -6,11 +6,13 @@ where the model is: in memory, in a folder, or in another runtime.
 
 from __future__ import annotations
 
+import copy
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import accumulate, islice, pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -18,8 +20,8 @@ from tfner.config import Config
 from tfner.corpus import Sentence
 from tfner.data.sentences import sentence_starts
 from tfner.data.words import as_text, split_words
-from tfner.errors import UserError
-from tfner.labels import Entity, LabelSet
+from tfner.errors import UserError, setting
+from tfner.labels import Entity, LabelSet, columns_of
 from tfner.modeling.batches import apply_to_rows
 from tfner.modeling.calibration import UNCALIBRATED, Calibration
 from tfner.modeling.decoding import Tagged, decode, join
@@ -53,6 +55,8 @@ class Tagger(ABC):
     """How texts are divided into sentences, one of `config.SENTENCES`, or None where a server decides it."""
     decode: str | None = Config.decode
     """How tags are chosen, one of `config.DECODERS`, or None where a server decides it."""
+    task: str | None = None
+    """The task that it tags for, or None for that of a server's default."""
     calibration: Calibration = UNCALIBRATED
     """What scores were divided by, and which entities are accepted, as far as that is known."""
 
@@ -114,7 +118,7 @@ class Tagger(ABC):
         if self.closed:
             raise UserError("the tagger of this model is closed: load the model again with load_tagger", self.name)
 
-    def __enter__(self) -> Tagger:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *error: Any) -> None:
@@ -128,20 +132,34 @@ class Tagger(ABC):
         return load_tagger(model, **options)
 
 
+@dataclass(frozen=True)
+class Head:
+    """What a model has for one of its tasks.
+
+    Attributes:
+        row_encoder: encodes sentences as rows; it holds the label set and the row length.
+        calibration: the temperature, and which entities are accepted.
+    """
+
+    row_encoder: RowEncoder
+    calibration: Calibration = UNCALIBRATED
+
+
 class RowTagger(Tagger):
     """Tags with a model that takes rows of word pieces.
 
     Args:
-        row_encoder: encodes sentences as rows; it holds the label set and the row length.
+        heads: what the model has for each of its tasks, in order. The first one is tagged for.
         config: the settings of the training.
         name: what the model is called in messages.
-        calibration: says which entities are accepted.
     """
 
     config: Config
+    task: str
 
-    def __init__(self, row_encoder: RowEncoder, config: Config, name: str, calibration: Calibration = UNCALIBRATED):
-        self.row_encoder, self.config, self.name, self.calibration = row_encoder, config, name, calibration
+    def __init__(self, heads: Mapping[str, Head], config: Config, name: str):
+        self.heads, self.config, self.name = heads, config, name
+        self._choose(next(iter(heads)))
         self.sentences: str = config.sentences
         self.decode: str = config.decode
         self.report = EncodingReport()
@@ -156,18 +174,42 @@ class RowTagger(Tagger):
             attention_mask: 1 for a word piece, 0 for padding, int32, shape (batch, length).
 
         Returns:
-            The probability of each label, float32, shape (batch, length, labels).
+            The probability of each label, float32, shape (batch, length, labels). The labels of all tasks are side by side.
         """
 
     @property
     def labels(self) -> LabelSet:
         return self.row_encoder.labels
 
+    def _choose(self, task: str) -> None:
+        self.task, self.row_encoder, self.calibration = task, self.heads[task].row_encoder, self.heads[task].calibration
+
+    def for_task(self, task: str) -> Self:
+        """The tagger of the same model for another of its tasks. Raises UserError for a task that the model does not have."""
+        if task not in self.heads:
+            raise UserError(f"{setting('task', task)}: expected a task of this model: {', '.join(self.heads)}", self.name)
+        other = copy.copy(self)
+        other.report = EncodingReport()
+        other._choose(task)
+        return other
+
     def predict(self, sentences: Sequence[Sentence], progress: Progress = iter) -> list[Tagged]:
+        return self._predict(sentences, progress, [self.task])[self.task]
+
+    def predict_tasks(self, sentences: Sequence[Sentence], progress: Progress = iter) -> dict[str, list[Tagged]]:
+        """For each task of the model what `predict` returns. The encoder runs once for all."""
+        return self._predict(sentences, progress, list(self.heads))
+
+    def _predict(self, sentences: Sequence[Sentence], progress: Progress, tasks: Sequence[str]) -> dict[str, list[Tagged]]:
         self.check_open()
         encoded = self.row_encoder.encode([Sentence(s.words, (), s.document) for s in sentences])
         self.report += encoded.report
-        return decode(self.row_encoder, encoded, self._run(encoded.rows, progress), self.decode)
+        values = self._run(encoded.rows, progress)
+        columns = dict(zip(self.heads, columns_of(head.row_encoder.labels for head in self.heads.values()), strict=True))
+        return {
+            task: decode(self.heads[task].row_encoder, encoded, [v[:, columns[task]] for v in values], self.decode)
+            for task in tasks
+        }
 
     def _run(self, rows: Sequence[Row], progress: Progress) -> list[np.ndarray]:
         """The probabilities of every piece of rows, batch by batch: for every row an array of shape (length, labels)."""
@@ -179,6 +221,16 @@ class RowTagger(Tagger):
     def _tag(self, inputs: Sequence[Input]) -> Iterator[list[Entity]]:
         for text, offsets, tagged in self.tagged(inputs):
             yield self.entities(text, offsets, tagged)
+
+    def tag_tasks(self, text: str) -> dict[str, list[Entity]]:
+        """For each task of the model what `tag` returns. The encoder runs once for all."""
+        utf8_size(text)  # raises for what cannot be tagged
+        offsets, sentences = divide(text, self.sentences, 0)
+        found = {}
+        for task, tagged in self.predict_tasks(sentences).items():
+            head = self.heads[task]
+            found[task] = join(tagged).entities(text, offsets, head.row_encoder.labels.plain, head.calibration)
+        return found
 
     def entities(self, text: str, offsets: Sequence[tuple[int, int]], tagged: Tagged) -> list[Entity]:
         """The entities of a text that is tagged, whose words are at `offsets`."""

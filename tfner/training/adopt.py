@@ -54,6 +54,8 @@ def adopt(source: str, folder: Path, corpus: Mapping[str, Any]) -> int:
             source,
         )
     config = make_config("standard", encoder=source, output=str(folder), precision="float32", **{"corpus": "", **corpus})
+    if len(config.tasks) > 1:
+        raise UserError(f"{setting('task', config.task)}: expected the one task that the checkpoint was trained for")
     config = replace(config, decode="greedy")  # an I- of IOB1 may begin an entity
     config = resolved(config, description.hidden_size)
     labels, numbers = labels_of(own, config.task == "pos", source)
@@ -61,7 +63,7 @@ def adopt(source: str, folder: Path, corpus: Mapping[str, Any]) -> int:
     model = build_model(config.variant, source, len(labels), config, names=labels.names, merged=merged)
 
     def write(state: Path) -> None:
-        begin_state(state, config, labels, source, load_tokenizer(source))
+        begin_state(state, config, {config.task: labels}, source, load_tokenizer(source))
         if merged:
             path = state / ENCODER / "config.json"
             path.write_text(json.dumps(json.loads(path.read_text("utf-8")) | {MERGED: merged}, indent=2), "utf-8")

@@ -8,8 +8,9 @@ from __future__ import annotations
 import csv
 import io
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -47,6 +48,30 @@ def epoch_line(row: dict[str, float]) -> str:
     return " ".join(cell.rjust(width) for cell, width in zip(cells, _WIDTHS, strict=True))
 
 
+class Measures(NamedTuple):
+    """What validation shows of a task: the mean crossentropy of labelled pieces in nats, and the scores of words."""
+
+    val_loss: float
+    precision: float
+    recall: float
+    f1: float
+    accuracy: float
+
+
+class _TaskScores(NamedTuple):
+    """The measures of a task, the accuracy of labelled pieces, and the predicted tags of every sentence."""
+
+    measures: Measures
+    piece_accuracy: float
+    predicted: list[list[str]]
+
+
+def task_line(task: str, measures: Measures) -> str:
+    """The measures of one task, aligned with `header`."""
+    cells = [task, "", *(f"{value:.4f}" for value in measures)]
+    return " ".join(cell.rjust(width) for cell, width in zip(cells, _WIDTHS, strict=False))
+
+
 def progress_bar(epoch: int, steps: int, done: int, hidden: bool = False) -> tqdm:
     """A progress bar for the steps of an epoch, shown in terminals only."""
     disable = True if hidden else None
@@ -59,8 +84,8 @@ class EpochReport:
 
     Args:
         logits: the `logits_function` of the model.
-        row_encoder: encodes the sentences, once.
-        sentences: the validation sentences.
+        row_encoders: one for each task; they encode the sentences, once.
+        sentences: for each task the validation sentences, which have the same words.
         words: the number of words in the training split, for words per second.
         path: the `history.csv` to write.
         say: called with each line for the terminal.
@@ -74,17 +99,18 @@ class EpochReport:
     def __init__(
         self,
         logits: Callable[[np.ndarray, np.ndarray], tf.Tensor],
-        row_encoder: RowEncoder,
-        sentences: Sequence[Sentence],
+        row_encoders: Mapping[str, RowEncoder],
+        sentences: Mapping[str, Sequence[Sentence]],
         words: int,
         path: Path,
         say: Callable[[str], None] = print,
         tensorboard: str | None = None,
         decode: str = Config.decode,
     ):
-        self.logits, self.row_encoder, self.sentences, self.words = logits, row_encoder, sentences, words
+        self.logits, self.row_encoders, self.sentences, self.words = logits, row_encoders, sentences, words
         self.path, self.say, self.decode = path, say, decode
-        self.encoded = row_encoder.encode(sentences)
+        self.encoded = {task: encoder.encode(sentences[task]) for task, encoder in row_encoders.items()}
+        self.columns = (*COLUMNS, *(f"f1_{task}" for task in sentences if len(sentences) > 1))
         self.rows: list[dict[str, float]] = []
         self._summaries = tf.summary.create_file_writer(tensorboard) if tensorboard else None
 
@@ -99,35 +125,48 @@ class EpochReport:
         """Scores an epoch with this training loss; returns its row with `val_masked_accuracy` added.
 
         The row has `val_loss` (mean crossentropy of labelled pieces, nats) and `precision`, `recall`, `f1` and `accuracy` (of
-        words); `val_masked_accuracy` is the accuracy of labelled pieces.
+        words); `val_masked_accuracy` is the accuracy of labelled pieces. For several tasks, all are means over the tasks.
         """
-        values = apply_to_rows(self.logits, self.encoded.rows, self.row_encoder.pad_id)
-        val_loss, val_masked_accuracy = loss_and_accuracy(self.encoded.rows, values)
-        tagged = decode(self.row_encoder, self.encoded, [softmax(logits) for logits in values], self.decode)
-        predicted = [one.tags for one in tagged]
-        scores = score([s.tags for s in self.sentences], predicted, self.row_encoder.labels)
-        overall = scores.overall
-        cells = len(self.rows) + 1, loss, val_loss, overall.precision, overall.recall, overall.f1, scores.accuracy
-        row = dict(zip(COLUMNS, (*cells, seconds, self.words / seconds), strict=True))
+        first = next(iter(self.row_encoders))
+        values = apply_to_rows(self.logits, self.encoded[first].rows, self.row_encoders[first].pad_id)
+        of_tasks = [self._score(task, values) for task in self.sentences]
+        *means, val_masked_accuracy = np.mean([(*one.measures, one.piece_accuracy) for one in of_tasks], 0).tolist()
+        cells = len(self.rows) + 1, loss, *means, seconds, self.words / seconds, *(one.measures.f1 for one in of_tasks)
+        row = dict(zip(self.columns, cells, strict=False))
         self.rows.append(row)
         self._write()
         if self._summaries:
             with self._summaries.as_default(step=len(self.rows)):
-                for column in COLUMNS[1:]:
+                for column in self.columns[1:]:
                     tf.summary.scalar(column, row[column])
             self._summaries.flush()
         self.say(epoch_line(row))
-        only = all_one_class(predicted)
-        if only is not None:
-            alone = all_one_class([s.tags for s in self.sentences]) == only
-            self.say(one_class_note(only) if alone else one_class_warning(only))
+        for own, (task, sentences) in zip(of_tasks, self.sentences.items(), strict=True):
+            if len(of_tasks) > 1:
+                self.say(task_line(task, own.measures))
+            only = all_one_class(own.predicted)
+            if only is not None:
+                alone = all_one_class([s.tags for s in sentences]) == only
+                self.say(one_class_note(only) if alone else one_class_warning(only))
         return {**row, "val_masked_accuracy": val_masked_accuracy}
+
+    def _score(self, task: str, values: Sequence[np.ndarray]) -> _TaskScores:
+        """Scores one task, from the logits of every row, shape (length, labels of all tasks)."""
+        encoder, encoded, sentences = self.row_encoders[task], self.encoded[task], self.sentences[task]
+        own = [logits[:, encoder.columns] for logits in values]
+        loss, piece_accuracy = loss_and_accuracy(encoded.rows, own)
+        tagged = decode(encoder, encoded, [softmax(logits) for logits in own], self.decode)
+        predicted = [one.tags for one in tagged]
+        scores = score([s.tags for s in sentences], predicted, encoder.labels)
+        overall = scores.overall
+        measures = Measures(loss, overall.precision, overall.recall, overall.f1, scores.accuracy)
+        return _TaskScores(measures, piece_accuracy, predicted)
 
     def _write(self) -> None:
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\r\n")
-        writer.writerow(COLUMNS)
-        writer.writerows([f"{row[c]:.6g}" for c in COLUMNS] for row in self.rows)
+        writer.writerow(self.columns)
+        writer.writerows([f"{row[c]:.6g}" for c in self.columns] for row in self.rows)
         try:
             write_whole(self.path, lambda draft: draft.write_bytes(text.getvalue().encode()))
         except OSError as error:  # the rows are in the checkpoints too, and in the next file that can be written
@@ -168,7 +207,7 @@ def summary_lines(config: Config, corpus: Corpus, parameters: dict[str, int], de
     embedded = " (embedded: small, untrained)" if config.encoder == "demo" else ""
     counts = "; ".join(
         f"{split} {counted(c['sentences'], 'sentence')}, {counted(c['words'], 'word')}"
-        + ("" if corpus.labels.plain else f", {sum(c['entities'].values()):,} entities")
+        + ("" if corpus.labels.plain or corpus.others else f", {sum(c['entities'].values()):,} entities")
         for split, c in corpus.counts().items()
     )
     epochs = "epochs until the scores stop improving" if config.epochs == AUTO else counted(int(config.epochs), "epoch")

@@ -11,7 +11,7 @@ import json
 import math
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -34,13 +34,13 @@ from tfner.folder import (
     claim_state,
     interrupted_states,
     lock_state,
+    of_task,
     write_json,
 )
 from tfner.modeling.batches import plan_training
-from tfner.modeling.calibration import UNCALIBRATED
 from tfner.modeling.pipeline import Share, pass_seed, training_batches
 from tfner.modeling.pretrained import encoder_source, load_encoder_config, load_tokenizer, piece_limit
-from tfner.modeling.rows import EncodedRows, make_row_encoder
+from tfner.modeling.rows import EncodedRows, row_encoders, with_labels_of
 from tfner.modeling.variants import build_model, classifier_note, logits_function, parameter_counts
 from tfner.tagging.in_memory import InMemoryTagger
 from tfner.terminal import quote
@@ -79,8 +79,7 @@ class TrainingRun:
         self.devices = find_devices(config.strategy, say)
         resume = int(self.devices.agree(resume or 0)) or None
         self.corpus, self.say = corpus, say if self.devices.chief else lambda line: None
-        self.scores: dict[str, Scores] = {}
-        self.calibration = UNCALIBRATED
+        self._trained: TrainedModel | None = None
         keras.utils.set_random_seed(config.seed)
         if config.deterministic:
             tf.config.experimental.enable_op_determinism()
@@ -89,12 +88,16 @@ class TrainingRun:
         if resume:
             config = as_before(config, config.folder / TRAINING / str(resume))
         self.config = config = self._agreed(resolved(config, encoder_config.hidden_size))
-        self.row_encoder = make_row_encoder(tokenizer, corpus.labels, config, piece_limit(encoder_config, tokenizer))
+        self.labels = {task: one.labels for task, one in corpus.tasks.items()}
+        self.row_encoders = row_encoders(tokenizer, self.labels, config, piece_limit(encoder_config, tokenizer))
+        self.row_encoder = next(iter(self.row_encoders.values()))
         with self.devices.strategy.scope():
-            self.model = build_model(config.variant, source, len(corpus.labels), config, names=corpus.labels.names)
+            sizes = [len(labels) for labels in self.labels.values()]
+            names = corpus.labels.names if len(sizes) == 1 else ()
+            self.model = build_model(config.variant, source, sizes, config, names=names)
         for line in summary_lines(config, corpus, parameter_counts(self.model), self.devices.names):
             self.say(line)
-        if note := classifier_note(config.variant, source, corpus.labels.names):
+        if note := classifier_note(config.variant, source, names):
             self.say(note)
         self.rows = self._encode()
         self.batch_rows = max(1, round(config.batch_size * len(self.rows.rows) / len(corpus.splits["train"])))
@@ -108,7 +111,8 @@ class TrainingRun:
         )
         with self.devices.strategy.scope():
             self._optimizer, self._peak = make_optimizer(self.model, config)
-        self._step = train_step(self.model, self._optimizer, self.devices.strategy, config.xla, config.freeze_layers)
+        columns = [encoder.columns for encoder in self.row_encoders.values()] if len(sizes) > 1 else []
+        self._step = train_step(self.model, self._optimizer, self.devices.strategy, config.xla, config.freeze_layers, columns)
         self._logits = logits_function(self.model)
         self._best_weights: list[np.ndarray] | None = None
         self._begin(source, tokenizer, resume)
@@ -148,28 +152,41 @@ class TrainingRun:
             self._step(batches, stop)
         return (time.perf_counter() - start) / min(steps, self.steps)
 
-    def score(self) -> dict[str, Scores]:
+    def score(self) -> Mapping[str, Scores]:
         """Calibrates the model as its settings say, and scores the validation split, and the test split if there is one.
 
-        The scores, the predicted tags and some measures are saved in the state.
+        The scores, the predicted tags and some measures are saved in the state. Returned are the scores of the first task.
         """
         measures = {
             "parameters": parameter_counts(self.model),
             "devices": self.devices.names,
             "precision": self.config.precision,
         }
-        tagger = InMemoryTagger(self._logits, self.row_encoder, self.config)
-        self.calibration = calibrate(tagger, self.config, self.corpus.splits["validation"], self.say)
-        write_json(self.state / CALIBRATION, self.calibration.to_values())
-        tagger.calibration = self.calibration
-        self.scores = score_splits(tagger, self.corpus, self.state, measures, self.say)
+        found = []
+        for task, corpus in self.corpus.tasks.items():
+            encoder = self.row_encoders[task]
+            if self.corpus.others:
+                self.say(f"\ntask {task}")
+            place = of_task(self.state, self.config, task)
+            tagger = InMemoryTagger(self._logits, encoder, self.config)
+            tagger.calibration = calibrate(tagger, self.config, corpus.splits["validation"], self.say)
+            write_json(place / CALIBRATION, tagger.calibration.to_values())
+            scores = score_splits(tagger, corpus, place, measures, self.say)
+            found.append(TrainedModel(self.model, encoder, self.config, self.state, scores, tagger.calibration))
+        self._trained = replace(found[0], others=tuple(found[1:]))
         return self.scores
 
     def trained(self) -> TrainedModel:
         """The model with what belongs to it, as the exporters take it."""
         if self.devices.share.replicas > 1:  # an exporter needs variables of one device
             return load_state(self.state)
-        return TrainedModel(self.model, self.row_encoder, self.config, self.state, self.scores, self.calibration)
+        assert self._trained  # `score` was called
+        return self._trained
+
+    @property
+    def scores(self) -> Mapping[str, Scores]:
+        """The scores of the first task by split; empty before `score`."""
+        return self._trained.scores if self._trained else {}
 
     def remedy(self) -> str:
         """What to do where the disk has no room for the exported model."""
@@ -205,8 +222,11 @@ class TrainingRun:
 
     def _encode(self) -> EncodedRows:
         train = self.corpus.splits["train"]
-        extents = np.random.default_rng(self.config.seed) if self.config.context == "mixed" else None
-        encoded = self.row_encoder.encode(train, extents)
+        of_tasks = []
+        for task, corpus in self.corpus.tasks.items():
+            extents = np.random.default_rng(self.config.seed) if self.config.context == "mixed" else None
+            of_tasks.append(self.row_encoders[task].encode(corpus.splits["train"], extents))
+        encoded = with_labels_of(of_tasks)
         for line in encoded.report.warnings():
             self.say(f"train: {line}")
         if self.row_encoder.packs and all(s.document is None for s in train):
@@ -234,8 +254,8 @@ class TrainingRun:
             self._lock = lock_state(self.state)
             self._report = EpochReport(
                 self._logits,
-                self.row_encoder,
-                self.corpus.splits["validation"],
+                self.row_encoders,
+                {task: corpus.splits["validation"] for task, corpus in self.corpus.tasks.items()},
                 sum(self.rows.lengths),
                 self.state / HISTORY,
                 self.say,
@@ -250,7 +270,7 @@ class TrainingRun:
                 self.unlock()
                 raise
         elif self.devices.chief:
-            begin_state(self.state, self.config, self.corpus.labels, source, tokenizer)
+            begin_state(self.state, self.config, self.labels, source, tokenizer)
             note_contents(self.state)
 
     def _restore(self) -> None:
@@ -380,7 +400,8 @@ def _checksum(rows: EncodedRows, corpus: Corpus) -> str:
     """A checksum of the training rows and of the validation sentences."""
     digest = hashlib.sha256()
     for row in rows.rows:
-        digest.update(np.stack([row.ids, row.labels]).tobytes())
-    for sentence in corpus.splits["validation"]:
-        digest.update(repr((sentence.words, sentence.tags)).encode())
+        digest.update(row.ids.tobytes() + row.labels.tobytes())
+    for one in corpus.tasks.values():
+        for sentence in one.splits["validation"]:
+            digest.update(repr((sentence.words, sentence.tags)).encode())
     return digest.hexdigest()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +17,13 @@ import tf_keras as keras
 
 from tfner.config import Config
 from tfner.contents import check_contents
-from tfner.errors import UserError, one_line
+from tfner.errors import UserError, one_line, setting
 from tfner.evaluation.scores import Scores, read_scores
-from tfner.folder import CALIBRATION, CONFIG, ENCODER, LABELS, SCORES, WEIGHTS, check_room, read_settings, write_whole
+from tfner.folder import CALIBRATION, CONFIG, ENCODER, LABELS, SCORES, WEIGHTS, check_room, of_task, read_settings, write_whole
 from tfner.labels import LabelSet
 from tfner.modeling.calibration import UNCALIBRATED, Calibration, read_calibration
 from tfner.modeling.pretrained import load_encoder_config, load_tokenizer, piece_limit
-from tfner.modeling.rows import RowEncoder, make_row_encoder
+from tfner.modeling.rows import RowEncoder, row_encoders
 from tfner.modeling.variants import build_model
 
 WEIGHT_OVERHEAD = 8192
@@ -38,9 +38,10 @@ class TrainedModel:
         model: the Keras model with its best weights.
         row_encoder: tokenizer, label set and row length.
         config: the settings of the training.
-        state: the folder of the training state.
+        state: the folder of the training state, of all tasks.
         scores: the scores by split, as far as they are known.
         calibration: the temperature, and which entities are accepted.
+        others: the same model for its further tasks, each with its own row encoder, scores and calibration.
     """
 
     model: keras.Model
@@ -49,12 +50,32 @@ class TrainedModel:
     state: Path
     scores: Mapping[str, Scores]
     calibration: Calibration = UNCALIBRATED
+    others: tuple[TrainedModel, ...] = ()
+
+    @property
+    def tasks(self) -> dict[str, TrainedModel]:
+        """The model for each of its tasks, in order."""
+        return dict(zip(self.config.tasks, (self, *self.others), strict=True))
+
+    @property
+    def sizes(self) -> list[int]:
+        """The number of labels of each task."""
+        return [len(one.row_encoder.labels) for one in self.tasks.values()]
+
+    def alone(self, task: str) -> TrainedModel:
+        """The model as one of a single task. Raises UserError for a task that it does not have."""
+        if task not in self.tasks:
+            raise UserError(f"{setting('task', task)}: expected a task of this model: {', '.join(self.tasks)}", self.state)
+        return replace(self.tasks[task], config=replace(self.config, task=task), others=())
 
 
-def begin_state(folder: Path, config: Config, labels: LabelSet, source: str, tokenizer: Any) -> None:
-    """Writes what is needed to rebuild a model, except its weights."""
+def begin_state(folder: Path, config: Config, labels: Mapping[str, LabelSet], source: str, tokenizer: Any) -> None:
+    """Writes what is needed to rebuild a model, except its weights. `labels` are those of each task."""
     (folder / CONFIG).write_text(config.to_json(), "utf-8")
-    (folder / LABELS).write_text(json.dumps(labels.names, ensure_ascii=False), "utf-8")
+    for task, own in labels.items():
+        place = of_task(folder, config, task)
+        place.mkdir(exist_ok=True)
+        (place / LABELS).write_text(json.dumps(own.names, ensure_ascii=False), "utf-8")
     load_encoder_config(source).save_pretrained(folder / ENCODER)
     tokenizer.save_pretrained(folder / ENCODER)
 
@@ -77,7 +98,7 @@ def load_state(folder: Path) -> TrainedModel:
     """
     try:
         config, labels = read_settings(folder)
-        calibration = read_calibration(folder / CALIBRATION)
+        calibrations = {task: read_calibration(of_task(folder, config, task) / CALIBRATION) for task in labels}
         check_contents(folder)
     except UserError as error:
         raise UserError(error.message, folder) from error
@@ -96,12 +117,15 @@ def load_state(folder: Path) -> TrainedModel:
         )
     source = str(folder / ENCODER)
     tokenizer = load_tokenizer(source)
-    model = build_model(config.variant, source, len(labels), config, weights=False)
+    model = build_model(config.variant, source, [len(own) for own in labels.values()], config, weights=False)
     try:
         model.load_weights(weights)
     except (OSError, ValueError, KeyError) as error:
         raise UserError(
             f"the weights cannot be read ({one_line(error)}): train again with python -m tfner.train", weights
         ) from error
-    row_encoder = make_row_encoder(tokenizer, labels, config, piece_limit(load_encoder_config(source), tokenizer))
-    return TrainedModel(model, row_encoder, config, folder, read_scores(folder / SCORES), calibration)
+    limit, found = piece_limit(load_encoder_config(source), tokenizer), []
+    for task, encoder in row_encoders(tokenizer, labels, config, limit).items():
+        scores = read_scores(of_task(folder, config, task) / SCORES)
+        found.append(TrainedModel(model, encoder, config, folder, scores, calibrations[task]))
+    return replace(found[0], others=tuple(found[1:]))

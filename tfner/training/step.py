@@ -20,7 +20,7 @@ Gradient = Any
 
 
 class StepResult(NamedTuple):
-    """Sums over a batch: `loss` in nats and `right` over its `number` labelled pieces.
+    """Sums over a batch: `loss` in nats and `right` over its `number` labels. A piece has one of each task.
 
     `stops` says whether any process was asked to stop; `norm` is the global norm of the gradients, 0 where the loss is scaled.
     """
@@ -38,6 +38,7 @@ def train_step(
     strategy: tf.distribute.Strategy,
     xla: bool = False,
     frozen: int = 0,
+    tasks: Sequence[slice] = (),
 ) -> Callable[[Iterator[Any], bool], StepResult]:
     """A function that takes an iterator over training batches, and whether this process is to stop, and makes one step.
 
@@ -51,6 +52,7 @@ def train_step(
         xla: whether loss and gradients are compiled with XLA, anew for every shape. The update is not: its kernels are fused,
             and replicas exchange gradients before it.
         frozen: the lowest transformer layers that are not trained, as for `make_optimizer`.
+        tasks: the columns of the logits of each task, for a model of several.
     """
     variables = trained_variables(model, frozen)
     scales = isinstance(optimizer, keras.mixed_precision.LossScaleOptimizer)
@@ -60,10 +62,10 @@ def train_step(
         ids, mask, labels, *first = part
         with dropout_masks(seed, first[0] if first else 0, tf.shape(ids)[0]), tf.GradientTape() as tape:
             logits = model({"input_ids": ids, "attention_mask": mask}, training=True)
-            total, own = summed_crossentropy(labels, logits)
+            total, own = summed_crossentropy(labels, logits, tasks)
             loss = tf.math.divide_no_nan(total, number)
             loss = optimizer.get_scaled_loss(loss) if scales else loss
-        return tape.gradient(loss, variables), tf.stack([total, counted_right(labels, logits), own])
+        return tape.gradient(loss, variables), tf.stack([total, counted_right(labels, logits, tasks), own])
 
     compiled = tf.function(gradients, jit_compile=True) if xla else gradients
 
