@@ -7,7 +7,7 @@ import tensorflow as tf
 from support import tiny
 from tensorflow_serving.apis import prediction_log_pb2
 
-from tfner.contract import SIGNATURES
+from tfner.contract import PIECES, SIGNATURES, signatures_of
 from tfner.exports.warmup import write_warmup
 from tfner.folder import EXTRA, WARMUP
 from tfner.tagging.load import load_tagger
@@ -37,11 +37,26 @@ def copy(exported, tmp_path):
 
 def test_an_export_is_warmed_up_for_texts_and_words_of_several_sizes(copy):
     load_tagger(copy)  # registers the operations of an export
-    found = answers(copy, [signature.name for signature in SIGNATURES])
+    found = answers(copy, SIGNATURES)
     assert found[:4] == [("serving_default", (batch,)) for batch in (1, 1, 8, 8)]
     assert found[4:] == [("words", (batch, words)) for batch in (1, 8) for words in (18, 90)]
 
 
+def test_every_task_of_a_model_is_warmed_up(together, tmp_path):
+    folder = shutil.copytree(together / "1", tmp_path / "1")
+    names = [name for name, *_ in answers(folder, signatures_of(["ner", "pos", "chunk"]))]
+    assert list(dict.fromkeys(names)) == [
+        "serving_default",
+        "words",
+        "ner",
+        "ner_words",
+        "pos",
+        "pos_words",
+        "chunk",
+        "chunk_words",
+    ]
+
+
 def test_a_model_that_takes_only_pieces_is_warmed_up_with_pieces(tmp_path):
     folder = tiny.exported_model(tmp_path, "roberta")
-    assert answers(folder, ["pieces"]) == [("pieces", (batch, 32), (batch, 32)) for batch in (1, 8)]
+    assert answers(folder, [PIECES]) == [("pieces", (batch, 32), (batch, 32)) for batch in (1, 8)]

@@ -66,8 +66,9 @@ def test_a_history_that_cannot_be_written_does_not_end_the_training(report):
 
 @pytest.mark.parametrize(("gold", "alarm"), [("O", False), ("B-PER", True)])
 def test_one_label_alone_is_an_alarm_only_where_it_is_wrong(report, monkeypatch, gold, alarm):
-    monkeypatch.setattr(report, "sentences", [replace(s, tags=(gold,) * len(s.tags)) for s in report.sentences])
-    monkeypatch.setattr(reports, "decode", lambda *_: [SimpleNamespace(tags=("O",) * len(s.tags)) for s in report.sentences])
+    sentences = [replace(s, tags=(gold,) * len(s.tags)) for s in report.sentences["ner"]]
+    monkeypatch.setattr(report, "sentences", {"ner": sentences})
+    monkeypatch.setattr(reports, "decode", lambda *_: [SimpleNamespace(tags=("O",) * len(s.tags)) for s in sentences])
     report.begin([])
     report.end_epoch(0.125, 2.0)
     assert report.lines[-1].startswith("WARNING: every validation word" if alarm else "every validation word is 'O' and")
