@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from support.errors import refused
 from support.servers import Backend, RestServer
-from support.trainings import LINES, TASKS, TEXT, refused_line, stopped_run, training_run
+from support.trainings import EPOCHS, LINES, TASKS, TEXT, refused_line, stopped_run, training_run
 
 from tfner import compare, evaluate, explore, export, predict, train
-from tfner.config import Config
+from tfner.config import Config, make_config
 from tfner.contract import PIECES, WORDS, signatures_of
 from tfner.contract import TEXT as TEXTS
 from tfner.data.load import corpus_of, load_corpus
@@ -192,8 +192,13 @@ def test_one_task_is_exported_for_transformers(columns, small_encoder, tmp_path)
     assert "chunk" in lines[0]
 
 
-def test_the_scores_of_each_task_are_in_the_export(together):
+def test_the_scores_of_each_task_are_in_the_export_and_in_the_result(together, columns):
     state = load_state(together / "training" / "1")
+    settings = {"epochs": EPOCHS, "patience": EPOCHS, "output": str(together), "corpus": str(columns), "temperature": "auto"}
+    again = train.train(make_config(variant="head", task=TOGETHER, **settings), lambda line: None, resume=True)  # is finished
+    assert {task: scores["test"].overall for task, scores in again.tasks.items()} == {
+        task: one.scores["test"].overall for task, one in state.tasks.items()
+    }
     for task in TASKS:
         extra = together / "1" / EXTRA
         found = read_scores((extra if task == "ner" else extra / task) / SCORES)

@@ -11,22 +11,26 @@ from pathlib import Path
 
 from tfner.config import PRESETS, Config, add_flags, make_config
 from tfner.evaluation.scores import Scores, read_scores
-from tfner.folder import CHECKPOINTS, HISTORY, SCORES, TRAINING, clear_drafts, is_locked, publish, read_history
+from tfner.folder import CHECKPOINTS, HISTORY, SCORES, TRAINING, clear_drafts, is_locked, of_task, publish, read_history
 from tfner.terminal import Parser, command, print_json, quiet_imports, quote
 from tfner.training.request import check_request, check_resume, find_finished, find_interrupted
 
 
 @dataclass(frozen=True)
 class Trained:
-    """The result of a training: the folder of the exported version, a row for each epoch, and the scores by split.
+    """The result of a training: the folder of the exported version, a row for each epoch, and scores by task and split.
 
-    Scores are those of the first task; `scores.json` in the folder of each other task has its own. Where several processes
-    train together, only the first one has scores.
+    Where several processes train together, only the first one has scores.
     """
 
     folder: Path
     history: list[dict[str, float]]
-    scores: Mapping[str, Scores]
+    tasks: Mapping[str, Mapping[str, Scores]]
+
+    @property
+    def scores(self) -> Mapping[str, Scores]:
+        """The scores of the first task by split."""
+        return next(iter(self.tasks.values()), {})
 
 
 def train(config: Config, say: Callable[[str], None] = print, resume: bool = False) -> Trained:
@@ -46,7 +50,7 @@ def train(config: Config, say: Callable[[str], None] = print, resume: bool = Fal
     corpus = check_request(config)
     number = check_resume(config) if resume else None
     if resume and number is None and (finished := find_finished(config)):
-        return _finished(config.folder, finished, say)
+        return _finished(config, finished, say)
     offer = None if resume else find_interrupted(config)
     with quiet_imports():
         from tfner.exports import saved_model
@@ -72,14 +76,15 @@ def train(config: Config, say: Callable[[str], None] = print, resume: bool = Fal
     return Trained(folder, run.history, run.scores)
 
 
-def _finished(model: Path, number: int, say: Callable[[str], None]) -> Trained:
+def _finished(config: Config, number: int, say: Callable[[str], None]) -> Trained:
     """The result of a training that is finished. Removes what is left of it, in case it was killed before it did so itself."""
+    model = config.folder
     clear_drafts(model)
     folder, state = model / str(number), model / TRAINING / str(number)
     say(f"this training is finished: {folder}; without --resume a new one begins")
     shutil.rmtree(state / CHECKPOINTS, ignore_errors=True)
     history = [{name: float(value) for name, value in row.items()} for row in read_history(state / HISTORY)]
-    return Trained(folder, history, read_scores(state / SCORES))
+    return Trained(folder, history, {task: read_scores(of_task(state, config, task) / SCORES) for task in config.tasks})
 
 
 @command
@@ -105,8 +110,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     file = sys.stderr if as_json else sys.stdout
     trained = train(config, lambda line: print(line, file=file, flush=True), resume)
     if as_json and trained.scores:
-        scores = {split: s.to_json() for split, s in trained.scores.items()}
-        print_json({"folder": str(trained.folder), "history": trained.history, "scores": scores})
+        tasks = {task: {split: s.to_json() for split, s in scores.items()} for task, scores in trained.tasks.items()}
+        scores = {"scores": tasks[config.tasks[0]], **({"tasks": tasks} if len(tasks) > 1 else {})}
+        print_json({"folder": str(trained.folder), "history": trained.history, **scores})
 
 
 if __name__ == "__main__":

@@ -174,7 +174,7 @@ class TrainingRun:
             scores = score_splits(tagger, corpus, place, measures, self.say)
             found.append(TrainedModel(self.model, encoder, self.config, self.state, scores, tagger.calibration))
         self._trained = replace(found[0], others=tuple(found[1:]))
-        return self.scores
+        return self._trained.scores
 
     def trained(self) -> TrainedModel:
         """The model with what belongs to it, as the exporters take it."""
@@ -184,9 +184,9 @@ class TrainingRun:
         return self._trained
 
     @property
-    def scores(self) -> Mapping[str, Scores]:
-        """The scores of the first task by split; empty before `score`."""
-        return self._trained.scores if self._trained else {}
+    def scores(self) -> dict[str, Mapping[str, Scores]]:
+        """For each task the scores by split; empty before `score`."""
+        return {task: one.scores for task, one in self._trained.tasks.items()} if self._trained else {}
 
     def remedy(self) -> str:
         """What to do where the disk has no room for the exported model."""
