@@ -65,7 +65,7 @@ def tagged(folder: Path, splits: dict[str, Sequence[Sentence]], precision: float
         trained.row_encoder,
         replace(trained.config, temperature="auto", min_precision=precision, decode="viterbi"),
     )
-    tagger = InMemoryTagger(logits_function(trained.model), encoder, config)
+    tagger = InMemoryTagger(logits_function(trained.model), trained.heads, config)
     calibration = calibrate(tagger, config, splits["validation"], lambda line: None)
     found: dict[str, dict[str, list[Tagged]]] = {"greedy": {}, "viterbi": {}, "calibrated": {}}
     seconds: dict[str, tuple[float, float]] = {}

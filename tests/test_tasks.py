@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from support import tiny
 from support.errors import refused
 from support.servers import Backend, RestServer
 from support.trainings import EPOCHS, LINES, TASKS, TEXT, refused_line, stopped_run, training_run
@@ -14,6 +15,8 @@ from tfner import compare, evaluate, explore, export, predict, train
 from tfner.config import Config, make_config
 from tfner.contract import PIECES, WORDS, signatures_of
 from tfner.contract import TEXT as TEXTS
+from tfner.corpus import Sentence
+from tfner.data import load
 from tfner.data.load import corpus_of, load_corpus
 from tfner.demo.corpus import demo_corpus
 from tfner.errors import UserError
@@ -23,6 +26,7 @@ from tfner.folder import CONFIG, EXTRA, HISTORY, SCORES, read_history
 from tfner.serving.servable import load_servable
 from tfner.tagging.load import load_tagger
 from tfner.tagging.signatures import make_servable
+from tfner.training.request import check_request
 from tfner.training.state import load_state
 
 TOGETHER = ",".join(TASKS)
@@ -50,9 +54,9 @@ def test_the_corpus_has_the_tags_of_each_task_for_the_same_words(columns):
 
 
 def test_all_tasks_are_learned_and_reported(together):
-    found = load_state(together / "training" / "1").tasks
+    found = load_state(together / "training" / "1").scores
     assert list(found) == list(TASKS)
-    f1 = {task: one.scores["validation"].overall.f1 for task, one in found.items()}
+    f1 = {task: scores["validation"].overall.f1 for task, scores in found.items()}
     assert f1["ner"] > 0.05 and min(f1["pos"], f1["chunk"]) > 0.5
     history = read_history(together / "1" / EXTRA / HISTORY)
     best = max(history, key=lambda row: float(row["f1"]))
@@ -70,7 +74,7 @@ def test_the_temperature_of_each_task_is_its_own(together, taggers):
     temperatures = {task: tagger.calibration.temperature for task, tagger in taggers.items()}
     assert len(set(temperatures.values())) == 3
     state = load_state(together / "training" / "1")
-    assert {task: one.calibration.temperature for task, one in state.tasks.items()} == temperatures
+    assert {task: head.calibration.temperature for task, head in state.heads.items()} == temperatures
 
 
 def test_the_tagger_of_a_task_gives_the_tags_that_the_training_scored(columns, together, taggers):
@@ -79,7 +83,7 @@ def test_the_tagger_of_a_task_gives_the_tags_that_the_training_scored(columns, t
         gold = load_corpus(columns, task).splits["test"]
         predicted = [tagged.tags for tagged in tagger.predict(gold)]
         right = sum(a == b for s, tags in zip(gold, predicted, strict=True) for a, b in zip(s.tags, tags, strict=True))
-        assert right / sum(len(s.words) for s in gold) == pytest.approx(state.tasks[task].scores["test"].accuracy)
+        assert right / sum(len(s.words) for s in gold) == pytest.approx(state.scores[task]["test"].accuracy)
 
 
 def test_one_pass_gives_what_each_task_gives_alone(taggers):
@@ -135,7 +139,7 @@ def test_a_server_tags_for_the_task_that_is_asked_for(together, columns, taggers
             with load_tagger(server.address, task=task) as tagger:
                 same(tagger.tag(TEXT), taggers[task].tag(TEXT))
                 same(tagger.tag_words(TEXT.split()), taggers[task].tag_words(TEXT.split()))
-        with pytest.raises(UserError, match=r"no signature srl .*: ask for a task that it was trained for"):
+        with pytest.raises(UserError, match=r"no signature srl .*: name a task that it was trained for"):
             load_tagger(server.address, task="srl")
         served = evaluate.evaluate(
             server.address, "test", tmp_path / "out", say=lambda line: None, corpus=str(columns), task="chunk"
@@ -143,7 +147,7 @@ def test_a_server_tags_for_the_task_that_is_asked_for(together, columns, taggers
     finally:
         server.shutdown()
         server.server_close()
-    scores = load_state(together / "training" / "1").tasks["chunk"].scores["test"]
+    scores = load_state(together / "training" / "1").scores["chunk"]["test"]
     assert served.scores.overall.f1 == pytest.approx(scores.overall.f1, abs=0.005)
 
 
@@ -151,7 +155,7 @@ def test_evaluate_scores_the_task_that_is_asked_for(together, tmp_path):
     folder = shutil.copytree(together, tmp_path / "model")
     for task in TASKS:
         found = evaluate.evaluate(folder, "test", say=lambda line: None, runtime="tensorflow", task=task)
-        scores = load_state(folder / "training" / "1").tasks[task].scores["test"]
+        scores = load_state(folder / "training" / "1").scores[task]["test"]
         assert found.scores.overall == scores.overall
         assert found.folder.name.endswith("-test" if task == "ner" else f"-test-{task}")
 
@@ -180,7 +184,7 @@ def test_one_task_is_exported_for_transformers(columns, small_encoder, tmp_path)
     run.score()
     trained = run.trained()
     whole, part = (
-        pytorch_weights(one.model, one.config, columns=one.row_encoder.columns) for one in (trained, trained.alone("chunk"))
+        pytorch_weights(trained.model, trained.config, columns=head.row_encoder.columns) for head in trained.heads.values()
     )
     kernel = run.model.get_layer("classifier").kernel.numpy().T
     assert np.array_equal(np.concatenate([whole["classifier.weight"], part["classifier.weight"]]), kernel)
@@ -197,12 +201,95 @@ def test_the_scores_of_each_task_are_in_the_export_and_in_the_result(together, c
     settings = {"epochs": EPOCHS, "patience": EPOCHS, "output": str(together), "corpus": str(columns), "temperature": "auto"}
     again = train.train(make_config(variant="head", task=TOGETHER, **settings), lambda line: None, resume=True)  # is finished
     assert {task: scores["test"].overall for task, scores in again.tasks.items()} == {
-        task: one.scores["test"].overall for task, one in state.tasks.items()
+        task: scores["test"].overall for task, scores in state.scores.items()
     }
     for task in TASKS:
         extra = together / "1" / EXTRA
         found = read_scores((extra if task == "ner" else extra / task) / SCORES)
-        assert found["test"].overall == state.tasks[task].scores["test"].overall
+        assert found["test"].overall == state.scores[task]["test"].overall
+
+
+def test_a_corpus_with_one_column_of_tags_is_not_taken_for_several(tmp_path):
+    path = tmp_path / "train.jsonl"
+    path.write_text('{"tokens": ["Nice", "is"], "tags": ["I-LOC", "O"]}\n' * 3)
+    with refused("same_tags_for_two_tasks", setting="task", path=path):
+        corpus_of(Config(corpus=str(path), task="ner,pos"))
+    for task in ("ner,chunk", "chunk,pos"):
+        with pytest.raises(UserError, match="have the same tags"):
+            corpus_of(Config(corpus=str(path), task=task))
+
+
+def test_a_corpus_with_other_words_for_a_task_is_refused(tmp_path, monkeypatch):
+    path = tmp_path / "train.jsonl"
+    path.write_text('{"tokens": ["Nice", "is"], "ner_tags": ["B-LOC", "O"], "pos_tags": ["NNP", "VBZ"]}\n' * 3)
+    read = load._read
+
+    def other(spec, task, **more):
+        splits, notes = read(spec, task, **more)
+        return ({s: (source, rows[: 3 - (task == "pos")]) for s, (source, rows) in splits.items()}, notes)
+
+    monkeypatch.setattr(load, "_read", other)
+    with refused("other_words_of_a_task", setting="task", path=path):
+        corpus_of(Config(corpus=str(path), task="ner,pos"))
+
+
+def test_notes_and_single_labels_of_every_task_are_reported(tmp_path):
+    folder = tmp_path / "corpus"
+    folder.mkdir()
+    for split in ("train", "valid"):
+        (folder / f"{split}.txt").write_text("Nice NNP I-NP B-LOC\nis VBZ O O\n\n" * 3)
+    corpus = corpus_of(Config(corpus=str(folder), task="ner,chunk"))
+    assert any(note.startswith("chunk: train: tags converted from IOB1") for note in corpus.notes)
+    for split in ("train", "valid"):
+        (folder / f"{split}.txt").write_text("Nice NNP O B-LOC\nis VBZ O O\n\n" * 3)
+    with refused("single_label_of_a_task", setting="corpus"):
+        check_request(Config(corpus=str(folder), task="ner,chunk", output=str(tmp_path / "m")))
+
+
+def test_the_thresholds_of_each_task_are_its_own(together, columns, tmp_path):
+    folder, lines = shutil.copytree(together, tmp_path / "model"), []
+    version = export.export(folder, min_precision=0.05, say=lines.append, decode="greedy")
+    assert [line for line in lines if line.startswith("task ")] == [f"task {task}" for task in TASKS]
+    with load_tagger(version) as tagger:
+        found = {task: head.calibration.thresholds for task, head in tagger.heads.items()}
+        assert [set(found[task]) for task in TASKS] == [set(head.row_encoder.labels.types) for head in tagger.heads.values()]
+        expected = {task: [e.accepted for e in tagger.for_task(task).tag(TEXT)] for task in TASKS}
+        assert {task: [e.accepted for e in entities] for task, entities in tagger.tag_tasks(TEXT.split()).items()} == {
+            task: [e.accepted for e in tagger.for_task(task).tag_words(TEXT.split())] for task in TASKS
+        }
+    graph = load_servable(version)
+    for task in TASKS:
+        outputs = graph.call(task, {"text": np.array([TEXT.encode()], object)})
+        assert outputs["entity_accepted"][0].tolist() == expected[task]
+    card = (version / EXTRA / "README.md").read_text().splitlines()
+    rows = [i for i, line in enumerate(card) if line.startswith("| ") and card[i + 1 :][:1] and not card[i + 1].startswith("|")]
+    assert all(card[i + 1] == "" for i in rows)  # text directly under a table would be a row of it
+
+
+@pytest.mark.parametrize("settings", [{"accumulate_steps": 2}, {"precision": "bfloat16"}, {"context": "mixed"}, {"xla": True}])
+def test_several_tasks_train_with_every_way_to_make_a_step(columns, small_encoder, tmp_path, settings):
+    usual = {"task": "ner,pos", "encoder": str(small_encoder), "epochs": 1, "batch_size": 30, "train_share": 0.5}
+    run = training_run(columns, tmp_path / "m", **usual, **settings)
+    run.fit()
+    assert 0 < run.history[0]["loss"] < 10 and run.history[0]["f1_pos"] > 0
+
+
+def test_a_model_that_takes_only_pieces_has_a_tagger_for_each_task(columns, tmp_path):
+    encoder = tiny.model_folder(tmp_path / "roberta", "roberta")
+    config = make_config(task="ner,pos", encoder=str(encoder), corpus=str(columns), output=str(tmp_path / "m"), epochs=1)
+    trained = train.train(config, lambda line: None)
+    servable = load_servable(trained.folder)
+    assert (list(servable.signatures), list(servable.tasks)) == ([PIECES.name], ["ner", "pos"])
+    with load_tagger(trained.folder, task="pos") as tagger:
+        assert len(tagger.tag(TEXT)) == len(tagger.predict([Sentence(tuple(TEXT.split()), ())])[0].tags) + 1  # the full stop
+
+
+def test_the_task_of_a_model_with_one_says_how_the_corpus_is_read(model, columns, tmp_path):
+    folder = shutil.copytree(model, tmp_path / "model")
+    with pytest.raises(UserError, match="tags that"):
+        evaluate.evaluate(folder, say=lambda line: None, corpus=str(columns), task="chunk", runtime="tensorflow")
+    with refused("several_tasks_to_score", setting="task"):
+        evaluate.evaluate(folder, say=lambda line: None, task="ner,pos")
 
 
 @pytest.mark.parametrize("task", ["ner,srl", "ner,ner", "ner,", "ner, pos", ""])

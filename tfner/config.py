@@ -316,7 +316,8 @@ def default_text(one: Field[Any]) -> str:
 def add_flags(parser: argparse.ArgumentParser, names: Iterable[str] | None = None, default: str | None = None) -> None:
     """Adds a flag for each setting, or for those named, in groups. A flag that is not given is absent from the namespace.
 
-    `default` is what the help text says of a flag that is not given, where that is not the setting's own default.
+    `default` is what the help text says of a flag that is not given, where that is not the setting's own default. Commands that
+    name their settings take one task.
     """
     hints = get_type_hints(Config)
     groups: Mapping[str, Any] = {}
@@ -331,12 +332,17 @@ def add_flags(parser: argparse.ArgumentParser, names: Iterable[str] | None = Non
         if one.metadata["auto"]:
             reads, metavar = _number_or_auto(kind), f"{metavar}|{AUTO}"
         choices, shown = one.metadata["choices"], default_text(one) if default is None else default
-        help = one.metadata["help"] + (f" [{shown}]" if shown else "")
+        text = one.metadata["help"]
+        if one.name == "task" and names is not None:
+            choices, text = TASKS, "task: which tags of the corpus are used; of a model for several tasks, the one to use"
+        help = text + (f" [{shown}]" if shown else "")
         options: dict[str, Any] = {"dest": one.name, "default": argparse.SUPPRESS, "help": help.replace("%", "%%")}
         if kind is bool:
             options["action"] = "store_true"
         else:
             options |= {"type": reads, "metavar": "|".join(choices) if choices else metavar}
+            if one.name == "task" and choices:
+                options["choices"] = choices
             if isinstance(one.default, tuple):
                 options["nargs"] = "*"
         groups[group].add_argument("--" + one.name.replace("_", "-"), **options)

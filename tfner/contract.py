@@ -85,7 +85,7 @@ SIGNATURES = (TEXT, WORDS, PIECES)
 
 
 def for_task(signature: Signature, task: str) -> Signature:
-    """`TEXT` or `WORDS` for one task of a model that was trained for several: `pos` and `pos_words`."""
+    """`TEXT` or `WORDS` for one of several tasks of a model: such as `pos` and `pos_words`."""
     name = {TEXT.name: task, WORDS.name: f"{task}_words"}[signature.name]
     return replace(signature, name=name, meaning=f"{signature.meaning} For the task {task}.")
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from tfner.config import AUTO, CORPUS_SETTINGS, Config, add_flags, add_runtime
+from tfner.config import AUTO, CORPUS_SETTINGS, TASKS, Config, add_flags, add_runtime
 from tfner.corpus import SPLITS, Corpus, Sentence
 from tfner.data.load import corpus_of, read_annotation
 from tfner.errors import UserError, setting
@@ -32,6 +32,7 @@ from tfner.folder import (
     write_json,
 )
 from tfner.labels import LabelSet
+from tfner.tagging.client import MissingSignature
 from tfner.tagging.load import find_export, is_address, load_tagger, runtime_of
 from tfner.tagging.tagger import RowTagger, Tagger
 from tfner.terminal import Parser, command, filled, print_json, quiet_imports
@@ -81,7 +82,8 @@ def evaluate(
         decode: how tags are chosen, as for `load_tagger`.
         also: a file with a second annotation of the sentences of the split. The model is scored with both, and the sentences
             in which it contradicts the first most surely are compared with the second.
-        corpus: settings of the corpus (`config.CORPUS_SETTINGS`) that differ from those of the training.
+        corpus: settings of the corpus (`config.CORPUS_SETTINGS`) that differ from those of the training. Of a model that was
+            trained for several tasks, `task` chooses the one to score [the first].
 
     Raises:
         UserError: if the model, the corpus or the split is missing, or the split has entity types that the model does not know.
@@ -96,7 +98,8 @@ def evaluate(
         check_replaceable(Path(output), EVALUATION_FILES)
     with _load(version, runtime if served else runtime_of(Path(version)), decode, corpus.get("task")) as tagger:
         config = replace(tagger.config or Config(), **corpus)
-        config = replace(config, task=tagger.task or config.task)
+        if len(config.tasks) > 1:
+            config = replace(config, task=tagger.task or config.task)
         data = corpus_of(replace(config, unseen_labels="keep"))
         labels = tagger.labels or data.labels
         sentences = _sentences(data, split, labels, config, version)
@@ -104,7 +107,8 @@ def evaluate(
         notes: list[str] = []
         if also:
             second, notes = read_annotation(also, data.task, sentences, config.tag_column, config.text_encoding)
-        other_task = None if served or tagger.task == (tagger.config or config).tasks[0] else tagger.task
+        several = isinstance(tagger, RowTagger) and tagger.task != tagger.config.tasks[0]
+        other_task = tagger.task if several else None
         target = Path(output) if output else _default_output(Path(version), config.corpus, split, other_task, decode)
         check_replaceable(target, EVALUATION_FILES)
         tagged = tagger.predict(sentences)
@@ -118,7 +122,8 @@ def evaluate(
     kinds, of_entities, right = scored_entities(gold, predicted, probabilities, plain)
     reliabilities = {"words": reliability(*scored_words(gold, predicted, probabilities))}
     reliabilities |= {} if plain else {"entities": reliability(of_entities, right)}
-    say(f"{version} on the {split} split of {config.corpus}\n\n{format_scores(scores)}\n\n{format_confusion(scores)}\n")
+    what = f"{version}, {data.task}," if tagger.task and "," in (tagger.config or config).task else f"{version}"
+    say(f"{what} on the {split} split of {config.corpus}\n\n{format_scores(scores)}\n\n{format_confusion(scores)}\n")
     say("calibration error: " + ", ".join(f"{what} {one.error:.4f}" for what, one in reliabilities.items()) + "\n")
     if isinstance(tagger, RowTagger) and tagger.calibration.thresholds is not None:
         say(f"{accepted_table(kinds, of_entities, right, tagger.calibration.accepts)}\n")
@@ -137,13 +142,27 @@ def evaluate(
 
 
 def _load(model: str | Path, runtime: str, decode: str | None, task: str | None) -> Tagger:
-    """The tagger of a model for a task; that of the first one if none is given."""
-    try:
-        return load_tagger(model, runtime, decode=decode, task=task)
-    except UserError:
-        if not task or not is_address(model):
-            raise
-        return load_tagger(model, runtime, decode=decode)  # a served model of a single task has no signature of its name
+    """The tagger of a model for a task, the first one if none is given.
+
+    For a model of one task, the task says how the corpus is read, and no more. When it is served, such a model has no signature
+    with the name of a task.
+    """
+    if task and "," in task:
+        raise UserError(f"{setting('task', task)}: expected one task to score")
+    if not is_address(model):
+        tagger = load_tagger(model, runtime, decode=decode)
+        assert isinstance(tagger, RowTagger)
+        return tagger.for_task(task) if task and len(tagger.heads) > 1 else tagger
+    for name in dict.fromkeys((task, *TASKS)) if task else ():
+        try:
+            tagger = load_tagger(model, task=name)
+        except MissingSignature:
+            continue
+        if name == task:
+            return tagger
+        tagger.close()
+        raise UserError(f"{setting('task', task)}: the model was trained for other tasks, such as {name}", model)
+    return load_tagger(model)
 
 
 def _sentences(data: Corpus, split: str, labels: LabelSet, config: Config, model: str | Path) -> Sequence[Sentence]:

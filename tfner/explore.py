@@ -52,8 +52,6 @@ def main(argv: Sequence[str] | None = None) -> None:
     sentences, as_json = arguments.pop("sentences"), arguments.pop("json")
     if sentences < 0:
         raise UserError(f"{setting('sentences', sentences)}: expected at least 0")
-    if "," in arguments.get("task", ""):
-        raise UserError(f"{setting('task', arguments['task'])}: expected one task to show")
     corpus = corpus_of(Config(**arguments, unseen_labels="keep"))  # a label that train does not have is shown too
     if as_json:
         print_json(corpus.counts())

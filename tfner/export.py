@@ -39,7 +39,6 @@ from tfner.tagging.load import runtime_of
 from tfner.terminal import Parser, command, filled, print_json, quiet_imports, quote
 
 if TYPE_CHECKING:
-    from tfner.modeling.calibration import Calibration
     from tfner.training.state import TrainedModel
 
 _EXPORTERS = {"savedmodel": "saved_model", "transformers": "transformers", "onnx": "onnx", "openvino": "openvino"}
@@ -124,7 +123,7 @@ def export(
 
         exporter = import_module(f"tfner.exports.{_EXPORTERS[format]}")
     trained = load_state(folder / TRAINING / str(state or found[-1]))
-    if len(trained.tasks) > 1 and (format == "transformers" or "task" in corpus):
+    if len(trained.heads) > 1 and (format == "transformers" or "task" in corpus):
         if format != "transformers":
             raise UserError(f"{setting('task', corpus['task'])}: all tasks of a model are exported together: leave it out")
         trained = trained.alone(corpus.get("task", trained.config.tasks[0]))
@@ -134,13 +133,13 @@ def export(
     before = trained.config.decode
     trained = replace(trained, config=replace(trained.config, **tagging))
     gated = any(own == format for own, _ in _NEEDS)
-    has_thresholds = any(one.calibration.thresholds is not None for one in trained.tasks.values())
+    has_thresholds = any(head.calibration.thresholds is not None for head in trained.heads.values())
     refit = has_thresholds and trained.config.decode != before
     calibrated = "temperature" in tagging or "min_precision" in tagging or refit
     validation: Mapping[str, Sequence[Sentence]] = {}
     if gated or calibrated:
         what = "an export for another runtime is tried" if gated else "scores are calibrated"
-        labels = {task: one.row_encoder.labels for task, one in trained.tasks.items()}
+        labels = {task: head.row_encoder.labels for task, head in trained.heads.items()}
         validation = _validation(replace(trained.config, **corpus), labels, what)
     if calibrated:
         trained = _calibrated(trained, validation, say)
@@ -183,12 +182,8 @@ def _as_version(trained: TrainedModel, model: Path) -> TrainedModel:
         return trained
     names = ("sentences", "decode", "temperature", "min_precision")
     config = replace(trained.config, **{name: getattr(version.config, name) for name in names})
-    return _with_calibrations(replace(trained, config=config), version.calibrations)
-
-
-def _with_calibrations(trained: TrainedModel, calibrations: Mapping[str, Calibration]) -> TrainedModel:
-    first, *others = (replace(one, calibration=calibrations[task]) for task, one in trained.tasks.items())
-    return replace(first, others=tuple(others))
+    heads = {task: replace(head, calibration=version.calibrations[task]) for task, head in trained.heads.items()}
+    return replace(trained, config=config, heads=heads)
 
 
 def _calibrated(
@@ -199,16 +194,21 @@ def _calibrated(
     from tfner.tagging.in_memory import InMemoryTagger
     from tfner.training.calibrate import calibrate
 
-    found = {}
-    for task, one in trained.tasks.items():
-        tagger = InMemoryTagger(logits_function(trained.model), one.row_encoder, trained.config)
-        found[task] = own = calibrate(tagger, trained.config, validation[task], say)
-        if own.thresholds is not None and all(value is None for value in own.thresholds.values()):
+    heads = {}
+    for task, head in trained.heads.items():
+        of_task = ""
+        if len(trained.heads) > 1:
+            of_task = f" of {task}"
+            say(f"task {task}")
+        tagger = InMemoryTagger(logits_function(trained.model), {task: head}, trained.config)
+        found = calibrate(tagger, trained.config, validation[task], say)
+        if found.thresholds is not None and all(value is None for value in found.thresholds.values()):
             raise UserError(
-                f"{setting('min_precision', trained.config.min_precision)}: no score of any type reaches it on the "
+                f"{setting('min_precision', trained.config.min_precision)}: no score of any type{of_task} reaches it on the "
                 f"{len(validation[task]):,} sentences of validation: ask for less, or give a corpus with more of them"
             )
-    return _with_calibrations(trained, found)
+        heads[task] = replace(head, calibration=found)
+    return replace(trained, heads=heads)
 
 
 def _check_precision(format: str, precision: str, max_f1_loss: float) -> None:
@@ -229,7 +229,7 @@ def _check_precision(format: str, precision: str, max_f1_loss: float) -> None:
         raise UserError(f"{setting('format', format)}: {missing[0]} is not installed: pip install -e '.[{format}]'")
 
 
-def _validation(config: Config, labels: Mapping[str, LabelSet], what: str) -> dict[str, Sequence[Sentence]]:
+def _validation(config: Config, labels: Mapping[str, LabelSet], what: str) -> Mapping[str, Sequence[Sentence]]:
     """For each task the validation sentences of a corpus.
 
     Raises UserError where there are none, or the model does not know their tags.
@@ -240,14 +240,14 @@ def _validation(config: Config, labels: Mapping[str, LabelSet], what: str) -> di
         corpora = corpus_of(replace(config, unseen_labels="keep")).tasks
     except UserError as error:
         raise UserError(f"{what}, which cannot be read ({error}): give the corpus with {setting('corpus')}") from error
-    sentences: dict[str, Sequence[Sentence]]
-    sentences = {task: corpora[task].splits.get(split, ()) if task in corpora else () for task in labels}
+    found = list(corpora.values())  # of a model of one task, whatever it is called: an imported one may have another name
+    sentences = {task: one.splits.get(split, ()) for task, one in zip(labels, found, strict=True)}
     for task, own in sentences.items():
         unknown = {tag for sentence in own for tag in sentence.tags}.difference(labels[task].names)
         if not own or unknown:
             tags = ", ".join(sorted(unknown)[:6])
-            found = f"has tags that the model does not know ({tags})" if unknown else "has no such split"
-            raise UserError(f"{what}, but this corpus {found}: give another with {setting('corpus')}", config.corpus)
+            what_is = f"has tags that the model does not know ({tags})" if unknown else "has no such split"
+            raise UserError(f"{what}, but this corpus {what_is}: give another with {setting('corpus')}", config.corpus)
     return sentences
 
 

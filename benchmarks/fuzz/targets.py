@@ -230,7 +230,7 @@ def folder(data: bytes) -> None:
         (extra / "limits.json").write_text('{"max_pieces": 128, "weights": ""}')
         (extra / name).write_bytes(pieces_of(data[1:], SETTINGS).encode("utf-8", "replace"))
         with contextlib.suppress(UserError):
-            read_exported(path).row_encoder()
+            read_exported(path).heads()
 
 
 TARGETS: dict[str, Callable[[bytes], None]] = {

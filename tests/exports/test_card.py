@@ -21,7 +21,7 @@ def trained(tmp_path_factory):
     labels = LabelSet(tiny.LABELS)
     gold, predicted = [["B-PER", "O", "B-LOC"]], [["B-PER", "B-LOC", "B-LOC"]]
     scores = {"validation": score(gold, gold, labels), "test": score(gold, predicted, labels)}
-    return replace(load_state(state), scores=scores)
+    return replace(load_state(state), scores={"ner": scores})
 
 
 def test_the_metadata_has_library_task_and_f1_of_each_split(trained):
@@ -34,13 +34,13 @@ def test_the_metadata_has_library_task_and_f1_of_each_split(trained):
 def test_the_metadata_of_plain_labels_has_the_accuracy(trained):
     labels = LabelSet(("DT", "NN"), plain=True)
     scores = {"test": score([["DT", "NN", "NN", "NN"]], [["DT", "NN", "NN", "DT"]], labels)}
-    [result] = ModelCard(model_card(replace(trained, scores=scores), "onnx")).data.eval_results
+    [result] = ModelCard(model_card(replace(trained, scores={"ner": scores}), "onnx")).data.eval_results
     assert (result.metric_type, result.metric_value) == ("accuracy", 0.75)
 
 
 @pytest.mark.parametrize("format", ["savedmodel", "transformers", "onnx"])
 def test_a_model_without_scores_has_a_card_without_results(trained, format):
-    card = ModelCard(model_card(replace(trained, scores={}), format))
+    card = ModelCard(model_card(replace(trained, scores={"ner": {}}), format))
     assert card.data.eval_results is None
     assert "## Scores" not in card.text and "## Use" in card.text
 
@@ -81,7 +81,8 @@ def test_calibration_and_decoding_are_described(trained):
     text = model_card(trained, "savedmodel")
     assert "Tags are chosen by `viterbi`" in text and "calibrated" not in text and "Before this export" not in text
     config = replace(trained.config, decode="greedy")
-    own = replace(trained, config=config, calibration=Calibration(1.25, {"PER": 0.5, "LOC": None}, 0.9))
+    head = replace(trained.heads["ner"], calibration=Calibration(1.25, {"PER": 0.5, "LOC": None}, 0.9))
+    own = replace(trained, config=config, heads={"ner": head})
     text = model_card(own, "onnx")
     assert "Tags are chosen by `greedy`" in text and "divided by 1.250" in text and "precision of 0.9" in text
     assert "| `PER` | 0.5000 |" in text and "| `LOC` | never |" in text

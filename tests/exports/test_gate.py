@@ -107,8 +107,8 @@ def test_what_was_measured_is_in_the_description_and_the_card(runtimes, sentence
 def test_ways_are_tried_until_one_passes(trained, sentences, tmp_path):
     lines, sent = [], []
     gate = Gate(trained, {"ner": sentences}, 0.002, lines.append)
-    exact = InMemoryTagger(logits_function(trained.model), trained.row_encoder, trained.config)
-    wrong = InMemoryTagger(lambda ids, mask: -logits_function(trained.model)(ids, mask), trained.row_encoder, trained.config)
+    exact = InMemoryTagger(logits_function(trained.model), trained.heads, trained.config)
+    wrong = InMemoryTagger(lambda ids, mask: -logits_function(trained.model)(ids, mask), trained.heads, trained.config)
     taggers = {"a": wrong, "b": exact}
 
     def ways():

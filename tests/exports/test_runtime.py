@@ -28,7 +28,7 @@ def make(trained, corpus):
 
     def load(folder):
         sign = 1 if (folder / "graph").read_text() == "right" else -1
-        return InMemoryTagger(lambda ids, mask: sign * logits(ids, mask), trained.row_encoder, trained.config)
+        return InMemoryTagger(lambda ids, mask: sign * logits(ids, mask), trained.heads, trained.config)
 
     def of(right):
         def ways(name):

@@ -113,9 +113,9 @@ def test_a_tagger_with_its_address_finds_what_a_local_one_finds(server, folders)
 
 def test_the_page_can_list_the_models(server):
     assert server.ask("/models")[1]["models"] == [
-        {"name": "one", "version": "1", "takes_text": True, "tasks": []},
-        {"name": "<b>zwei drei<", "version": "1", "takes_text": True, "tasks": []},
-        {"name": "bpe", "version": "1", "takes_text": False, "tasks": []},
+        {"name": "one", "version": "1", "takes_text": True, "tasks": ["ner"]},
+        {"name": "<b>zwei drei<", "version": "1", "takes_text": True, "tasks": ["ner"]},
+        {"name": "bpe", "version": "1", "takes_text": False, "tasks": ["ner"]},
     ]
 
 

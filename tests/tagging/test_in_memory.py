@@ -22,7 +22,7 @@ def state(exported):
 
 @pytest.fixture
 def tagger(state):
-    return InMemoryTagger(logits_function(state.model), state.row_encoder, state.config)
+    return InMemoryTagger(logits_function(state.model), state.heads, state.config)
 
 
 def test_a_model_in_memory_and_its_export_find_the_same_entities(tagger, local):

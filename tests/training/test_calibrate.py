@@ -17,6 +17,7 @@ from tfner.modeling.calibration import Calibration
 from tfner.modeling.variants import logits_function
 from tfner.tagging.in_memory import InMemoryTagger
 from tfner.tagging.load import load_tagger
+from tfner.tagging.tagger import Head
 from tfner.training.calibrate import calibrate, lowest_threshold
 from tfner.training.state import load_state
 
@@ -33,14 +34,19 @@ def logits(trained):
 
 @pytest.fixture
 def tagger(trained, logits):
-    return InMemoryTagger(logits, trained.row_encoder, trained.config)
+    return InMemoryTagger(logits, trained.heads, trained.config)
 
 
 SENTENCES = demo_corpus().splits["validation"][:200]
 
 
+def calibrated(tagger, calibration):
+    """The same tagger with another calibration."""
+    return InMemoryTagger(tagger.logits, {"ner": Head(tagger.row_encoder, calibration)}, tagger.config)
+
+
 def loss(tagger, temperature):
-    tagger.calibration = Calibration(temperature)
+    tagger = calibrated(tagger, Calibration(temperature))
     encoded = tagger.row_encoder.encode(SENTENCES)
     words = tagger.row_encoder.to_words(encoded, tagger._run(encoded.rows, iter), np.full(9, np.nan, np.float32))
     ids = [[tagger.labels.ids[tag] for tag in s.tags] for s in SENTENCES]
@@ -55,10 +61,9 @@ def test_the_temperature_has_the_least_crossentropy(tagger):
 
 
 def test_a_temperature_changes_scores_and_no_tag(tagger):
-    tagger.decode = "greedy"  # whose label is the most probable one
-    before = tagger.predict(SENTENCES)
-    tagger.calibration = Calibration(3.0)
-    after = tagger.predict(SENTENCES)
+    other = calibrated(tagger, Calibration(3.0))
+    tagger.decode = other.decode = "greedy"  # whose label is the most probable one
+    before, after = tagger.predict(SENTENCES), other.predict(SENTENCES)
     assert [t.tags for t in after] == [t.tags for t in before]
     one, other = (np.concatenate([t.probabilities for t in tagged]) for tagged in (before, after))
     assert (other <= one + 1e-6).all() and (other < one - 0.01).mean() > 0.5
@@ -68,8 +73,7 @@ def test_the_error_on_validation_falls(tagger):
     gold = [s.tags for s in SENTENCES]
     errors = []
     for own in (Calibration(), calibrate(tagger, make_config(temperature="auto"), SENTENCES, lambda line: None)):
-        tagger.calibration = own
-        tagged = tagger.predict(SENTENCES)
+        tagged = calibrated(tagger, own).predict(SENTENCES)
         errors.append(reliability(*scored_words(gold, [t.tags for t in tagged], [t.probabilities for t in tagged])).error)
     assert errors[1] < errors[0]
 
@@ -128,9 +132,9 @@ def test_a_training_is_calibrated_as_its_settings_say(corpus, tmp_path, small_en
     output = capsys.readouterr().out
     assert "temperature " in output
     written = json.loads((run.state / CALIBRATION).read_text())
-    assert written["temperature"] == run.trained().calibration.temperature != 1
+    assert written["temperature"] == run.trained().heads["ner"].calibration.temperature != 1
     assert set(written["thresholds"]) == set(run.corpus.labels.types)
-    assert load_state(run.state).calibration == run.trained().calibration
+    assert load_state(run.state).heads["ner"].calibration == run.trained().heads["ner"].calibration
 
 
 def test_an_export_is_calibrated_as_asked_and_an_evaluation_shows_it(runtimes, tmp_path, capsys):

@@ -141,7 +141,7 @@ def test_other_tasks_train_and_score(task, small_encoder, tmp_path):
         assert scores.overall.f1 == scores.accuracy
         trained = load_state(run.state)
         assert trained.row_encoder.labels.plain
-        tagger = InMemoryTagger(run._logits, trained.row_encoder, trained.config)
+        tagger = InMemoryTagger(run._logits, trained.heads, trained.config)
         assert len(tagger.tag("It rains .")) == 3
 
 

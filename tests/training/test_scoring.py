@@ -21,7 +21,7 @@ def test_the_splits_are_scored_and_saved_with_their_tags_and_the_speed(model, co
     trained = load_state(state)
     whole = load_corpus(str(corpus))
     some = replace(whole, splits={name: whole.splits[name] for name in ("train", *splits)})
-    tagger, lines = InMemoryTagger(logits_function(trained.model), trained.row_encoder, trained.config), []
+    tagger, lines = InMemoryTagger(logits_function(trained.model), trained.heads, trained.config), []
     scores = score_splits(tagger, some, state, {"devices": "CPU"}, lines.append)
     predictions = json.loads((state / PREDICTIONS).read_text("utf-8"))
     assert list(scores) == list(predictions) == list(read_scores(state / SCORES)) == list(splits)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import combinations
 from pathlib import Path
 
 from tfner.config import TASKS, UNSEEN_LABELS, Config
@@ -55,19 +56,37 @@ def load_corpus(
             raise UserError(f"{setting(name, value)}: expected one of {', '.join(known)}")
     if spec == "demo":
         return demo_corpus(task)
+    read = _read(spec, task, tag_column, text_encoding, label_list)
+    return _corpus(spec, task, *read, one_document, unseen_labels)
+
+
+_Raw = Mapping[str, tuple[str, list[RawSentence]]]
+"""For each split its source, for messages, and its sentences."""
+
+
+def _read(
+    spec: str | Path,
+    task: str,
+    tag_column: int | None = None,
+    text_encoding: str | None = None,
+    label_list: Sequence[str] | None = None,
+) -> tuple[_Raw, list[str]]:
+    """The sentences of files or of a data set on the hub, and notes. Raises UserError where there is nothing of this name."""
     path = Path(spec).expanduser()
     if path.exists():
-        raw, notes = _read_files(path, task, tag_column, text_encoding, label_list)
-    elif _looks_like_a_path(spec):
+        return _read_files(path, task, tag_column, text_encoding, label_list)
+    if _looks_like_a_path(spec):
         raise UserError(
             "no such file or folder: expected a folder with train, valid and test files (CoNLL columns or JSON lines), one "
             "such file, a name on the Hugging Face hub such as conll2003, or demo for the embedded corpus",
             spec,
         )
-    else:
-        from tfner.data.hub import read_hub  # imports the datasets library, which files do not need
+    from tfner.data.hub import read_hub  # imports the datasets library, which files do not need
 
-        raw, notes = read_hub(str(spec), task)
+    return read_hub(str(spec), task)
+
+
+def _corpus(spec: str | Path, task: str, raw: _Raw, notes: Sequence[str], one_document: bool, unseen_labels: str) -> Corpus:
     splits, more = _convert(raw, task, one_document)
     return with_labels(Corpus(str(spec), task, splits, LabelSet(("O",)), (*notes, *more)), unseen_labels)
 
@@ -118,40 +137,68 @@ def corpus_of(config: Config) -> Corpus:
     """The corpus that settings name. Raises UserError as `load_corpus` does, and where they name none."""
     if not config.corpus:
         raise UserError(f"this model was trained elsewhere, on a corpus that is not known: give one with {setting('corpus')}")
-    if config.tag_column is not None and len(config.tasks) > 1:
-        raise UserError(
-            f"{setting('tag_column', config.tag_column)}: each of the tasks {', '.join(config.tasks)} has a column of its own: "
-            "leave it out"
-        )
-    first, *others = (
-        load_corpus(
-            config.corpus,
-            task,
-            config.tag_column,
-            config.text_encoding,
-            config.one_document,
-            unseen_labels=config.unseen_labels,
-        )
-        for task in config.tasks
+    corpora = (
+        _corpora(config) if len(config.tasks) > 1 and config.corpus != "demo" else [_of_task(config, t) for t in config.tasks]
     )
+    if config.train_share != 1:
+        corpora = [with_train_share(one, config.train_share) for one in corpora]
+    first, *others = corpora
+    notes = (f"{other.task}: {note}" for other in others for note in other.notes if note not in first.notes)
+    return replace(first, others=tuple(others), notes=(*first.notes, *notes))
+
+
+def _of_task(config: Config, task: str) -> Corpus:
+    return load_corpus(
+        config.corpus,
+        task,
+        config.tag_column,
+        config.text_encoding,
+        config.one_document,
+        unseen_labels=config.unseen_labels,
+    )
+
+
+def _corpora(config: Config) -> list[Corpus]:
+    """The corpus of each of several tasks. Raises UserError where they do not have the same words and tags of their own."""
+    tasks, spec = config.tasks, config.corpus
+    if config.tag_column is not None:
+        raise UserError(
+            f"{setting('tag_column', config.tag_column)}: each of the tasks {', '.join(tasks)} has a column of its own: leave "
+            "it out"
+        )
+    read = {}
+    for task in tasks:
+        try:
+            read[task] = _read(spec, task, text_encoding=config.text_encoding)
+        except UserError as error:
+            message = error.message.partition(": give the column of the tags")[0]  # several tasks need several
+            if message == error.message:
+                raise
+            raise UserError(f"{message}: {_SEVERAL}", error.path, error.line) from error
+    first, others = tasks[0], tasks[1:]
+    for one, other in combinations(tasks, 2):
+        pair = [[s.tags for _, sentences in read[task][0].values() for s in sentences] for task in (one, other)]
+        if pair[0] == pair[1]:
+            raise UserError(f"{setting('task', config.task)}: {one} and {other} have the same tags: {_SEVERAL}", spec)
     for other in others:
-        _check_same_words(first, other)
-    share = config.train_share
-    first, *others = (one if share == 1 else with_train_share(one, share) for one in (first, *others))
-    return replace(first, others=tuple(others))
+        for split, (source, sentences) in read[first][0].items():
+            pairs = zip(sentences, read[other][0].get(split, ("", []))[1], strict=False)
+            at = next((i for i, (a, b) in enumerate(pairs) if (a.words, a.document) != (b.words, b.document)), None)
+            if at is not None or len(sentences) != len(read[other][0].get(split, ("", []))[1]):
+                where = f"sentence {at + 1}" if at is not None else "the end of the shorter one"
+                raise UserError(
+                    f"{setting('task', config.task)}: expected the same words for {first} and {other}, but they differ from "
+                    f"{where} on: train a model for each",
+                    source,
+                )
+    return [_corpus(spec, task, *read[task], config.one_document, config.unseen_labels) for task in tasks]
 
 
-def _check_same_words(one: Corpus, other: Corpus) -> None:
-    """Raises UserError where the corpora of two tasks have other sentences."""
-    for split in {**one.splits, **other.splits}:
-        pair = [[(s.words, s.document) for s in c.splits.get(split, ())] for c in (one, other)]
-        if pair[0] != pair[1]:
-            at = next((i for i, (a, b) in enumerate(zip(*pair, strict=False)) if a != b), min(map(len, pair)))
-            raise UserError(
-                f"{setting('task', f'{one.task},{other.task}')}: expected the same words for both tasks, but they differ from "
-                f"sentence {at + 1} of {split} on: train a model for each",
-                one.name,
-            )
+_SEVERAL = (
+    "give each task tags of its own, in four columns (word POS chunk NER), or in JSON lines with ner_tags, pos_tags and "
+    "chunk_tags"
+)
+"""What to do about a corpus that lacks the tags of one of several tasks."""
 
 
 def _looks_like_a_path(spec: str | Path) -> bool:

@@ -203,7 +203,8 @@ def read_corpus(config: Config, folder: Path) -> Corpus:
     Raises UserError for settings with several tasks too.
     """
     if len(config.tasks) > 1:
-        raise UserError(f"{setting('task', config.task)}: expected one task to compare: compare each by itself")
+        vary = setting("vary", f"task={config.task}")
+        raise UserError(f"{setting('task', config.task)}: expected one task: compare each with {vary}")
     return check_request(replace(config, output=str(folder / RUNS / "new")))
 
 

@@ -60,8 +60,8 @@ def model_card(
         version=__version__,
         epochs=len(read_history(trained.state / HISTORY)),
         settings_file=CONFIG if format == "savedmodel" else DESCRIPTION,
-        scores={task: {split: format_scores(s) for split, s in one.scores.items()} for task, one in trained.tasks.items()},
-        tasks=trained.tasks,
+        scores={task: {split: format_scores(s) for split, s in own.items()} for task, own in trained.scores.items()},
+        tasks=trained.heads,
         plain=trained.row_encoder.labels.plain,
         signatures=signatures,
         pieces_only=pieces_only,
@@ -78,12 +78,12 @@ def _results(trained: TrainedModel) -> list[EvalResult]:
             task_type=PIPELINE_TAG,
             dataset_type=corpus,
             dataset_name=f"{corpus} ({task})",
-            dataset_config=task if trained.others else None,
+            dataset_config=task if len(trained.heads) > 1 else None,
             dataset_split=split,
             metric_type="accuracy" if one.plain else "f1",
             metric_name="accuracy of words" if one.plain else "F1 of entities",
             metric_value=round(one.accuracy if one.plain else one.overall.f1, 6),
         )
-        for task, own in trained.tasks.items()
-        for split, one in own.scores.items()
+        for task, own in trained.scores.items()
+        for split, one in own.items()
     ]

@@ -33,15 +33,15 @@ states), and the name of the encoder in that class."""
 def write_description(folder: Path, trained: TrainedModel, inputs: list[str] | None = None) -> None:
     """Writes the `config.json` of transformers with the labels, the tokenizer, the scores and `DESCRIPTION`.
 
-    The labels of several tasks are called such as `pos/NN` in the config.
+    In the config, the labels of several tasks have names such as `pos/NN`.
 
     Args:
         folder: the folder to write into.
         trained: the model.
         inputs: the names of the arrays that the tokenizer returns; None leaves its own.
     """
-    config, several = trained.config, len(trained.tasks) > 1
-    labels = {task: one.row_encoder.labels.names for task, one in trained.tasks.items()}
+    config, several = trained.config, len(trained.heads) > 1
+    labels = {task: head.row_encoder.labels.names for task, head in trained.heads.items()}
     names = [f"{task}/{name}" if several else name for task, own in labels.items() for name in own]
     # the config of the encoder in the model: with variant replace it has one layer fewer
     description = copy.deepcopy(trained.model.get_layer(variants.ENCODER).config)
@@ -62,10 +62,10 @@ def write_description(folder: Path, trained: TrainedModel, inputs: list[str] | N
         tokenizer.model_input_names = tokenizer.init_kwargs["model_input_names"] = inputs  # the latter is saved
     tokenizer.save_pretrained(folder)
 
-    for task, one in trained.tasks.items():
+    for task, scores in trained.scores.items():
         place = of_task(folder, config, task)
         place.mkdir(exist_ok=True)
-        write_scores(place / SCORES, one.scores)
+        write_scores(place / SCORES, scores)
     describe_export(folder, trained, "float32", {})
 
 
@@ -81,8 +81,8 @@ def describe_export(folder: Path, trained: TrainedModel, precision: str, measure
     encoder = trained.model.get_layer(variants.ENCODER).config
     text = describe(
         trained.config,
-        {task: one.row_encoder.labels for task, one in trained.tasks.items()},
-        {task: one.calibration for task, one in trained.tasks.items()},
+        {task: head.row_encoder.labels for task, head in trained.heads.items()},
+        {task: head.calibration for task, head in trained.heads.items()},
         piece_limit(encoder, trained.row_encoder.tokenizer),
         digest(trained.state / WEIGHTS),
         precision=precision,

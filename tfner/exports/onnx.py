@@ -73,7 +73,7 @@ def onnx_graph(trained: TrainedModel):
     import tf2onnx
 
     model = in_float32(trained)
-    temperatures = np.repeat([one.calibration.temperature for one in trained.tasks.values()], trained.sizes)
+    temperatures = np.repeat([head.calibration.temperature for head in trained.heads.values()], trained.sizes)
     size = sum(variable.shape.num_elements() * variable.dtype.size for variable in model.weights)
     if size >= MAX_BYTES:
         raise UserError(

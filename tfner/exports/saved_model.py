@@ -37,7 +37,6 @@ from tfner.folder import (
 )
 from tfner.modeling.pretrained import piece_limit
 from tfner.modeling.variants import ENCODER, for_inference, logits_function
-from tfner.tagging.tagger import Head
 from tfner.training.state import TrainedModel
 
 
@@ -52,9 +51,8 @@ def writer(trained: TrainedModel, say: Callable[[str], None] = print) -> Callabl
     logits = logits_function(trained.model)
     encoder = trained.model.get_layer(ENCODER).config
     positions = piece_limit(encoder, trained.row_encoder.tokenizer)
-    heads = {task: Head(one.row_encoder, one.calibration) for task, one in trained.tasks.items()}
-    functions, pieces_only = signatures(logits, heads, trained.config, encoder.vocab_size, positions)
-    described = signatures_of(list(heads), takes_text=pieces_only is None)
+    functions, pieces_only = signatures(logits, trained.heads, trained.config, encoder.vocab_size, positions)
+    described = signatures_of(list(trained.heads), takes_text=pieces_only is None)
 
     def write(folder: Path) -> None:
         module = tf.Module()
@@ -83,12 +81,12 @@ def _describe(extra: Path, trained: TrainedModel, positions: int) -> None:
     if history:
         best = config.monitor if config.monitor in history[0] else "f1"
         plots.save(plots.learning_curves(history, best=best), extra / "learning_curves.png")
-    for task, one in trained.tasks.items():
+    for task, head in trained.heads.items():
         place = of_task(extra, config, task)
         place.mkdir(exist_ok=True)
         shutil.copy2(of_task(trained.state, config, task) / LABELS, place / LABELS)
-        write_json(place / CALIBRATION, one.calibration.to_values())
-        write_scores(place / SCORES, one.scores)
-        for split, scores in one.scores.items():
+        write_json(place / CALIBRATION, head.calibration.to_values())
+        write_scores(place / SCORES, trained.scores[task])
+        for split, scores in trained.scores[task].items():
             title = f"Words of the {split} split by gold and predicted tag"
             plots.save(plots.confusion_matrix(scores, title=title), place / f"confusion_{split}.png")

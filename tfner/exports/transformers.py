@@ -76,8 +76,8 @@ def writer(trained: TrainedModel, say: Callable[[str], None] = print) -> Callabl
     """
     from safetensors.numpy import save
 
-    columns = trained.row_encoder.columns
-    weights = pytorch_weights(trained.model, trained.config, trained.calibration.temperature, columns)
+    (head,) = trained.heads.values()
+    weights = pytorch_weights(trained.model, trained.config, head.calibration.temperature, head.row_encoder.columns)
 
     def write(folder: Path) -> None:
         # save_file makes a file that other users cannot read

@@ -1,8 +1,8 @@
 """Loss and accuracy of training. They share one rule: a position counts if and only if its label is not `IGNORED_LABEL`.
 
 Takes labels of shape (batch, length) and logits of shape (batch, length, labels); sums over the counted positions and counts
-them. Each task of a model of several has its labels in the last dimension of both. The attention mask is not used: padding is
-ignored because its label is -100.
+them. Where a model has several tasks, the last dimension of both holds those of all tasks. The attention mask is not used:
+padding is ignored because its label is -100.
 """
 
 from __future__ import annotations

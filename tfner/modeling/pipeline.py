@@ -48,7 +48,7 @@ def training_batches(
 
     Each element is what one replica computes in a step: the replicas of this process take turns. It is a dictionary of
     `parts`, one tuple (input_ids, attention_mask, labels, first row) each, padded to the length of the whole batch; `number`,
-    the labels of the whole batch; and `seed`, uint64, for its dropout masks.
+    the number of labels of the whole batch; and `seed`, uint64, for its dropout masks.
 
     `grid`: the longest row that the encoder takes, for parts of few different shapes: their length is a `grid_length`, and rows
     of padding are added up to a multiple of `GRID_ROWS`.

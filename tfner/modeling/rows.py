@@ -274,7 +274,12 @@ def with_labels_of(encoded: Sequence[EncodedRows]) -> EncodedRows:
     if len(encoded) == 1:
         return encoded[0]
     rows = zip(*(one.rows for one in encoded), strict=True)
-    return replace(encoded[0], rows=tuple(replace(r[0], labels=np.stack([one.labels for one in r], -1)) for r in rows))
+    missed = max(one.report.entity_words_without_pieces for one in encoded)
+    return replace(
+        encoded[0],
+        rows=tuple(replace(r[0], labels=np.stack([one.labels for one in r], -1)) for r in rows),
+        report=replace(encoded[0].report, entity_words_without_pieces=missed),
+    )
 
 
 def make_row_encoder(tokenizer: Any, labels: LabelSet, config: Config, limit: int, columns: slice = slice(None)) -> RowEncoder:

@@ -147,12 +147,17 @@ def build_model(
 
 
 def classifier_note(variant: str, source: str, names: Sequence[str]) -> str | None:
-    """What becomes of the classification layer that an encoder comes with, as a line for the terminal; None without one."""
+    """What becomes of the classification layer that an encoder comes with, as a line for the terminal; None without one.
+
+    `names` are the labels of the corpus, none for several tasks.
+    """
     own = own_labels(load_encoder_config(source))
     if own is None:
         return None
     if variant != "finetune":
         return f"the encoder's own classification layer is left out: {variant} has layers of its own"
+    if not names:
+        return "the encoder's own classification layer is left out: a model for several tasks has a new one"
     if sorted(own) == sorted(names):
         return "the encoder's own classification layer, which has the labels of the corpus, is trained further"
     shown = ", ".join(own[:8]) + (", ..." if len(own) > 8 else "")

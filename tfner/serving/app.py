@@ -76,7 +76,9 @@ def make_app(servables: Sequence[Servable], limits: Limits = LIMITS, batching: B
 
     async def list_models(request: Request) -> Response:
         """The models that the page shows. TensorFlow Serving's API has no list of models."""
-        listed = [{"name": s.name, "version": str(s.version), "takes_text": s.takes_text, "tasks": s.tasks} for s in servables]
+        listed = [
+            {"name": s.name, "version": str(s.version), "takes_text": s.takes_text, "tasks": list(s.tasks)} for s in servables
+        ]
         return _answer(orjson.dumps({"models": listed}))
 
     page, headers = _page()

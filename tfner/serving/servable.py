@@ -6,7 +6,7 @@ Takes a folder and returns a `Servable`. `rest` handles JSON, `app` handles HTTP
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 
 from tfner.contents import check_contents
-from tfner.contract import PIECES, TEXT, WORDS, for_task
+from tfner.contract import PIECES, TEXT, for_task
 from tfner.errors import UserError, one_line
-from tfner.folder import SAVED_MODEL, damaged, is_version, load_saved_model, resolve
+from tfner.folder import EXTRA, SAVED_MODEL, damaged, is_version, load_saved_model, read_settings, resolve
 from tfner.serving.rest import INTEGERS, STRING, Inputs, RestError, Tensor
 
 
@@ -32,6 +32,7 @@ class Servable:
         signature_def: all signatures as protobuf's JSON.
         call: takes the name of a signature and its inputs, and returns its outputs: arrays with one batch size, text as bytes.
             Raises RestError where the graph refuses the inputs.
+        tasks: the tasks that it was trained for.
     """
 
     name: str
@@ -40,17 +41,18 @@ class Servable:
     signatures: Mapping[str, Inputs]
     signature_def: Mapping[str, Any]
     call: Callable[[str, Mapping[str, np.ndarray]], dict[str, np.ndarray]]
+    tasks: Sequence[str] = ()
 
     @property
     def takes_text(self) -> bool:
         """Whether the model takes raw text. Models without a WordPiece tokenizer take only word pieces."""
         return TEXT.name in self.signatures
 
-    @property
-    def tasks(self) -> list[str]:
-        """The tasks of a model that was trained for several; none for a model of one."""
-        words = {for_task(WORDS, name).name: name for name in self.signatures}
-        return [name for of_words, name in words.items() if of_words in self.signatures]
+    def warm_up(self) -> None:
+        """Calls every signature that takes texts once, because the first call is slow."""
+        for signature in (TEXT.name, *(for_task(TEXT, task).name for task in self.tasks)):
+            if signature in self.signatures:
+                self.call(signature, {key: np.array([b"Hello"], object) for key in TEXT.inputs})
 
 
 def load_servable(path: str | Path) -> Servable:
@@ -70,6 +72,7 @@ def load_servable(path: str | Path) -> Servable:
         raise UserError("expected a folder name without a colon, which ends the name in an address: rename the folder", folder)
     try:
         check_contents(folder)
+        tasks = read_settings(folder / EXTRA)[0].tasks
     except (OSError, ValueError) as error:
         raise damaged(folder, error) from error
     loaded = load_saved_model(folder)
@@ -98,9 +101,9 @@ def load_servable(path: str | Path) -> Servable:
         except tf.errors.ResourceExhaustedError as error:
             raise RestError(503, error.message.splitlines()[0]) from error
 
-    if TEXT.name in signatures:
-        call(TEXT.name, {key: np.array([b"Hello"], object) for key in signatures[TEXT.name]})
-    return Servable(name, version, folder, signatures, definition, call)
+    servable = Servable(name, version, folder, signatures, definition, call, tasks)
+    servable.warm_up()
+    return servable
 
 
 def reason_of(message: str) -> str:

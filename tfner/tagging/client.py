@@ -24,6 +24,10 @@ NOT_TFNER = "expected a model that python -m tfner.export wrote, with an encoder
 _FIRST_WAIT, _LONGEST_WAIT = 0.1, 2.0  # seconds between tries: doubled every time
 
 
+class MissingSignature(UserError):
+    """A served model has no signature for the task that was asked for."""
+
+
 class Client:
     """Sends requests to one served model; threads may share it.
 
@@ -111,8 +115,10 @@ class Client:
         if self.address.label and "label" in reason:
             return self.error(f"no version has the label {self.address.label!r} ({reason})", "set it in models.config")
         if refusal.kind == INVALID and "ignature" in reason:
-            remedy = NOT_TFNER if signature in SIGNATURES else "ask for a task that it was trained for"
-            return self.error(f"the model has no signature {signature.name} ({reason})", remedy)
+            if signature in SIGNATURES:
+                return self.error(f"the model has no signature {signature.name} ({reason})", NOT_TFNER)
+            remedy = "name a task that it was trained for; leave the task out if it has only one"
+            return MissingSignature(f"the model has no signature {signature.name} ({reason}): {remedy}", str(self.address))
         if refusal.kind == INVALID and "padding is turned off" in reason:
             return self.error(
                 "the server put requests of different lengths into one batch without padding them",

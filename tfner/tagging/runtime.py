@@ -15,7 +15,6 @@ import numpy as np
 from tfner.config import RUNTIMES
 from tfner.errors import UserError, one_line
 from tfner.folder import GRAPHS, export_again
-from tfner.labels import columns_of
 from tfner.modeling.batches import PIECES_PER_BATCH, apply_to_rows
 from tfner.modeling.decoding import softmax
 from tfner.modeling.rows import Row
@@ -63,10 +62,9 @@ class RuntimeTagger(RowTagger):
         exported = read_exported(folder)
         super().__init__(exported.heads(), exported.config, str(folder))
         self.precision, self.weights, self.longest = exported.precision, exported.weights, exported.max_pieces
-        self._alone: Logits | None = None
-        self._beside: tuple[Logits, int] | None = None
+        self._loaded: dict[bool, tuple[Logits, int]] = {}  # by `beside`; the taggers of all tasks share it
         try:
-            self._alone, _ = self._load(beside=False)
+            self._graph(beside=False)
         except ImportError as error:
             raise UserError(f"{RUNTIMES[self.runtime]} is not installed: pip install {error.name}", folder) from error
         except Exception as error:  # a damaged graph
@@ -88,27 +86,31 @@ class RuntimeTagger(RowTagger):
             What computes a batch, and how many batches it computes at a time.
         """
 
+    def _graph(self, beside: bool) -> tuple[Logits, int]:
+        """What `_load` returns, loaded once."""
+        if beside not in self._loaded:
+            self._loaded[beside] = self._load(beside)
+        return self._loaded[beside]
+
     def probabilities(self, input_ids: np.ndarray, attention_mask: np.ndarray) -> np.ndarray:
         self.check_open()
-        assert self._alone is not None  # only a closed tagger has none
-        return self._softmax(self._alone(input_ids, attention_mask))
+        logits, _ = self._graph(beside=False)
+        return self._softmax(logits(input_ids, attention_mask))
 
     def _softmax(self, logits: np.ndarray) -> np.ndarray:
         """The probabilities of the labels of each task, from the logits of all."""
-        columns = columns_of(head.row_encoder.labels for head in self.heads.values())
-        return softmax(logits) if len(columns) == 1 else np.concatenate([softmax(logits[..., own]) for own in columns], -1)
+        found = [softmax(logits[..., own]) for own in self.columns.values()]
+        return found[0] if len(found) == 1 else np.concatenate(found, -1)
 
     def _run(self, rows: Sequence[Row], progress: Progress) -> list[np.ndarray]:
         total = sum(map(len, rows))
         if total < _BESIDE or len(rows) == 1:
             return super()._run(rows, progress)
-        if self._beside is None:
-            self._beside = self._load(beside=True)
-        logits, number = self._beside
+        logits, number = self._graph(beside=True)
         pieces = min(PIECES_PER_BATCH, max(_LEAST, total // _SHARES + 1))
         pad_id = self.row_encoder.pad_id
         return apply_to_rows(lambda ids, mask: self._softmax(logits(ids, mask)), rows, pad_id, progress, number, pieces)
 
     def close(self) -> None:
         super().close()
-        self._alone = self._beside = None
+        self._loaded = {}

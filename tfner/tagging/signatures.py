@@ -53,8 +53,8 @@ def make_servable(tagger: RuntimeTagger, name: str, version: int, folder: Path) 
         s.name: {key: Tensor(_dtype(field), (-1,) * len(field.shape)) for key, field in s.inputs.items()} for s in signatures
     }
     definition = {signature.name: _definition(signature) for signature in signatures}
-    servable = Servable(name, version, folder, inputs, definition, lambda key, arrays: answers[key](arrays))
-    servable.call(TEXT.name, {"text": np.array([b"Hello"], object)})
+    servable = Servable(name, version, folder, inputs, definition, lambda key, arrays: answers[key](arrays), list(tagger.heads))
+    servable.warm_up()
     return servable
 
 

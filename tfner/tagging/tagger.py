@@ -56,7 +56,7 @@ class Tagger(ABC):
     decode: str | None = Config.decode
     """How tags are chosen, one of `config.DECODERS`, or None where a server decides it."""
     task: str | None = None
-    """The task that it tags for, or None for that of a server's default."""
+    """The task that it tags for, or None where a server decides it."""
     calibration: Calibration = UNCALIBRATED
     """What scores were divided by, and which entities are accepted, as far as that is known."""
 
@@ -90,6 +90,14 @@ class Tagger(ABC):
         if isinstance(words, str):
             raise UserError("tag_words expects a sequence of words, got one string: use tag for text that is not split")
         return next(self.tag_many([words]))
+
+    def tag_tasks(self, item: Input) -> dict[str, list[Entity]]:
+        """The entities of a text, or of a sentence that is already split, for each task of the model, with one pass of the
+        encoder.
+
+        Raises UserError for a served model, which answers for one task.
+        """
+        raise UserError("a server answers for one task: load a tagger for each, with load_tagger(address, task=...)", self.name)
 
     def tag_many(self, inputs: Iterable[Input], chunk: int = TEXTS_PER_CHUNK) -> Iterator[list[Entity]]:
         """The entities of any number of texts (strings) and split sentences (sequences of words), in order.
@@ -159,6 +167,8 @@ class RowTagger(Tagger):
 
     def __init__(self, heads: Mapping[str, Head], config: Config, name: str):
         self.heads, self.config, self.name = heads, config, name
+        self.columns = dict(zip(heads, columns_of(head.row_encoder.labels for head in heads.values()), strict=True))
+        """The part of the probabilities that each task has."""
         self._choose(next(iter(heads)))
         self.sentences: str = config.sentences
         self.decode: str = config.decode
@@ -185,7 +195,10 @@ class RowTagger(Tagger):
         self.task, self.row_encoder, self.calibration = task, self.heads[task].row_encoder, self.heads[task].calibration
 
     def for_task(self, task: str) -> Self:
-        """The tagger of the same model for another of its tasks. Raises UserError for a task that the model does not have."""
+        """The tagger of the same model for another of its tasks. Each of the two keeps the model until it is closed.
+
+        Raises UserError for a task that the model does not have.
+        """
         if task not in self.heads:
             raise UserError(f"{setting('task', task)}: expected a task of this model: {', '.join(self.heads)}", self.name)
         other = copy.copy(self)
@@ -205,9 +218,8 @@ class RowTagger(Tagger):
         encoded = self.row_encoder.encode([Sentence(s.words, (), s.document) for s in sentences])
         self.report += encoded.report
         values = self._run(encoded.rows, progress)
-        columns = dict(zip(self.heads, columns_of(head.row_encoder.labels for head in self.heads.values()), strict=True))
         return {
-            task: decode(self.heads[task].row_encoder, encoded, [v[:, columns[task]] for v in values], self.decode)
+            task: decode(self.heads[task].row_encoder, encoded, [v[:, self.columns[task]] for v in values], self.decode)
             for task in tasks
         }
 
@@ -222,14 +234,13 @@ class RowTagger(Tagger):
         for text, offsets, tagged in self.tagged(inputs):
             yield self.entities(text, offsets, tagged)
 
-    def tag_tasks(self, text: str) -> dict[str, list[Entity]]:
-        """For each task of the model what `tag` returns. The encoder runs once for all."""
-        utf8_size(text)  # raises for what cannot be tagged
-        offsets, sentences = divide(text, self.sentences, 0)
+    def tag_tasks(self, item: Input) -> dict[str, list[Entity]]:
+        utf8_size(item)  # raises for what cannot be tagged
+        offsets, sentences = divide(item, self.sentences, 0)
         found = {}
         for task, tagged in self.predict_tasks(sentences).items():
-            head = self.heads[task]
-            found[task] = join(tagged).entities(text, offsets, head.row_encoder.labels.plain, head.calibration)
+            plain, calibration = self.heads[task].row_encoder.labels.plain, self.heads[task].calibration
+            found[task] = join(tagged).entities(as_text(item), offsets, plain, calibration)
         return found
 
     def entities(self, text: str, offsets: Sequence[tuple[int, int]], tagged: Tagged) -> list[Entity]:

@@ -45,7 +45,7 @@ def calibrate(
         return Calibration(float(config.temperature))
     encoder = tagger.row_encoder
     encoded = encoder.encode(sentences)
-    logits = apply_to_rows(tagger.logits, encoded.rows, encoder.pad_id)
+    logits = apply_to_rows(lambda ids, mask: tagger.logits(ids, mask)[..., encoder.columns], encoded.rows, encoder.pad_id)
     gold = [s.tags for s in sentences]
 
     def scored(temperature: float) -> tuple[list[list[str]], list[np.ndarray]]:

@@ -53,11 +53,13 @@ def check_request(config: Config) -> Corpus:
         )
     if not any(any(sentence.words) for sentence in corpus.splits["train"]):
         raise UserError(f"{setting('corpus', config.corpus)}: expected words to learn from, found only empty ones")
-    if len(corpus.labels) == 1:
-        raise UserError(
-            f"{setting('corpus', config.corpus)}: every word has the label {corpus.labels.names[0]!r}, so nothing can be "
-            f"learned: check the file, and {setting('tag_column')}"
-        )
+    for task, one in corpus.tasks.items():
+        if len(one.labels) == 1:
+            what = f"the label {one.labels.names[0]!r}" + (f" of {task}" if corpus.others else "")
+            remedy = "" if corpus.others else f", and {setting('tag_column')}"
+            raise UserError(
+                f"{setting('corpus', config.corpus)}: every word has {what}, so nothing can be learned: check the file{remedy}"
+            )
     return corpus
 
 

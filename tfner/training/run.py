@@ -43,6 +43,7 @@ from tfner.modeling.pretrained import encoder_source, load_encoder_config, load_
 from tfner.modeling.rows import EncodedRows, row_encoders, with_labels_of
 from tfner.modeling.variants import build_model, classifier_note, logits_function, parameter_counts
 from tfner.tagging.in_memory import InMemoryTagger
+from tfner.tagging.tagger import Head
 from tfner.terminal import quote
 from tfner.training.calibrate import calibrate
 from tfner.training.checkpoints import Checkpoints, Progress
@@ -155,26 +156,30 @@ class TrainingRun:
     def score(self) -> Mapping[str, Scores]:
         """Calibrates the model as its settings say, and scores the validation split, and the test split if there is one.
 
-        The scores, the predicted tags and some measures are saved in the state. Returned are the scores of the first task.
+        The scores, the predicted tags and some measures are saved in the state.
+
+        Returns:
+            The scores of the first task by split.
         """
         measures = {
             "parameters": parameter_counts(self.model),
             "devices": self.devices.names,
             "precision": self.config.precision,
         }
-        found = []
+        heads: dict[str, Head] = {}
+        scores: dict[str, Mapping[str, Scores]] = {}
         for task, corpus in self.corpus.tasks.items():
-            encoder = self.row_encoders[task]
             if self.corpus.others:
                 self.say(f"\ntask {task}")
-            place = of_task(self.state, self.config, task)
-            tagger = InMemoryTagger(self._logits, encoder, self.config)
-            tagger.calibration = calibrate(tagger, self.config, corpus.splits["validation"], self.say)
-            write_json(place / CALIBRATION, tagger.calibration.to_values())
-            scores = score_splits(tagger, corpus, place, measures, self.say)
-            found.append(TrainedModel(self.model, encoder, self.config, self.state, scores, tagger.calibration))
-        self._trained = replace(found[0], others=tuple(found[1:]))
-        return self._trained.scores
+            place, head = of_task(self.state, self.config, task), Head(self.row_encoders[task])
+            uncalibrated = InMemoryTagger(self._logits, {task: head}, self.config)
+            head = Head(head.row_encoder, calibrate(uncalibrated, self.config, corpus.splits["validation"], self.say))
+            write_json(place / CALIBRATION, head.calibration.to_values())
+            heads[task] = head
+            tagger = InMemoryTagger(self._logits, {task: head}, self.config)
+            scores[task] = score_splits(tagger, corpus, place, measures, self.say)
+        self._trained = TrainedModel(self.model, heads, self.config, self.state, scores)
+        return next(iter(scores.values()))
 
     def trained(self) -> TrainedModel:
         """The model with what belongs to it, as the exporters take it."""
@@ -184,9 +189,9 @@ class TrainingRun:
         return self._trained
 
     @property
-    def scores(self) -> dict[str, Mapping[str, Scores]]:
+    def scores(self) -> Mapping[str, Mapping[str, Scores]]:
         """For each task the scores by split; empty before `score`."""
-        return {task: one.scores for task, one in self._trained.tasks.items()} if self._trained else {}
+        return self._trained.scores if self._trained else {}
 
     def remedy(self) -> str:
         """What to do where the disk has no room for the exported model."""

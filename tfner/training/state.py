@@ -21,10 +21,11 @@ from tfner.errors import UserError, one_line, setting
 from tfner.evaluation.scores import Scores, read_scores
 from tfner.folder import CALIBRATION, CONFIG, ENCODER, LABELS, SCORES, WEIGHTS, check_room, of_task, read_settings, write_whole
 from tfner.labels import LabelSet
-from tfner.modeling.calibration import UNCALIBRATED, Calibration, read_calibration
+from tfner.modeling.calibration import read_calibration
 from tfner.modeling.pretrained import load_encoder_config, load_tokenizer, piece_limit
 from tfner.modeling.rows import RowEncoder, row_encoders
 from tfner.modeling.variants import build_model
+from tfner.tagging.tagger import Head
 
 WEIGHT_OVERHEAD = 8192
 """Bytes that a file of weights has at most besides those of each variable."""
@@ -36,37 +37,34 @@ class TrainedModel:
 
     Attributes:
         model: the Keras model with its best weights.
-        row_encoder: tokenizer, label set and row length.
+        heads: for each task its row encoder and its calibration, in order.
         config: the settings of the training.
-        state: the folder of the training state, of all tasks.
-        scores: the scores by split, as far as they are known.
-        calibration: the temperature, and which entities are accepted.
-        others: the same model for its further tasks, each with its own row encoder, scores and calibration.
+        state: the folder of the training state.
+        scores: for each task the scores by split, as far as they are known.
     """
 
     model: keras.Model
-    row_encoder: RowEncoder
+    heads: Mapping[str, Head]
     config: Config
     state: Path
-    scores: Mapping[str, Scores]
-    calibration: Calibration = UNCALIBRATED
-    others: tuple[TrainedModel, ...] = ()
+    scores: Mapping[str, Mapping[str, Scores]]
 
     @property
-    def tasks(self) -> dict[str, TrainedModel]:
-        """The model for each of its tasks, in order."""
-        return dict(zip(self.config.tasks, (self, *self.others), strict=True))
+    def row_encoder(self) -> RowEncoder:
+        """The row encoder of the first task. Those of other tasks have other labels."""
+        return next(iter(self.heads.values())).row_encoder
 
     @property
     def sizes(self) -> list[int]:
         """The number of labels of each task."""
-        return [len(one.row_encoder.labels) for one in self.tasks.values()]
+        return [len(head.row_encoder.labels) for head in self.heads.values()]
 
     def alone(self, task: str) -> TrainedModel:
         """The model as one of a single task. Raises UserError for a task that it does not have."""
-        if task not in self.tasks:
-            raise UserError(f"{setting('task', task)}: expected a task of this model: {', '.join(self.tasks)}", self.state)
-        return replace(self.tasks[task], config=replace(self.config, task=task), others=())
+        if task not in self.heads:
+            raise UserError(f"{setting('task', task)}: expected a task of this model: {', '.join(self.heads)}", self.state)
+        config, scores = replace(self.config, task=task), {task: self.scores[task]}
+        return replace(self, heads={task: self.heads[task]}, config=config, scores=scores)
 
 
 def begin_state(folder: Path, config: Config, labels: Mapping[str, LabelSet], source: str, tokenizer: Any) -> None:
@@ -98,7 +96,8 @@ def load_state(folder: Path) -> TrainedModel:
     """
     try:
         config, labels = read_settings(folder)
-        calibrations = {task: read_calibration(of_task(folder, config, task) / CALIBRATION) for task in labels}
+        places = {task: of_task(folder, config, task) for task in labels}
+        calibrations = {task: read_calibration(place / CALIBRATION) for task, place in places.items()}
         check_contents(folder)
     except UserError as error:
         raise UserError(error.message, folder) from error
@@ -124,8 +123,6 @@ def load_state(folder: Path) -> TrainedModel:
         raise UserError(
             f"the weights cannot be read ({one_line(error)}): train again with python -m tfner.train", weights
         ) from error
-    limit, found = piece_limit(load_encoder_config(source), tokenizer), []
-    for task, encoder in row_encoders(tokenizer, labels, config, limit).items():
-        scores = read_scores(of_task(folder, config, task) / SCORES)
-        found.append(TrainedModel(model, encoder, config, folder, scores, calibrations[task]))
-    return replace(found[0], others=tuple(found[1:]))
+    encoders = row_encoders(tokenizer, labels, config, piece_limit(load_encoder_config(source), tokenizer))
+    heads = {task: Head(encoder, calibrations[task]) for task, encoder in encoders.items()}
+    return TrainedModel(model, heads, config, folder, {task: read_scores(place / SCORES) for task, place in places.items()})

@@ -42,8 +42,8 @@ def train_step(
 ) -> Callable[[Iterator[Any], bool], StepResult]:
     """A function that takes an iterator over training batches, and whether this process is to stop, and makes one step.
 
-    The loss of a step is the mean crossentropy of the labelled pieces of the whole batch, however its rows are spread over
-    parts and replicas.
+    The loss of a step is the mean crossentropy of the labels of the whole batch, however its rows are spread over parts and
+    replicas.
 
     Args:
         model: the model, created in the scope of the strategy.
@@ -52,7 +52,7 @@ def train_step(
         xla: whether loss and gradients are compiled with XLA, anew for every shape. The update is not: its kernels are fused,
             and replicas exchange gradients before it.
         frozen: the lowest transformer layers that are not trained, as for `make_optimizer`.
-        tasks: the columns of the logits of each task, for a model of several.
+        tasks: the columns of the logits of each task, where there are several tasks.
     """
     variables = trained_variables(model, frozen)
     scales = isinstance(optimizer, keras.mixed_precision.LossScaleOptimizer)
