@@ -290,6 +290,8 @@ def test_the_task_of_a_model_with_one_says_how_the_corpus_is_read(model, columns
         evaluate.evaluate(folder, say=lambda line: None, corpus=str(columns), task="chunk", runtime="tensorflow")
     with refused("several_tasks_to_score", setting="task"):
         evaluate.evaluate(folder, say=lambda line: None, task="ner,pos")
+    with pytest.raises(UserError, match="expected one task, as this model has"):
+        export.export(folder, temperature="auto", corpus=str(columns), task="ner,pos")
 
 
 @pytest.mark.parametrize("task", ["ner,srl", "ner,ner", "ner,", "ner, pos", ""])

@@ -240,6 +240,8 @@ def _validation(config: Config, labels: Mapping[str, LabelSet], what: str) -> Ma
         corpora = corpus_of(replace(config, unseen_labels="keep")).tasks
     except UserError as error:
         raise UserError(f"{what}, which cannot be read ({error}): give the corpus with {setting('corpus')}") from error
+    if len(corpora) != len(labels):
+        raise UserError(f"{setting('task', config.task)}: expected one task, as this model has")
     found = list(corpora.values())  # of a model of one task, whatever it is called: an imported one may have another name
     sentences = {task: one.splits.get(split, ()) for task, one in zip(labels, found, strict=True)}
     for task, own in sentences.items():
