@@ -15,6 +15,7 @@ from support.errors import refused
 from support.trainings import TEXT
 
 from tfner import evaluate, predict
+from tfner.corpus import Sentence
 from tfner.data.load import load_corpus
 from tfner.errors import UserError
 from tfner.folder import DESCRIPTION, GRAPHS, LABELS
@@ -76,7 +77,7 @@ def test_several_batches_beside_each_other_give_the_same(tagger, corpus, monkeyp
     expected = tagger.predict(sentences)
     monkeypatch.setattr("tfner.tagging.runtime.PIECES_PER_BATCH", 100)
     found = tagger.predict(sentences)
-    assert tagger._beside is not None
+    assert True in tagger._loaded  # the graph for batches beside each other
     assert [t.tags for t in found] == [t.tags for t in expected]
     for one, other in zip(found, expected, strict=True):
         assert one.probabilities == pytest.approx(other.probabilities, abs=1e-4)
@@ -174,7 +175,14 @@ def test_a_closed_tagger_raises(runtimes):
             pass
         with pytest.raises(UserError, match="closed"):
             tagger.tag("x")
-        assert tagger._alone is tagger._beside is None
+        assert tagger._loaded == {}
+
+
+def test_the_taggers_of_all_tasks_share_the_loaded_graphs(together):
+    with load_tagger(together, "openvino") as tagger:
+        other = tagger.for_task("pos")
+        other.predict([Sentence(tuple(TEXT.split()), ())] * 60)
+        assert tagger._loaded.keys() == {False, True} and other._loaded is tagger._loaded
 
 
 def test_predict_says_which_runtime_it_took(runtimes, capsys):

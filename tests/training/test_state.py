@@ -26,7 +26,7 @@ def test_a_state_gives_the_model_with_what_belongs_to_it(state):
     logits = logits_function(one.model)(ids, mask).numpy()
     assert np.array_equal(logits, logits_function(other.model)(ids, mask).numpy())
     assert np.ptp(logits[0], axis=0).min() > 1e-3
-    assert (one.state, one.scores, one.config.dropout) == (state, {}, 0.3)
+    assert (one.state, one.scores, one.config.dropout) == (state, {"ner": {}}, 0.3)
     assert one.row_encoder.labels.names == tiny.LABELS
 
 

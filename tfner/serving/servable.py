@@ -72,7 +72,6 @@ def load_servable(path: str | Path) -> Servable:
         raise UserError("expected a folder name without a colon, which ends the name in an address: rename the folder", folder)
     try:
         check_contents(folder)
-        tasks = read_settings(folder / EXTRA)[0].tasks
     except (OSError, ValueError) as error:
         raise damaged(folder, error) from error
     loaded = load_saved_model(folder)
@@ -91,6 +90,11 @@ def load_servable(path: str | Path) -> Servable:
             "export the model with python -m tfner.export",
             folder,
         )
+
+    try:
+        tasks = read_settings(folder / EXTRA)[0].tasks
+    except (OSError, ValueError) as error:
+        raise damaged(folder, error) from error
 
     def call(signature: str, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         try:
