@@ -12,8 +12,9 @@ from __future__ import annotations
 
 import argparse
 import time
+from dataclasses import fields, replace
 from pathlib import Path
-from statistics import mean, median, stdev
+from statistics import mean, median
 
 from tfner.terminal import quieten
 
@@ -21,8 +22,10 @@ quieten()
 
 from tfner.config import TASKS, Config, add_flags, make_config  # noqa: E402
 from tfner.data.load import corpus_of  # noqa: E402
+from tfner.evaluation.scores import f1_of_counts  # noqa: E402
 from tfner.experiments.breakdown import document_counts  # noqa: E402
 from tfner.experiments.claims import compare_pairs  # noqa: E402
+from tfner.experiments.results import mean_and_deviation  # noqa: E402
 from tfner.folder import EXTRA, HISTORY, SAVED_MODEL, read_history, resolve  # noqa: E402
 from tfner.tagging.load import load_tagger  # noqa: E402
 from tfner.tagging.tagger import RowTagger  # noqa: E402
@@ -32,17 +35,11 @@ TOGETHER = ",".join(TASKS)
 ROUNDS = 5
 
 
-def spread(values: list[float], digits: int = 4) -> str:
-    deviation = f" ± {stdev(values):.{digits}f}" if len(values) > 1 else ""
-    return f"{mean(values):.{digits}f}{deviation}"
-
-
 def trained(config: Config, folder: Path, task: str, seed: int) -> Path:
     """The newest version of the model of a task, or of all tasks, and a seed, which is trained if it is not there."""
     model = folder / f"{task.replace(',', '-')}-seed{seed}"
     if not (model / "1" / SAVED_MODEL).is_file():
-        values = {name: getattr(config, name) for name in Config.__dataclass_fields__}
-        train(Config(**{**values, "task": task, "seed": seed, "output": str(model)}), lambda line: None, resume=True)
+        train(replace(config, task=task, seed=seed, output=str(model)), lambda line: None, resume=True)
         print(f"trained {model.name}", flush=True)
     return resolve(model)
 
@@ -65,8 +62,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--seeds", type=int, default=3)
-    flags = [name for name in Config.__dataclass_fields__ if name not in ("task", "seed", "output")]
-    add_flags(parser, flags)
+    add_flags(parser, [one.name for one in fields(Config) if one.name not in ("task", "seed", "output")])
     arguments = vars(parser.parse_args())
     folder, seeds = arguments.pop("folder"), range(arguments.pop("seeds"))
     config = make_config(**{k: tuple(v) if isinstance(v, list) else v for k, v in arguments.items()}, task=TOGETHER)
@@ -97,8 +93,7 @@ def main() -> None:
             for task in TASKS:
                 found = document_counts(sentences[task], [t.tags for t in tags[how][task]], task == "pos")
                 counts[task][how][seed] = found
-                gold, predicted, right = found.sum(0)
-                f1.setdefault((task, how), []).append(2 * right / (gold + predicted))
+                f1.setdefault((task, how), []).append(float(f1_of_counts(found.sum(0))))
         for tagger in (all_tasks, *taggers.values()):
             tagger.close()
     print("\n| test F1 | one model for three tasks | a model for each | claim |\n|---|---|---|---|")
@@ -106,13 +101,14 @@ def main() -> None:
         (claim,) = compare_pairs(counts[task])
         ends = "" if claim.interval is None else f" [{claim.interval[0]:+.4f}, {claim.interval[1]:+.4f}]"
         what = f"{claim} {claim.one} - {claim.other} {claim.difference:+.4f}{ends}, p {claim.p:.4f}"
-        print(f"| {task} | {spread(f1[task, 'together'])} | {spread(f1[task, 'alone'])} | {what} |")
+        print(f"| {task} | {mean_and_deviation(f1[task, 'together'])} | {mean_and_deviation(f1[task, 'alone'])} | {what} |")
     print("\n| | one model for three tasks | a model for each, together | ratio |\n|---|---|---|---|")
     rows = {"seconds of training": training, "seconds to tag the test split": tagging, "MiB": sizes}
     for name, values in rows.items():
         ratio = mean(values["together"]) / mean(values["alone"])
         digits = 2 if name.startswith("seconds to") else 1
-        print(f"| {name} | {spread(values['together'], digits)} | {spread(values['alone'], digits)} | {ratio:.2f} |")
+        cells = (mean_and_deviation(values[how], digits) for how in ("together", "alone"))
+        print(f"| {name} | {' | '.join(cells)} | {ratio:.2f} |")
 
 
 if __name__ == "__main__":

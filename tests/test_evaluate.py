@@ -51,6 +51,13 @@ def test_a_split_that_the_corpus_lacks_is_refused(model, corpus, tmp_path):
         evaluate.evaluate(model, corpus=str(tmp_path / "c"), output=tmp_path / "e")
 
 
+@pytest.mark.parametrize("task", [{}, {"task": "pos"}])
+@pytest.mark.parametrize("how", [{"decode": "greedy"}, {"runtime": "onnx"}])
+def test_what_a_server_decides_is_refused(tmp_path, how, task):
+    with pytest.raises(UserError, match="the server decides this"):
+        evaluate.evaluate("http://localhost:1/v1/models/head", output=tmp_path / "out", corpus="demo", **how, **task)
+
+
 def test_a_served_model_needs_a_corpus_and_an_output():
     with refused("served_model_without_corpus", setting="corpus"):
         evaluate.evaluate("http://127.0.0.1:9/v1/models/head")

@@ -107,8 +107,7 @@ def evaluate(
         notes: list[str] = []
         if also:
             second, notes = read_annotation(also, data.task, sentences, config.tag_column, config.text_encoding)
-        several = isinstance(tagger, RowTagger) and tagger.task != tagger.config.tasks[0]
-        other_task = tagger.task if several else None
+        other_task = tagger.task if tagger.config and tagger.task != tagger.config.tasks[0] else None
         target = Path(output) if output else _default_output(Path(version), config.corpus, split, other_task, decode)
         check_replaceable(target, EVALUATION_FILES)
         tagged = tagger.predict(sentences)
@@ -155,14 +154,14 @@ def _load(model: str | Path, runtime: str, decode: str | None, task: str | None)
         return tagger.for_task(task) if task and len(tagger.heads) > 1 else tagger
     for name in dict.fromkeys((task, *TASKS)) if task else ():
         try:
-            tagger = load_tagger(model, task=name)
+            tagger = load_tagger(model, runtime, decode=decode, task=name)
         except MissingSignature:
             continue
         if name == task:
             return tagger
         tagger.close()
         raise UserError(f"{setting('task', task)}: the model was trained for other tasks, such as {name}", model)
-    return load_tagger(model)
+    return load_tagger(model, runtime, decode=decode)
 
 
 def _sentences(data: Corpus, split: str, labels: LabelSet, config: Config, model: str | Path) -> Sequence[Sentence]:

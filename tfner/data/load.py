@@ -182,9 +182,10 @@ def _corpora(config: Config) -> list[Corpus]:
             raise UserError(f"{setting('task', config.task)}: {one} and {other} have the same tags: {_SEVERAL}", spec)
     for other in others:
         for split, (source, sentences) in read[first][0].items():
-            pairs = zip(sentences, read[other][0].get(split, ("", []))[1], strict=False)
+            _, its = read[other][0].get(split, ("", []))
+            pairs = zip(sentences, its, strict=False)
             at = next((i for i, (a, b) in enumerate(pairs) if (a.words, a.document) != (b.words, b.document)), None)
-            if at is not None or len(sentences) != len(read[other][0].get(split, ("", []))[1]):
+            if at is not None or len(sentences) != len(its):
                 where = f"sentence {at + 1}" if at is not None else "the end of the shorter one"
                 raise UserError(
                     f"{setting('task', config.task)}: expected the same words for {first} and {other}, but they differ from "

@@ -77,7 +77,8 @@ def signatures(
     reason = unsupported(next(iter(heads.values())).row_encoder.tokenizer)
     if reason:
         return {PIECES.name: _traced(pieces, PIECES)}, reason
-    found: dict[str, Callable] = {}
+    defaults: dict[str, Callable] = {}  # those of the first task
+    of_tasks: dict[str, Callable] = {}
     for task, head in heads.items():
 
         def own(input_ids, attention_mask, head=head):
@@ -85,10 +86,10 @@ def signatures(
 
         graph = TextGraph(own, head.row_encoder, config, head.calibration)
         for function, signature in ((graph.tag_texts, TEXT), (graph.tag_words, WORDS)):
-            found[for_task(signature, task).name] = _traced(function, signature)
-    names = zip((TEXT.name, WORDS.name), found, strict=False)  # those of the first task
-    defaults = {name: found[of_task] for name, of_task in names} | {PIECES.name: _traced(pieces, PIECES)}
-    return defaults | (found if len(heads) > 1 else {}), None
+            traced = of_tasks[for_task(signature, task).name] = _traced(function, signature)
+            defaults.setdefault(signature.name, traced)
+    defaults[PIECES.name] = _traced(pieces, PIECES)
+    return defaults | (of_tasks if len(heads) > 1 else {}), None
 
 
 def best_labels(values: tf.Tensor) -> tf.Tensor:
