@@ -219,6 +219,17 @@ def test_a_corpus_with_one_column_of_tags_is_not_taken_for_several(tmp_path):
             corpus_of(Config(corpus=str(path), task=task))
 
 
+@pytest.mark.parametrize(
+    ("line", "case"),
+    [("Nice B-LOC", "too_few_columns_for_several_tasks"), ("1 Nice _ PROPN NNP _ 0 root _ _", "conllu_for_several_tasks")],
+)
+def test_a_file_without_a_column_for_each_task_gets_no_advice_for_one(line, case, tmp_path):
+    path = tmp_path / "train.txt"
+    path.write_text(line.replace(" ", "\t") + "\n")
+    with refused(case, setting="task", path=path, line=1):
+        corpus_of(Config(corpus=str(path), task="pos,chunk"))
+
+
 def test_a_corpus_with_other_words_for_a_task_is_refused(tmp_path, monkeypatch):
     path = tmp_path / "train.jsonl"
     path.write_text('{"tokens": ["Nice", "is"], "ner_tags": ["B-LOC", "O"], "pos_tags": ["NNP", "VBZ"]}\n' * 3)

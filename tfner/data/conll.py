@@ -25,6 +25,14 @@ TAG = re.compile(r"O|[BIESLU]-\S+")
 _WORD_NUMBER = re.compile(r"[0-9]+([-.][0-9]+)?")
 
 
+class NoUsualColumn(UserError):
+    """The file has no usual column for the tags of a task. `expected` is the message without what to do."""
+
+    def __init__(self, expected: str, remedy: str, path: str | Path, line: int):
+        super().__init__(f"{expected}: {remedy}", path, line)
+        self.expected = expected
+
+
 class SentenceLines(NamedTuple):
     """The lines of a sentence without their ends, and the number of the first one, from 1. They follow each other directly."""
 
@@ -236,9 +244,9 @@ def _tag_column(
     if conllu and task == "pos":
         return 3  # UPOS
     if conllu:
-        raise UserError(
-            f"{setting('task', task)}: CoNLL-U has no column for these tags: give theirs with {setting('tag_column')} (10 is "
-            "MISC)",
+        raise NoUsualColumn(
+            f"{setting('task', task)}: CoNLL-U has no column for these tags",
+            f"give theirs with {setting('tag_column')} (10 is MISC)",
             path,
             line,
         )
@@ -249,9 +257,10 @@ def _tag_column(
     known = _COLUMNS.get((task, width - numbered))
     if known is None:
         shown = " or ".join(f"{n} columns ({_LAYOUTS[n]})" for t, n in _COLUMNS if t == task)
-        raise UserError(
-            f"{setting('task', task)}: expected {shown}, found {width}: give the column of the tags with "
-            f"{setting('tag_column', width) if width == 2 else setting('tag_column') + f' ({first} to {width})'}",
+        flag = setting("tag_column", width) if width == 2 else f"{setting('tag_column')} ({first} to {width})"
+        raise NoUsualColumn(
+            f"{setting('task', task)}: expected {shown}, found {width}",
+            f"give the column of the tags with {flag}",
             path,
             line,
         )

@@ -14,7 +14,7 @@ from pathlib import Path
 from tfner.config import TASKS, UNSEEN_LABELS, Config
 from tfner.corpus import Corpus, Sentence, with_labels, with_train_share
 from tfner.data import table
-from tfner.data.conll import read_columns
+from tfner.data.conll import NoUsualColumn, read_columns
 from tfner.data.files import CONLL_EXTENSIONS, JSON_EXTENSIONS, RawSentence, read_text, split_files, splits_in_name
 from tfner.data.jsonl import read_jsonl
 from tfner.demo.corpus import demo_corpus
@@ -170,11 +170,8 @@ def _corpora(config: Config) -> list[Corpus]:
     for task in tasks:
         try:
             read[task] = _read(spec, task, text_encoding=config.text_encoding)
-        except UserError as error:
-            message = error.message.partition(": give the column of the tags")[0]  # several tasks need several
-            if message == error.message:
-                raise
-            raise UserError(f"{message}: {_SEVERAL}", error.path, error.line) from error
+        except NoUsualColumn as error:
+            raise UserError(f"{error.expected}: {_SEVERAL}", error.path, error.line) from error
     first, others = tasks[0], tasks[1:]
     for one, other in combinations(tasks, 2):
         pair = [[s.tags for _, sentences in read[task][0].values() for s in sentences] for task in (one, other)]
