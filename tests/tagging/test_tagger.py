@@ -9,6 +9,7 @@ from support.errors import refused
 from tfner.config import make_config
 from tfner.corpus import Sentence
 from tfner.labels import LabelSet
+from tfner.modeling.calibration import Calibration
 from tfner.modeling.rows import make_row_encoder
 from tfner.tagging.tagger import Head, RowTagger, Tagger, joined_offsets, utf8_size
 
@@ -57,6 +58,18 @@ def test_an_entity_has_its_text_offsets_words_and_score(tagger):
     assert (person.type, person.text, person.start, person.end) == ("PER", "Peter  Blackburn", 3, 19)
     assert (person.first_word, person.end_word, person.score) == (1, 3, pytest.approx(0.75))
     assert (place.type, place.text, place.start, place.end, place.first_word, place.end_word) == ("LOC", "Nice", 28, 32, 5, 6)
+
+
+def test_thresholds_of_another_decoder_are_pointed_out(tokenizer):
+    tagger = make_tagger(tokenizer)
+    head = Head(tagger.row_encoder, Calibration(1.0, {"PER": 0.5}, 0.95))
+    tagger = ByRule({"ner": head}, tagger.config, "the rule")
+    assert tagger.warnings() == []
+    tagger.decode = "viterbi"
+    assert tagger.warnings() == [
+        "the thresholds were found for greedy tags, so the precision of accepted viterbi ones may be lower; "
+        "python -m tfner.export with --decode viterbi --min-precision 0.95 finds others"
+    ]
 
 
 def test_a_text_is_divided_into_sentences_whose_offsets_are_those_of_the_text(tagger):

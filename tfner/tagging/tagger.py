@@ -114,7 +114,10 @@ class Tagger(ABC):
             yield from self._tag(some)
 
     def warnings(self) -> list[str]:
-        """One line for each kind of loss in everything tagged so far, such as words without pieces."""
+        """One line for each kind of loss in everything tagged so far, such as words without pieces.
+
+        Another line where the thresholds are those of another decoder.
+        """
         return []
 
     def close(self) -> None:
@@ -228,7 +231,14 @@ class RowTagger(Tagger):
         return apply_to_rows(self.probabilities, rows, self.row_encoder.pad_id, progress)
 
     def warnings(self) -> list[str]:
-        return self.report.warnings()
+        lines = self.report.warnings()
+        if self.calibration.thresholds is not None and self.decode != self.config.decode:
+            lines.append(
+                f"the thresholds were found for {self.config.decode} tags, so the precision of accepted {self.decode} ones may "
+                f"be lower; python -m tfner.export with --decode {self.decode} --min-precision "
+                f"{self.calibration.min_precision} finds others"
+            )
+        return lines
 
     def _tag(self, inputs: Sequence[Input]) -> Iterator[list[Entity]]:
         for text, offsets, tagged in self.tagged(inputs):
