@@ -116,7 +116,7 @@ class RestHandler(BaseHTTPRequestHandler):
 
     def answer(self, status, value):
         content = value if isinstance(value, bytes) else json.dumps(value).encode()
-        self.send_response(status)
+        self.send_response(status, {413: "Request Entity Too Large"}.get(status))  # Python 3.13 has another name
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
         self.wfile.write(content)
