@@ -17,9 +17,9 @@ from tfner import export
 from tfner import folder as folders
 from tfner.config import VARIANTS
 from tfner.errors import UserError
-from tfner.folder import EXTRA, TRAINING, WEIGHTS
+from tfner.folder import DESCRIPTION, EXTRA, TRAINING, WEIGHTS
 from tfner.modeling.variants import logits_function
-from tfner.tagging.load import load_tagger
+from tfner.tagging.load import find_export, load_tagger, outdated_exports
 from tfner.training.state import load_state
 
 
@@ -146,3 +146,20 @@ def test_an_export_is_never_made_inside_a_version(models):
     with pytest.raises(UserError, match="holds a trained model: choose a folder outside it") as caught:
         export.export(models["head"], output=models["head"] / "1" / "assets.extra" / "new")
     assert caught.value.setting == "output"
+
+
+def test_a_new_version_says_which_exports_are_of_an_earlier_one(runtimes, tmp_path):
+    folder, lines = shutil.copytree(runtimes, tmp_path / "model"), []
+    assert outdated_exports(folder) == []
+    version = export.export(folder, temperature=2.0, decode="viterbi", say=lines.append)
+    assert lines == [
+        f"the export for {name} is of an earlier version; make another one with python -m tfner.export {folder} "
+        f"--format {format} and its --precision"
+        for name, format in (("OpenVINO", "openvino"), ("ONNX Runtime", "onnx"))
+    ]
+    assert find_export(folder) == version  # TensorFlow, whatever the exports gain
+    export.export(folder, format="onnx", max_f1_loss=1.0, say=lambda line: None)
+    assert outdated_exports(folder) == lines[:1]
+    shutil.rmtree(folder / "openvino" / "1")
+    (folder / "openvino" / "2" / DESCRIPTION).write_text("{")
+    assert outdated_exports(folder) == lines[:1]

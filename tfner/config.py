@@ -152,12 +152,16 @@ class Config:
         "training", 0, "lowest transformer layers that are not trained, nor are the embeddings then", least=0
     )
     weight_decay: float = _setting("training", 0.01, "decay of weights other than biases and LayerNorm", least=0, most=1)
-    warmup: float = _setting("training", 0.1, "share of the steps in which the learning rates rise", least=0, most=1)
+    warmup: float = _setting(
+        "training", 0.1, "share of the steps in which the rates rise (with --epochs auto: of 3 epochs)", least=0, most=1
+    )
     clip_norm: float = _setting(
         "training", 1.0, "global norm that gradients are scaled down to; 0 for no limit", least=0, most=1e6
     )
     monitor: str = _setting("training", "f1", "what early stopping watches on validation", MONITORS)
-    patience: int = _setting("training", 2, "epochs without improvement before training stops", least=1)
+    patience: int = _setting(
+        "training", 2, "epochs without improvement before training stops; not used with --epochs auto", least=1
+    )
     seed: int = _setting("training", 0, "seed of weights, dropout and order", least=0, most=2**32 - 1)
     deterministic: bool = _setting("training", False, "use only operations that give the same result in every run")
     strategy: str = _setting("devices", AUTO, "devices that train together, through tf.distribute", STRATEGIES)

@@ -35,7 +35,7 @@ from tfner.folder import (
 )
 from tfner.labels import LabelSet
 from tfner.tagging.exported import read_exported
-from tfner.tagging.load import runtime_of
+from tfner.tagging.load import outdated_exports, runtime_of
 from tfner.terminal import Parser, command, filled, print_json, quiet_imports, quote
 
 if TYPE_CHECKING:
@@ -144,7 +144,11 @@ def export(
     if calibrated:
         trained = _calibrated(trained, validation, say)
     if not gated:
-        return publish(target, exporter.writer(trained, say))
+        publish(target, exporter.writer(trained, say))
+        if target.parent == folder:
+            for line in outdated_exports(folder):
+                say(line)
+        return target
     from tfner.exports.gate import Gate
 
     return publish(target, exporter.writer(trained, Gate(trained, validation, max_f1_loss, say), precision))

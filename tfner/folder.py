@@ -42,7 +42,7 @@ WARMUP = "tf_serving_warmup_requests"
 CONFIG, LABELS, SCORES, HISTORY = "config.json", "labels.json", "scores.json", "history.csv"
 ENCODER, WEIGHTS, CHECKPOINTS = "encoder", "best.weights.h5", "checkpoints"  # in a training state alone
 PREDICTIONS, MEASURES = "predictions.json", "measures.json"  # in a training state alone
-CALIBRATION = "calibration.json"  # where scores were calibrated
+CALIBRATION = "calibration.json"  # of a model that tfner trained
 TOKENIZER, LIMITS, CARD = "tokenizer", "limits.json", "README.md"  # in `EXTRA` alone
 GRAPHS = {"openvino": "model.xml", "onnx": "model.onnx"}
 """The file of the graph in an export for each other runtime."""

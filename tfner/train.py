@@ -12,6 +12,7 @@ from pathlib import Path
 from tfner.config import PRESETS, Config, add_flags, make_config
 from tfner.evaluation.scores import Scores, read_scores
 from tfner.folder import CHECKPOINTS, HISTORY, SCORES, TRAINING, clear_drafts, is_locked, of_task, publish, read_history
+from tfner.tagging.load import outdated_exports
 from tfner.terminal import Parser, command, print_json, quiet_imports, quote
 from tfner.training.request import check_request, check_resume, find_finished, find_interrupted
 
@@ -68,6 +69,8 @@ def train(config: Config, say: Callable[[str], None] = print, resume: bool = Fal
         if run.devices.chief:
             run.score()
             publish(folder, saved_model.writer(run.trained(), say), remedy=run.remedy())
+            for line in outdated_exports(config.folder):
+                say(line)
             example = "My name is Ahmed and I work at Unice in Nice."
             say(f'\nexported to {folder}; next: python -m tfner.predict {quote(config.folder)} "{example}"')
         run.close()

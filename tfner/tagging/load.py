@@ -35,7 +35,8 @@ def load_tagger(
         model: the folder of an exported version, a folder of versions, whose highest is used, the folder of an export for
             another runtime, or the address of a served model, `http://HOST:8501/v1/models/NAME` or `grpc://HOST:8500/NAME`.
         runtime: what runs the model, one of `config.RUNTIMES`. `auto` takes the fastest of TensorFlow and the exports of the
-            same weights whose runtime is installed, by the speeds that were measured when they were exported.
+            newest version (the same weights, calibration, division into sentences and decoder) whose runtime is installed,
+            by the speeds that were measured when they were exported.
         sentences: how texts are divided into sentences, one of `config.SENTENCES` [as the model was exported to].
         decode: how tags are chosen, one of `config.DECODERS` [as the model was exported to].
         task: the task to tag for, one of those that the model was trained for [the first of them].
@@ -130,6 +131,17 @@ def find_export(model: str | Path, runtime: str = AUTO) -> Path:
     return best
 
 
+def outdated_exports(model: Path) -> list[str]:
+    """A line for each runtime whose exports are not of the newest version of a model, so that `auto` does not use them."""
+    newest = _identity(read_exported(resolve(model), check=False))
+    old = [name for name in GRAPHS if (own := exports_in(model / name)) and not any(_is_of(newest, folder) for folder in own)]
+    return [
+        f"the export for {RUNTIMES[name]} is of an earlier version; make another one with python -m tfner.export "
+        f"{quote(model)} --format {name} and its --precision"
+        for name in old
+    ]
+
+
 def exports_in(folder: Path) -> list[Path]:
     """The exports for another runtime that a folder is, or has under its numbers, the newest last."""
     candidates = [folder, *(folder / str(number) for number in versions(folder))]
@@ -144,6 +156,14 @@ def runtime_of(folder: Path) -> str:
 def _identity(exported: Exported) -> tuple[Any, ...]:
     """What an export has in common with the version that it is of: weights, calibration, how it divides texts and tags."""
     return exported.weights, exported.calibrations, exported.config.sentences, exported.config.decode
+
+
+def _is_of(identity: tuple[Any, ...], folder: Path) -> bool:
+    """Whether an export is of the version with this identity."""
+    try:
+        return _identity(read_exported(folder, check=False)) == identity
+    except UserError:  # it is damaged, which loading it says
+        return False
 
 
 def _is_installed(runtime: str) -> bool:
