@@ -17,8 +17,9 @@ from tfner import export
 from tfner import folder as folders
 from tfner.config import VARIANTS
 from tfner.errors import UserError
-from tfner.folder import DESCRIPTION, EXTRA, TRAINING, WEIGHTS
+from tfner.folder import CHECKPOINTS, DESCRIPTION, EXTRA, TRAINING, WEIGHTS, digest
 from tfner.modeling.variants import logits_function
+from tfner.tagging.exported import read_exported
 from tfner.tagging.load import find_export, load_tagger, outdated_exports
 from tfner.training.state import load_state
 
@@ -110,6 +111,29 @@ def test_a_folder_without_a_training_state_is_refused(tmp_path):
         export.export(tmp_path / "my model")
 
 
+def test_an_unfinished_training_is_not_exported_unless_it_is_named(models, tmp_path):
+    folder, lines = shutil.copytree(models["head"], tmp_path / "head"), []
+    shutil.copytree(folder / TRAINING / "1", folder / TRAINING / "2")
+    (folder / TRAINING / "2" / CHECKPOINTS / "1").mkdir(parents=True, exist_ok=True)
+    version = export.export(folder, say=lines.append)
+    assert (version.name, lines) == ("3", ["training 1 is exported; 2 runs or was interrupted"])
+    assert read_exported(version).weights == digest(folder / TRAINING / "1" / WEIGHTS)
+    assert export.export(folder, state=2, say=lines.append).name == "4" and len(lines) == 1
+    shutil.rmtree(folder / TRAINING / "1")
+    with refused("no_finished_training", setting="state", path=folder):
+        export.export(folder)
+    with refused("training_state_is_no_model", setting="state", path=folder / TRAINING / "2"):
+        export.export(folder / TRAINING / "2")
+
+
+def test_a_training_that_runs_is_not_exported(models, tmp_path):
+    folder, lines = shutil.copytree(models["head"], tmp_path / "head"), []
+    shutil.copytree(folder / TRAINING / "1", folder / TRAINING / "2")
+    with folders.lock_state(folder / TRAINING / "2"):
+        export.export(folder, say=lines.append)
+    assert lines == ["training 1 is exported; 2 runs or was interrupted"]
+
+
 def test_a_state_that_does_not_exist_is_refused(models):
     with refused("no_such_training_state", setting="state", path=models["head"]):
         export.export(models["head"], state=7)
@@ -153,8 +177,7 @@ def test_a_new_version_says_which_exports_are_of_an_earlier_one(runtimes, tmp_pa
     assert outdated_exports(folder) == []
     version = export.export(folder, temperature=2.0, decode="viterbi", say=lines.append)
     assert lines == [
-        f"the export for {name} is of an earlier version; make another one with python -m tfner.export {folder} "
-        f"--format {format} and its --precision"
+        f"the export for {name} is of an earlier version; make another with python -m tfner.export {folder} --format {format}"
         for name, format in (("OpenVINO", "openvino"), ("ONNX Runtime", "onnx"))
     ]
     assert find_export(folder) == version  # TensorFlow, whatever the exports gain

@@ -83,7 +83,7 @@ def test_a_version_appears_complete_or_not_at_all(tmp_path):
 
 def test_nothing_is_overwritten(tmp_path):
     folders.publish(tmp_path / "1", lambda folder: (folder / "a").write_text("old"))
-    with pytest.raises(FileExistsError):
+    with refused("folder_made_meanwhile", path=tmp_path / "1"):
         folders.publish(tmp_path / "1", lambda folder: (folder / "a").write_text("new"))
     assert (tmp_path / "1" / "a").read_text() == "old"
     assert [path.name for path in tmp_path.iterdir()] == ["1"]
@@ -252,7 +252,7 @@ def test_two_writers_of_one_folder_do_not_share_a_draft(tmp_path):
     def outer(draft):
         folders.publish(tmp_path / "1", lambda inner: (inner / "a").write_text("inner"))
 
-    with pytest.raises(FileExistsError):
+    with pytest.raises(UserError, match="meanwhile"):
         folders.publish(tmp_path / "1", outer)
     assert (tmp_path / "1" / "a").read_text() == "inner"
 

@@ -128,8 +128,12 @@ def test_an_invalid_argument_is_one_line_that_names_it(capsys, argv, named):
     assert named in one_line(capsys, *argv)
 
 
-def test_a_folder_as_a_file_is_one_line(capsys, tmp_path):
+def test_a_folder_or_a_pattern_as_a_file_is_one_line(capsys, tmp_path):
     assert str(tmp_path) in one_line(capsys, "x", "--file", tmp_path)
+    (tmp_path / "a.txt").write_text("x")
+    for given in (tmp_path, tmp_path / "*.txt"):
+        line = one_line(capsys, "x", "--file", given)
+        assert line == f"error: {given}: expected one file: several are tagged with --output FOLDER\n"
 
 
 def test_help_shows_the_defaults(capsys):

@@ -14,6 +14,7 @@ from support.local_server import CommandServer
 from support.trainings import TEXT
 
 from tfner import serve
+from tfner.folder import CONFIG, EXTRA
 from tfner.serving.microbatch import BATCHING
 from tfner.serving.rest import LIMITS, Limits
 from tfner.serving.servable import Servable
@@ -77,6 +78,20 @@ def test_an_export_alone_is_served_under_its_own_number(runtimes, tmp_path, monk
     folder = shutil.copytree(runtimes / "onnx" / "2", tmp_path / "ner" / "onnx" / "2")
     serve.serve([folder], port=0, say=lines.append)
     assert lines[0] == "model ner, version 2, ONNX Runtime int8"
+
+
+def test_an_export_has_the_number_of_the_version_that_it_is_of(runtimes, tmp_path, monkeypatch):
+    import uvicorn
+
+    monkeypatch.setattr(uvicorn.Server, "run", lambda server, sockets: None)
+    folder, lines = shutil.copytree(runtimes, tmp_path / "ner"), []
+    shutil.copytree(folder / "1", folder / "2")
+    config = folder / "2" / EXTRA / CONFIG  # of another decoder, so that the exports are of version 1
+    config.write_text(config.read_text().replace("viterbi", "greedy"))
+    serve.serve([folder / "1"], port=0, say=lines.append, runtime="onnx")
+    assert lines[0].startswith("model ner, version 1, ONNX Runtime")
+    with refused("name_with_a_colon_of_an_export", path=tmp_path / "a:b"):
+        serve.serve([shutil.copytree(folder, tmp_path / "a:b") / "onnx" / "2"], port=0)
 
 
 # --- arguments ---------------------------------------------------------------------------------------------------------

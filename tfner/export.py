@@ -27,7 +27,9 @@ from tfner.folder import (
     check_output,
     check_writable,
     digest,
+    finished_states,
     is_checkpoint,
+    is_version,
     model_folder,
     next_version,
     publish,
@@ -74,7 +76,7 @@ def export(
     Args:
         folder: a model's folder, such as `saved_models/head`; or a folder or hub name of transformers with a model for token
             classification, which becomes the model `output`, with the version that is returned.
-        state: the number of the training state in it [the latest].
+        state: the number of the training state in it [the latest that is finished].
         format: a key of `EXPORT_FORMATS`.
         output: the folder to make [the model's next version; for other formats the next number in `folder/FORMAT`].
         say: called with each line for the terminal.
@@ -105,13 +107,28 @@ def export(
         raise UserError(
             f"this is an exported version: give the model's folder, {quote(model_folder(folder.absolute()))}", folder
         )
+    if folder.parent.name == TRAINING and is_version(folder.name) and is_checkpoint(folder):
+        model = folder.absolute().parent.parent
+        raise UserError(
+            f"this is a training state: give the model's folder, {quote(model)}, with {setting('state', int(folder.name))}",
+            folder,
+        )
     if is_checkpoint(folder) or (output and format == "savedmodel" and not folder.exists()):
         return _import(str(folder), output, format, say, corpus, tagging)
-    found = versions(folder / TRAINING)
+    found, finished = versions(folder / TRAINING), finished_states(folder)
     if not found or (state is not None and state not in found):
         wanted = "a training state" if state is None else setting("state", state)
         advice = "choose one of these" if found else f"train with python -m tfner.train --output {quote(folder)}"
         raise UserError(f"expected {wanted} in {TRAINING}/, found {', '.join(map(str, found)) or 'none'}: {advice}", folder)
+    number = state or (finished or found)[-1]
+    if state is None and not finished and (folder / TRAINING / str(number) / WEIGHTS).is_file():
+        raise UserError(
+            f"expected a finished training in {TRAINING}/, found {', '.join(map(str, found))}, which runs or was interrupted: "
+            f"{setting('state', number)} exports its best weights so far",
+            folder,
+        )
+    if state is None and number != found[-1]:
+        say(f"training {number} is exported; {found[-1]} runs or was interrupted")
     parent = folder if format == "savedmodel" else folder / format
     target = Path(output).expanduser() if output else parent / str(next_version(parent))
     if target.exists():
@@ -122,7 +139,7 @@ def export(
         from tfner.training.state import load_state
 
         exporter = import_module(f"tfner.exports.{_EXPORTERS[format]}")
-    trained = load_state(folder / TRAINING / str(state or found[-1]))
+    trained = load_state(folder / TRAINING / str(number))
     if len(trained.heads) > 1 and (format == "transformers" or "task" in corpus):
         if format != "transformers":
             raise UserError(f"{setting('task', corpus['task'])}: all tasks of a model are exported together: leave it out")
@@ -266,7 +283,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         help="folder of a trained model, such as saved_models/head; or a model of transformers for token classification, its "
         "folder or its name on the Hugging Face hub, which becomes the model of --output",
     )
-    parser.add_argument("--state", type=int, metavar="N", help="number of the training state in MODEL/training [the latest]")
+    parser.add_argument(
+        "--state", type=int, metavar="N", help="number of the training state in MODEL/training [the latest that is finished]"
+    )
     parser.add_argument(
         "--format",
         default="savedmodel",

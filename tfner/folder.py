@@ -136,6 +136,8 @@ def is_locked(state: Path) -> bool:
         lock_state(state).release()
     except UserError:
         return True
+    except OSError:  # nothing can be written there, so nothing trains there
+        return False
     return False
 
 
@@ -147,6 +149,13 @@ def interrupted_states(folder: Path) -> list[int]:
         if any((folder / TRAINING / str(number) / CHECKPOINTS).glob("[0-9]*"))
         and not (folder / str(number) / SAVED_MODEL).is_file()
     ]
+
+
+def finished_states(folder: Path) -> list[int]:
+    """The numbers of the training states with weights whose training neither runs nor was interrupted, ascending."""
+    others = interrupted_states(folder)
+    states = {number: folder / TRAINING / str(number) for number in versions(folder / TRAINING) if number not in others}
+    return [number for number, state in states.items() if (state / WEIGHTS).is_file() and not is_locked(state)]
 
 
 def resolve(path: str | Path) -> Path:
@@ -275,8 +284,7 @@ def publish(target: Path, write: Callable[[Path], None], replace: bool = False, 
         remedy: what to do about a full disk, for the message.
 
     Raises:
-        FileExistsError: where `target` exists and is not to be replaced.
-        UserError: where the disk is full.
+        UserError: where `target` exists and is not to be replaced, or the disk is full.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     clear_drafts(target.parent)
@@ -295,7 +303,7 @@ def publish(target: Path, write: Callable[[Path], None], replace: bool = False, 
                     draft.rename(target)
                     shutil.rmtree(old)
                 else:
-                    raise FileExistsError(f"{target} exists already")
+                    raise UserError("another command made it meanwhile: repeat this one", target)
             finally:
                 lock.unlink(missing_ok=True)
     except Exception as error:

@@ -19,9 +19,10 @@ from typing import Any
 from tqdm import tqdm
 
 from tfner.config import AUTO, DECODE_HELP, DECODERS, INPUT_FORMATS, RUNTIMES, SENTENCES, SENTENCES_HELP, TASKS, add_runtime
-from tfner.data.inputs import Record, read_records, recognize, valid
-from tfner.data.sources import decoded_lines, file_records, find_files
+from tfner.data.inputs import Record, valid
+from tfner.data.sources import file_records, find_files, stream_records
 from tfner.data.words import as_text
+from tfner.errors import UserError, setting
 from tfner.labels import Entity
 from tfner.tagging.bulk import REJECTS, Engine, Source, in_this_process, tag_files
 from tfner.tagging.load import load_tagger
@@ -148,12 +149,13 @@ def _records(arguments: argparse.Namespace, say: Callable[[str], None]) -> Itera
     if arguments.texts:
         return (Record(text, 1) for text in arguments.texts)
     if arguments.file:
-        column = arguments.text_column
-        return file_records(Path(arguments.file), arguments.format, arguments.text_encoding, column, say=say)
+        path = Path(arguments.file).expanduser()
+        if path.is_dir() or not path.exists():
+            find_files(arguments.file)
+            raise UserError(f"expected one file: several are tagged with {setting('output', 'FOLDER')}", path)
+        return file_records(path, arguments.format, arguments.text_encoding, arguments.text_column, say=say)
     standard: Any = getattr(sys.stdin, "buffer", sys.stdin)
-    lines = decoded_lines(standard, arguments.text_encoding or "utf-8", STANDARD_INPUT)
-    first = list(islice(lines, 1))  # a terminal or a program may wait for the answer to it
-    return read_records(chain(first, lines), arguments.format or recognize(first, ""), STANDARD_INPUT)
+    return stream_records(standard, arguments.format, arguments.text_encoding or "utf-8", STANDARD_INPUT, say)
 
 
 def _tag_files(parser: Parser, arguments: argparse.Namespace) -> None:
@@ -162,7 +164,7 @@ def _tag_files(parser: Parser, arguments: argparse.Namespace) -> None:
         parser.error("--output needs --file")
     if arguments.engine != "ray" and (arguments.actors is not None or arguments.ray_address):
         parser.error("--actors and --ray-address need --engine ray")
-    files = find_files(arguments.file)
+    files = find_files(arguments.file, arguments.output)
     source = Source(files, arguments.format, arguments.text_encoding, arguments.text_column)
     engine: Engine = in_this_process
     if arguments.engine == "ray":

@@ -16,11 +16,11 @@ from typing import Any
 
 from tfner.config import AUTO, RUNTIMES, add_runtime
 from tfner.errors import UserError, setting
-from tfner.folder import is_version, model_folder, versions
+from tfner.folder import is_version, model_folder
 from tfner.serving.microbatch import BATCHING, LONGEST_WAIT, Batching
 from tfner.serving.rest import LIMITS, Limits
-from tfner.serving.servable import Servable, load_servable
-from tfner.tagging.load import find_export, load_tagger, runtime_of
+from tfner.serving.servable import Servable, load_servable, name_in_address
+from tfner.tagging.load import find_export, load_tagger, runtime_of, version_of
 from tfner.tagging.runtime import RuntimeTagger
 from tfner.tagging.signatures import make_servable
 from tfner.terminal import Parser, command
@@ -105,10 +105,9 @@ def _servable(model: str | Path, runtime: str) -> tuple[Servable, str]:
     export = export.absolute()
     tagger = load_tagger(export)
     assert isinstance(tagger, RuntimeTagger)
-    folder = model_folder(export)
-    found = versions(folder)
-    version = found[-1] if found else int(export.name) if is_version(export.name) else 1
-    return make_servable(tagger, folder.name, version, export), f", {RUNTIMES[tagger.runtime]} {tagger.precision}"
+    name = name_in_address(model_folder(export))
+    version = version_of(export) or (int(export.name) if is_version(export.name) else 1)
+    return make_servable(tagger, name, version, export), f", {RUNTIMES[tagger.runtime]} {tagger.precision}"
 
 
 def _listen(host: str, port: int) -> socket.socket:

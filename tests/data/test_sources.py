@@ -3,6 +3,7 @@
 import gzip
 import io
 import json
+import zlib
 
 import pyarrow
 import pyarrow.parquet
@@ -12,7 +13,8 @@ from hypothesis import strategies as st
 from support.errors import refused
 
 from tfner.data import sources
-from tfner.data.sources import decoded_lines, file_records, find_files, identify
+from tfner.data.inputs import whole_lines
+from tfner.data.sources import file_records, find_files, identify, stream_records
 
 TEXTS = ["Anna works.", "", "Köln 😀\u2028x", "Bob  rests."]
 
@@ -88,6 +90,63 @@ def test_bytes_that_are_not_text_are_a_problem_of_their_line(tmp_path):
     assert items(tmp_path / "a.txt", encoding="latin-1") == ["Anna", "Köln", "Bob"]
 
 
+@pytest.mark.parametrize("encoding", ["cp1252", "ascii", "utf-8-sig", "utf-16", "shift_jis"])
+def test_bytes_that_are_not_text_in_any_encoding_are_a_problem_of_their_line(tmp_path, encoding):
+    bad = {"utf-16": b"\x00\xd8", "shift_jis": b"\xff"}.get(encoding, b"\x81")
+    before, after = "Anna\nK", "ln\nBob\n"
+    same = {"utf-16": "utf-16-le", "utf-8-sig": "utf-8"}.get(encoding, encoding)  # without a mark
+    (tmp_path / "a.txt").write_bytes(before.encode(encoding) + bad + after.encode(same))
+    one, problem, two = file_records(tmp_path / "a.txt", encoding=encoding)
+    assert (one.item, two.item) == ("Anna", "Bob")
+    assert problem.line == 2 and problem.problem.setting == "text_encoding"
+
+
+def test_a_few_bad_bytes_do_not_make_another_encoding_of_utf_8(tmp_path):
+    (tmp_path / "a.txt").write_bytes("München\nKöln\n".encode() + b"K\xf6ln\nBob\n")
+    said = []
+    assert [record.item for record in file_records(tmp_path / "a.txt", say=said.append)] == ["München", "Köln", "", "Bob"]
+    assert said == []
+
+
+def test_utf_16_without_a_mark_is_not_taken_for_text(tmp_path):
+    (tmp_path / "a.txt").write_bytes("Anna\nBob\n".encode("utf-16-le"))
+    found = list(file_records(tmp_path / "a.txt"))
+    with refused("record_with_nul", setting="text_encoding", path=tmp_path / "a.txt", line=1):
+        raise found[0].problem
+    assert all(record.problem for record in found)
+    assert items(tmp_path / "a.txt", encoding="utf-16-le") == ["Anna", "Bob"]
+
+
+def test_bytes_that_are_not_text_in_any_field_are_a_problem(tmp_path):
+    (tmp_path / "a.jsonl").write_bytes(b'{"text": "Anna", "note": "K\xf6ln"}\n{"text": "Bob", "note": "\\udcf6"}\n')
+    bad, good = file_records(tmp_path / "a.jsonl", encoding="utf-8")
+    with refused("object_not_utf8", setting="text_encoding", path=tmp_path / "a.jsonl", line=1):
+        raise bad.problem
+    assert (good.item, dict(good.fields)) == ("Bob", {"note": "\udcf6"})
+
+
+@pytest.mark.parametrize("name", ["a.conllu", "a.txt"])
+def test_lines_that_are_not_conllu_are_a_problem_of_their_sentence(tmp_path, name):
+    kind = "conllu" if name == "a.txt" else None
+    (tmp_path / name).write_text("Maria\tPROPN\n\n" + CONLLU.replace("3\tcar", "l\tcar") + "\n" + CONLLU)
+    one, two, good = file_records(tmp_path / name, kind=kind)
+    with refused(f"line_not_conllu_in_{name}", setting="format", path=tmp_path / name, line=1):
+        raise one.problem
+    assert two.problem.line == 8 and two.source.startswith("1-2\tAnna's")
+    assert good.item == ("Anna", "'s", "car")
+
+
+@pytest.mark.parametrize("end", [3, 2000])
+def test_of_a_gzip_that_ends_too_early_everything_before_is_read(tmp_path, end):
+    lines = [f"line {i} {i * i % 977}" for i in range(20_000)]
+    data = gzip.compress("\n".join(lines).encode())
+    (tmp_path / "a.txt.gz").write_bytes(data[:-end])
+    *good, last = file_records(tmp_path / "a.txt.gz")
+    left = zlib.decompressobj(31).decompress(data[:-end]).decode().count("\n")
+    assert [record.item for record in good] == lines[:left]
+    assert last.problem and last.line == left
+
+
 @pytest.mark.parametrize("name", ["a.txt.gz", "a.parquet", "a.txt.zst"])
 def test_a_broken_file_gives_what_can_be_read_and_one_problem(tmp_path, name):
     path = tmp_path / name
@@ -121,6 +180,28 @@ def test_files_are_found_by_name_folder_and_pattern(tmp_path):
     for path, key in ((tmp_path / "nothing", "no_file"), (tmp_path / "*.csv", "no_file_of_a_pattern")):
         with refused(key, path=path):
             find_files(str(path))
+
+
+def test_linked_folders_are_read_once_and_results_are_left_out(tmp_path):
+    for name in ("in/a.txt", "in/tagged/part-00000.jsonl", "other/b.txt"):
+        (tmp_path / name).parent.mkdir(exist_ok=True, parents=True)
+        (tmp_path / name).write_text("x")
+    (tmp_path / "in" / "link").symlink_to(tmp_path / "other")
+    (tmp_path / "other" / "back").symlink_to(tmp_path / "in")
+    assert [path.name for path in find_files(str(tmp_path / "in"), tmp_path / "in" / "tagged")] == ["a.txt", "b.txt"]
+    assert [path.name for path in find_files(str(tmp_path / "in" / "*" / "*"), tmp_path / "in" / "tagged")] == ["b.txt"]
+    assert len(find_files(str(tmp_path / "in"))) == 3
+
+
+def test_a_folder_that_cannot_be_read_is_refused(tmp_path, monkeypatch):
+    (tmp_path / "a.txt").write_text("x")
+
+    def walk(folder, onerror, followlinks):
+        onerror(PermissionError(13, "Permission denied", str(tmp_path / "sub")))
+
+    monkeypatch.setattr(sources.os, "walk", walk)
+    with refused("folder_not_readable", path=tmp_path / "sub"):
+        find_files(str(tmp_path))
 
 
 def test_a_hidden_folder_can_be_named(tmp_path):
@@ -192,7 +273,7 @@ def test_a_character_at_the_end_of_the_first_block_is_not_taken_for_another_enco
 
 
 def lines(data, encoding="utf-8", name="in.txt"):
-    return list(decoded_lines(io.BytesIO(data), encoding, name))
+    return list(whole_lines(sources._decoded(io.BytesIO(data), encoding, name)))
 
 
 def test_only_a_newline_ends_a_line():
@@ -231,9 +312,25 @@ def test_a_line_is_yielded_before_the_next_is_read():
             Slow.asked += 1
             return [b"one\ntw", b"o\n", b""][Slow.asked - 1]
 
-    found = decoded_lines(Slow(), "utf-8", "standard input")
-    assert (next(found), Slow.asked) == ("one\n", 1)
-    assert (next(found), Slow.asked) == ("two\n", 2)
+    found = stream_records(Slow(), None, "utf-8", "standard input")
+    assert (next(found).item, Slow.asked) == ("one", 1)
+    assert (next(found).item, Slow.asked) == ("two", 2)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected", "note"),
+    [
+        (COLUMNS, [("Ahmed", "works"), ("Nice",)], "CoNLL columns"),
+        (CONLLU, [("Anna", "'s", "car")], "CoNLL-U"),
+        ('\n{"text": "Anna"}\n', ["Anna"], None),
+        ("Ahmed works", ["Ahmed works"], None),
+    ],
+)
+def test_a_stream_is_recognized_by_what_is_there_at_first(text, expected, note):
+    said = []
+    found = stream_records(io.BytesIO(text.encode()), None, "utf-8", "standard input", said.append)
+    assert [record.item for record in found] == expected
+    assert [note in line for line in said] == [True] * (note is not None)
 
 
 def test_lines_may_end_with_cr_alone_where_none_ends_with_lf(tmp_path):

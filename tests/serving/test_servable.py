@@ -94,5 +94,5 @@ def test_a_damaged_file_is_one_error_about_the_folder(folders, tmp_path, name, k
 
 def test_a_name_with_a_colon_is_refused(folders, tmp_path):
     folder = shutil.copytree(folders[0], tmp_path / "a:b")
-    with refused("servable_name_with_colon", path=folder / "1"):
+    with refused("servable_name_with_colon", path=folder):
         load_servable(folder)

@@ -21,7 +21,7 @@ from tfner.tagging import bulk
 from tfner.tagging.bulk import MANIFEST, REJECTS, Source, tag_files
 from tfner.tagging.load import load_tagger
 from tfner.tagging.outputs import as_json
-from tfner.tagging.tagger import Tagger
+from tfner.tagging.tagger import Tagger, TextTooLarge
 
 
 class Capitals(Tagger):
@@ -89,6 +89,56 @@ def test_every_record_is_tagged_or_rejected_in_order(files, tmp_path):
     manifest = json.loads((tmp_path / "out" / MANIFEST).read_text())
     assert [part["records"] for part in manifest["parts"]] == [10, 10, 10, 5]
     assert manifest["complete"] and [one["name"] for one in manifest["job"]["input"]] == ["a.jsonl", "b.txt", "c.jsonl"]
+
+
+def test_rejects_name_their_file_below_the_folder_and_the_flag_that_helps(files, tmp_path):
+    (tmp_path / "in" / "sub").mkdir()
+    (tmp_path / "in" / "sub" / "b.txt").write_bytes(b"K\xf6ln\n")
+    tag(Capitals(), [*files, tmp_path / "in" / "sub" / "b.txt"], tmp_path / "out")
+    rejects = [json.loads(line) for line in (tmp_path / "out" / REJECTS).read_text().splitlines()]
+    assert [row["file"] for row in rejects] == ["b.txt", "c.jsonl", "c.jsonl", "sub/b.txt"]
+    assert rejects[0]["reason"].endswith("or give --text-encoding")
+
+
+class Served(Capitals):
+    """Refuses texts of more than 20 characters, as a server does."""
+
+    def _tag(self, inputs):
+        if any(len(item) > 20 for item in inputs):
+            raise TextTooLarge("too large for the server", "http://host")
+        yield from super()._tag(inputs)
+
+
+def test_a_text_that_is_too_large_for_the_server_is_rejected_alone(tmp_path):
+    (tmp_path / "a.txt").write_text("".join(f"Anna {i} {'x' * 20 if i in (3, 11) else ''}\n" for i in range(12)))
+    assert tag(Served(), [tmp_path / "a.txt"], tmp_path / "out") == {"records": 12, "tagged": 10, "rejected": 2}
+    rejects = [json.loads(line) for line in (tmp_path / "out" / REJECTS).read_text().splitlines()]
+    assert [(row["line"], row["reason"]) for row in rejects] == [
+        (4, "too large for the server"),
+        (12, "too large for the server"),
+    ]
+    assert [row["text"].split()[1] for row in rows(tmp_path / "out")] == [str(i) for i in range(12) if i not in (3, 11)]
+
+
+@pytest.mark.parametrize("name", ["part-00001.jsonl", REJECTS])
+@pytest.mark.parametrize("how", ["removed", "cut"])
+def test_a_result_that_was_lost_is_missed(files, tmp_path, name, how):
+    tag(Capitals(), files, tmp_path / "out")
+    path = tmp_path / "out" / name
+    if how == "removed":
+        path.unlink()
+    elif name == REJECTS:
+        path.write_bytes(path.read_bytes()[:-5])
+    else:
+        pytest.skip("the size of a part is not kept")
+    with refused(f"lost_{path.stem}", setting="output"):
+        tag(Capitals(), files, tmp_path / "out")
+
+
+def test_results_in_the_folder_of_the_files_are_not_read_again(runtimes, files, tmp_path, capsys):
+    argv = [str(runtimes), "--file", str(tmp_path / "in"), "--output", str(tmp_path / "in" / "out"), "--runtime", "onnx"]
+    assert predict.main(argv) == predict.main(argv) == 0
+    assert capsys.readouterr().out.count("of 3 files") == 2
 
 
 def test_a_job_that_is_done_is_not_done_again(files, tmp_path):
@@ -229,8 +279,8 @@ def test_a_full_disk_is_one_line_and_the_same_call_goes_on(files, tmp_path, monk
 
 def test_a_text_that_is_too_long_is_rejected(tmp_path, monkeypatch):
     monkeypatch.setattr(bulk, "MOST_CHARACTERS", 10)
-    (tmp_path / "a.txt").write_text("Anna\n" + "x" * 11 + "\n")
-    assert tag(Capitals(), [tmp_path / "a.txt"], tmp_path / "out")["rejected"] == 1
+    (tmp_path / "a.jsonl").write_text('{"text": "Anna"}\n{"text": "Anna Maria x"}\n{"tokens": ["xxxxxxxxxxx"]}\n')
+    assert tag(Capitals(), [tmp_path / "a.jsonl"], tmp_path / "out")["rejected"] == 2
 
 
 def test_columns_have_the_words_and_tags(files, tmp_path):

@@ -10,7 +10,7 @@ from tfner.config import SENTENCES
 from tfner.contents import CONTENTS
 from tfner.demo.corpus import demo_corpus
 from tfner.errors import UserError
-from tfner.folder import CONFIG, DESCRIPTION, EXTRA, LIMITS
+from tfner.folder import CONFIG, DESCRIPTION, EXTRA, LIMITS, TRAINING, WEIGHTS
 from tfner.labels import spans
 from tfner.tagging import load
 from tfner.tagging.load import find_export, is_address, load_tagger, runtime_of
@@ -117,7 +117,7 @@ def test_an_export_that_divides_texts_in_another_way_is_not_used(copy):
     path = copy / "1" / EXTRA / CONFIG
     path.write_text(json.dumps(json.loads(path.read_text()) | {"sentences": "none"}))
     assert find_export(copy) == copy / "1"
-    with pytest.raises(UserError, match="newest version"):
+    with pytest.raises(UserError, match="of version 1"):
         find_export(copy, "openvino")
 
 
@@ -167,6 +167,16 @@ def test_tensorflow_needs_no_other_export(copy):
     shutil.rmtree(copy / "1")
     with pytest.raises(UserError, match="train"):
         find_export(copy, "tensorflow")
+
+
+def test_the_remedy_for_a_version_without_an_export_names_its_training(copy):
+    shutil.copytree(copy / TRAINING / "1", copy / TRAINING / "2")
+    weights = copy / TRAINING / "2" / WEIGHTS
+    weights.write_bytes(weights.read_bytes() + b"x")  # of another training
+    config = copy / "1" / EXTRA / CONFIG
+    config.write_text(config.read_text().replace("viterbi", "greedy"))
+    with refused("no_export_of_the_version", setting="runtime", path=copy / "1"):
+        find_export(copy / "1", "openvino")
 
 
 def test_a_runtime_that_does_not_fit_what_is_named_is_refused(copy, address):

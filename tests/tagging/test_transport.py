@@ -101,6 +101,12 @@ def test_a_server_that_sends_byte_by_byte_is_given_up_at_the_deadline():
         ServedTagger(address, deadline=0.5)
 
 
+def test_a_host_that_can_have_no_such_name_is_unavailable():
+    with pytest.raises(Refusal) as caught:
+        connect(Address.parse("http://a..b:8501/v1/models/head")).states(5)
+    assert caught.value.kind == UNAVAILABLE
+
+
 def test_without_grpc_the_error_says_how_to_install_it(monkeypatch):
     original = builtins.__import__
 

@@ -22,14 +22,15 @@ _COLUMNS = {("pos", 4): 1, ("chunk", 4): 2, ("pos", 3): 1}  # task, number of co
 
 TAG = re.compile(r"O|[BIESLU]-\S+")
 """A tag as most files write it."""
-_WORD_NUMBER = re.compile(r"[0-9]+([-.][0-9]+)?")
+WORD_NUMBER = re.compile(r"[0-9]+([-.][0-9]+)?")
+"""How CoNLL-U numbers a word, several words together, or an empty word."""
 
 
 class NoUsualColumn(UserError):
     """The file has no usual column for the tags of a task. `expected` is the message without what to do."""
 
-    def __init__(self, expected: str, remedy: str, path: str | Path, line: int):
-        super().__init__(f"{expected}: {remedy}", path, line)
+    def __init__(self, message: str, path: str | Path | None = None, line: int | None = None, expected: str = ""):
+        super().__init__(message, path, line)
         self.expected = expected
 
 
@@ -143,7 +144,7 @@ def are_numbered(rows: Sequence[Sequence[str]]) -> bool:
 
 def are_conllu(rows: Sequence[Sequence[str]]) -> bool:
     """Whether these are lines of CoNLL-U: ten columns, the first of which numbers words, several words together, or none."""
-    return all(len(row) == 10 and _WORD_NUMBER.fullmatch(row[0]) for row in rows)
+    return all(len(row) == 10 and WORD_NUMBER.fullmatch(row[0]) for row in rows)
 
 
 def read_columns(
@@ -244,12 +245,8 @@ def _tag_column(
     if conllu and task == "pos":
         return 3  # UPOS
     if conllu:
-        raise NoUsualColumn(
-            f"{setting('task', task)}: CoNLL-U has no column for these tags",
-            f"give theirs with {setting('tag_column')} (10 is MISC)",
-            path,
-            line,
-        )
+        expected = f"{setting('task', task)}: CoNLL-U has no column for these tags"
+        raise NoUsualColumn(f"{expected}: give theirs with {setting('tag_column')} (10 is MISC)", path, line, expected)
     if task == "ner":
         tagged = [all(TAG.fullmatch(row[i]) for row in rows) for i in range(2, width)]
         several = numbered and all(tagged)  # as in GermEval, the outer ones first
@@ -258,10 +255,6 @@ def _tag_column(
     if known is None:
         shown = " or ".join(f"{n} columns ({_LAYOUTS[n]})" for t, n in _COLUMNS if t == task)
         flag = setting("tag_column", width) if width == 2 else f"{setting('tag_column')} ({first} to {width})"
-        raise NoUsualColumn(
-            f"{setting('task', task)}: expected {shown}, found {width}",
-            f"give the column of the tags with {flag}",
-            path,
-            line,
-        )
+        expected = f"{setting('task', task)}: expected {shown}, found {width}"
+        raise NoUsualColumn(f"{expected}: give the column of the tags with {flag}", path, line, expected)
     return known + numbered

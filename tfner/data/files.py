@@ -101,38 +101,56 @@ def split_files(folder: Path) -> dict[str, Path]:
 def read_text(path: Path, text_encoding: str | None = None) -> tuple[str, str | None]:
     """A file's text without a byte order mark, and a note where its encoding was guessed.
 
-    Without `text_encoding` it is UTF-8, or UTF-16 if a byte order mark says so, or else ISO-8859-1 (in which any bytes are
-    text), with a note. Lines may end with CR alone, if none ends with LF.
+    Without `text_encoding`, it is guessed (`guess_encoding`), with a note where it is ISO-8859-1. Lines may end with CR alone,
+    if none ends with LF.
 
     Raises UserError for an unknown encoding, bytes that are invalid in it, and files that are not text.
     """
     data = path.read_bytes()
-    note = None
     if data.startswith(COMPRESSED):
         raise UserError("expected text, found a compressed file: unpack it first, with gunzip or zstd -d", path)
-    marked = "utf-16" if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8"
+    encoding = text_encoding or guess_encoding(data, True)
     try:
-        text = data.decode(text_encoding or marked)
+        text = data.decode(encoding)
     except LookupError:
         raise UserError(
             f"{setting('text_encoding', text_encoding)}: expected an encoding that Python knows, such as utf-8 or latin-1"
         ) from None
     except UnicodeDecodeError as error:
-        if text_encoding:
-            raise UserError(
-                f"expected text in {text_encoding}, but byte {error.start + 1} of {len(data)} is invalid ({error.reason}): "
-                f"give its encoding with {setting('text_encoding')}, such as utf-8 or latin-1",
-                path,
-            ) from None
-        text = data.decode("latin-1")
-        note = latin_1_note(path.name)
+        raise UserError(
+            f"expected text in {encoding}, but byte {error.start + 1} of {len(data)} is invalid ({error.reason}): "
+            f"give its encoding with {setting('text_encoding')}, such as utf-8 or latin-1",
+            path,
+        ) from None
     if "\0" in text:
         raise UserError(
             f"expected text, found NUL characters: if it is text, give its encoding with {setting('text_encoding')}, such as "
             "utf-16",
             path,
         )
+    note = None if text_encoding or encoding != "latin-1" else latin_1_note(path.name)
     return text.translate(line_ends(text)).removeprefix(BYTE_ORDER_MARK), note
+
+
+def guess_encoding(start: bytes, whole: bool) -> str:
+    """The encoding of a file: UTF-8, UTF-16 where a byte order mark says so, or ISO-8859-1, in which any bytes are text.
+
+    A few bytes that are not UTF-8 among more characters that are do not make it ISO-8859-1.
+
+    Args:
+        start: the bytes that it begins with.
+        whole: whether these are all.
+    """
+    if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return "utf-16"
+    decoder = codecs.getincrementaldecoder("utf-8")
+    try:
+        decoder().decode(start, whole)
+    except UnicodeDecodeError:
+        others = [char for char in decoder("surrogateescape").decode(start, whole) if char > "\x7f"]
+        damaged = sum("\udc80" <= char <= "\udcff" for char in others)
+        return "utf-8" if damaged < len(others) - damaged else "latin-1"
+    return "utf-8"
 
 
 def line_ends(text: str) -> dict[int, str]:

@@ -8,17 +8,20 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from tfner.config import INPUT_FORMATS
-from tfner.data.conll import DOCUMENT_MARK, TAG, Rows, are_conllu, are_numbered, columns, sentence_rows
+from tfner.data.conll import DOCUMENT_MARK, TAG, WORD_NUMBER, Rows, are_conllu, are_numbered, columns, sentence_rows
 from tfner.data.files import BYTE_ORDER_MARK, CONLL_EXTENSIONS, JSON_EXTENSIONS, shorten
 from tfner.data.jsonl import is_blank, json_object, string_list
 from tfner.errors import UserError, setting
 
+_HALF_PAIR = re.compile("[\ud800-\udfff]")
+"""What readers make of bytes that are not text, which JSON has as escapes alone."""
 _EXAMPLE = '{"text": "..."} or {"tokens": ["...", "..."]}'
 
 
@@ -104,7 +107,7 @@ def read_records(lines: Iterable[str], kind: str, name: str | Path) -> Iterator[
         raise UserError(f"{setting('format', kind)}: expected one of {', '.join(INPUT_FORMATS)}")
     lines = _without_mark(lines)
     if kind in ("conll", "conllu"):
-        yield from _of_columns(lines, kind == "conllu")
+        yield from _of_columns(lines, kind == "conllu", name)
         return
     for number, line in enumerate(lines, start=1):
         if kind == "text":
@@ -139,7 +142,7 @@ _DECIDING = 3
 """Sentences of several words after which it is decided whether the first column numbers the words."""
 
 
-def _of_columns(lines: Iterable[str], conllu: bool) -> Iterator[Record]:
+def _of_columns(lines: Iterable[str], conllu: bool, name: str | Path) -> Iterator[Record]:
     """The words of each sentence. They are in the second column if the first numbers them in all of the first sentences."""
     numbered: bool | None = None
     waiting: list[Rows] = []  # until it is decided
@@ -147,7 +150,7 @@ def _of_columns(lines: Iterable[str], conllu: bool) -> Iterator[Record]:
     def records() -> Iterator[Record]:
         for first, rows in waiting:
             if conllu:
-                yield Record(tuple(row[1] for row in rows if len(row) > 1 and row[0].isdecimal()), first)
+                yield _of_conllu(first, rows, name)
             else:
                 yield Record(tuple(row[1 if numbered and len(row) > 1 else 0] for row in rows), first)
         waiting.clear()
@@ -165,6 +168,16 @@ def _of_columns(lines: Iterable[str], conllu: bool) -> Iterator[Record]:
     yield from records()
 
 
+def _of_conllu(first: int, rows: Sequence[Sequence[str]], name: str | Path) -> Record:
+    """The words of a sentence: the lines with whole numbers. The others are several words together, and empty words."""
+    for number, row in enumerate(rows, start=first):
+        if len(row) < 2 or not WORD_NUMBER.fullmatch(row[0]):
+            problem = f"expected a line of CoNLL-U, with the number of a word, found {shorten(row[0])}: correct it, or give "
+            error = UserError(f"{problem}{setting('format', 'conll')} for other columns", name, number)
+            return Record("", first, problem=error, source="\n".join("\t".join(own) for own in rows))
+    return Record(tuple(row[1] for row in rows if row[0].isdecimal()), first)
+
+
 def _without_mark(lines: Iterable[str]) -> Iterator[str]:
     """The same lines, the first one without a byte order mark."""
     lines = iter(lines)
@@ -177,6 +190,8 @@ def _without_mark(lines: Iterable[str]) -> Iterator[str]:
 def _of_json(line: str, number: int, name: str | Path) -> Record:
     """The text or the words of an object."""
     try:
+        if not line.isascii() and _HALF_PAIR.search(line):
+            raise UserError(f"found bytes that are not text: correct them, or give {setting('text_encoding')}", name, number)
         row = json_object(line, name, number, _EXAMPLE)
         text = row.get("text")
         if isinstance(text, str):

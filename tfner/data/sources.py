@@ -9,15 +9,18 @@ from __future__ import annotations
 import codecs
 import glob
 import gzip
+import os
 import re
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from tfner.config import INPUT_FORMATS
 from tfner.contents import sampled
-from tfner.data.files import GZIP, ZSTD, latin_1_note, line_ends
+from tfner.data.files import GZIP, ZSTD, guess_encoding, latin_1_note, line_ends
 from tfner.data.inputs import Record, guess_format, is_array, read_records, recognize, whole_lines
 from tfner.data.words import as_text
 from tfner.errors import UserError, one_line, setting
@@ -26,26 +29,51 @@ from tfner.terminal import quote
 _BLOCK = 1 << 16  # bytes that are read at once
 _PARQUET = b"PAR1"
 _COMPRESSED = (".gz", ".zst")
+_SMALL_BLOCK = 1 << 12  # of Zstandard, whose reader loses the block in which a file ends too early
 _BYTES = re.compile("[\udc80-\udcff]")  # what bytes that are not text become
 
 
-def find_files(given: str) -> list[Path]:
-    """The files that a path or a pattern names, sorted: a file, all files in a folder and below it, or those of a pattern such
-    as `logs/*.jsonl`. Hidden files are left out.
+def _marked(error: UnicodeError) -> tuple[str, int]:
+    """Replaces bytes that are not text by halves of surrogate pairs, as `surrogateescape` does in UTF-8."""
+    if not isinstance(error, UnicodeDecodeError):
+        raise error
+    return "".join(chr(0xDC80 | byte) for byte in error.object[error.start : error.end]), error.end
 
-    Raises UserError where there is none.
+
+codecs.register_error("tfner.marked", _marked)
+
+
+def find_files(given: str, results: str | Path | None = None) -> list[Path]:
+    """The files that a path or a pattern names, sorted: a file, all files in a folder and below it, or those of a pattern such
+    as `logs/*.jsonl`. Hidden files are left out, and so is what lies in the folder of the results.
+
+    Raises UserError where there is none, or a folder cannot be read.
     """
     path = Path(given).expanduser()
     if path.is_file():
         return [path]
-    if path.is_dir():
-        found = [p for p in path.rglob("*") if not any(part.startswith(".") for part in p.relative_to(path).parts)]
-    else:
-        found = [Path(name) for name in glob.glob(str(path), recursive=True)]  # noqa: PTH207  any pattern; leaves hidden files out
-    files = sorted(p for p in found if p.is_file())
+    matching = map(Path, glob.glob(str(path), recursive=True))  # noqa: PTH207  any pattern; leaves hidden files out
+    found = _below(path) if path.is_dir() else matching
+    own = Path(results).expanduser().resolve() if results else None
+    files = sorted(p for p in found if p.is_file() and own not in p.resolve().parents)
     if not files:
         raise UserError("expected a file, a folder with files, or a pattern such as 'logs/*.jsonl', found none", given)
     return files
+
+
+def _below(folder: Path) -> Iterator[Path]:
+    """The files in a folder and below it, also through links, each folder once. Hidden ones are left out."""
+
+    def refuse(error: OSError) -> None:
+        raise UserError(f"cannot be read ({error.strerror}): correct its permissions, or leave it out", error.filename)
+
+    seen = set()
+    for place, folders, names in os.walk(folder, onerror=refuse, followlinks=True):
+        real = Path(place).resolve()
+        folders[:] = [name for name in folders if not name.startswith(".") and real not in seen]
+        if real not in seen:
+            yield from (Path(place) / name for name in names if not name.startswith("."))
+        seen.add(real)
 
 
 def identify(file: Path) -> dict[str, Any]:
@@ -72,8 +100,8 @@ def file_records(
     Args:
         file: the file; it may be compressed with gzip or Zstandard, and Parquet.
         kind: one of `INPUT_FORMATS` [recognized from its first lines and its name].
-        encoding: of its text [UTF-8, or what a byte order mark says; ISO-8859-1 where the beginning is not UTF-8]. Bytes that
-            are not text are a problem of their record alone.
+        encoding: of its text [guessed from its beginning, as `files.guess_encoding` does]. Bytes that are not text are a
+            problem of their record alone.
         column: the column of the texts in Parquet; the others are `fields`.
         moved: called with the number of bytes that were read since the last call, for showing the progress.
         say: called with a line for everything that was guessed and is not certain.
@@ -87,32 +115,52 @@ def file_records(
             start = raw.read(4)
             raw.seek(0)
             if start == _PARQUET:
-                encoding, records = "utf-8", _parquet_records(file, column, moved)
+                records = _parquet_records(file, column, moved)
             else:
-                content = _opened(raw, start)
-                head = content.read(_BLOCK)
-                encoding = encoding or _encoding(head, file, say)
-                kind = kind or _kind(head, encoding, file, say)
-                texts = _texts(head, content, encoding, _reporting(raw, moved))
-                array = kind == "jsonl" and is_array(head.decode(encoding, "replace"))
-                records = iter([_array(file)]) if array else read_records(whole_lines(texts), kind, file)
+                head, whole, rest = _head(_blocks(_reader(raw, start)))
+                guessed, encoding = encoding is None, encoding or guess_encoding(head, whole)
+                if guessed and encoding == "latin-1":
+                    say(latin_1_note(file.name))
+                beginning = codecs.getincrementaldecoder(encoding)("replace").decode(head)
+                kind = kind or _kind(beginning, whole, file, say)
+                array = kind == "jsonl" and is_array(beginning)
+                lines = whole_lines(_texts(chain([head], rest), encoding, _reporting(raw, moved)))
+                records = iter([_array(file)]) if array else read_records(lines, kind, file)
+                nul = guessed and kind != "jsonl"  # JSON may have escaped ones
+                records = (_checked(record, file, encoding, nul) for record in records)
             for record in records:
                 number = record.line
-                yield _without_bytes(record, file, encoding)
+                yield record
     except UserError:
         raise
     except (OSError, EOFError, ValueError, zlib.error) as error:  # ValueError: text in another encoding, damaged Parquet
-        where = "after this line " if number else ""
-        problem = f"the file cannot be read {where}({one_line(error)}): repair it, and tag the rest of it"
-        yield Record("", number, problem=UserError(problem, file, number))
+        where, what = ("after this line ", "the rest of it") if number else ("", "it")
+        problem = f"the file cannot be read {where}({one_line(error)}): repair it, and tag {what}"
+        yield Record("", number, problem=UserError(problem, file, number or None))
 
 
-def decoded_lines(file: BinaryIO, encoding: str, name: str) -> Iterator[str]:
-    """The lines of a file, which end only with `\\n`. A line is yielded as soon as it is read.
+def stream_records(
+    file: BinaryIO, kind: str | None, encoding: str, name: str, say: Callable[[str], None] = lambda line: None
+) -> Iterator[Record]:
+    """The records of a stream, such as standard input, each as soon as it is read.
 
-    Raises UserError, with the line, for bytes that are not text in the encoding.
+    Args:
+        file: the stream.
+        kind: one of `INPUT_FORMATS` [recognized from the lines that are there at first].
+        encoding: of its text.
+        name: what it is called in messages.
+        say: called with a line where columns are recognized.
+
+    Raises:
+        UserError: with the line, for bytes that are not text in the encoding.
     """
-    return whole_lines(_decoded(file, encoding, name))
+    texts = _decoded(file, encoding, name)
+    first = next(texts, "")  # no more of it: a terminal or a program may wait for the answer to a line
+    lines = first.split("\n")
+    found = kind or recognize(lines[:-1] or lines, "")
+    if not kind and found not in ("text", "jsonl"):
+        say(f"{name}: read as {INPUT_FORMATS[found]}, which its first lines are; --format sets another format")
+    return read_records(whole_lines(chain([first], texts)), found, name)
 
 
 def _decoded(file: BinaryIO, encoding: str, name: str) -> Iterator[str]:
@@ -143,16 +191,37 @@ def _array(file: Path) -> Record:
     return Record("", 1, problem=UserError(problem, file, 1))
 
 
-def _opened(raw: BinaryIO, start: bytes) -> Any:
+def _reader(raw: BinaryIO, start: bytes) -> Callable[[], bytes]:
+    """A function that reads a block of a file, which begins with these bytes."""
     if start.startswith(GZIP):
-        return gzip.GzipFile(fileobj=raw)
+        return partial(gzip.GzipFile(fileobj=raw).read1, _BLOCK)  # `read` loses what precedes an error
     if start == ZSTD:
         try:
             import pyarrow
         except ImportError as error:
             raise UserError("reading Zstandard needs pyarrow, which is not installed: pip install pyarrow") from error
-        return pyarrow.CompressedInputStream(raw, "zstd")
-    return raw
+        return partial(pyarrow.CompressedInputStream(raw, "zstd").read, _SMALL_BLOCK)
+    return partial(raw.read, _BLOCK)
+
+
+def _blocks(read: Callable[[], bytes]) -> Iterator[bytes | Exception]:
+    """What can be read, block by block, and the error that ended it, if one did."""
+    try:
+        yield from iter(read, b"")
+    except (OSError, EOFError, ValueError, zlib.error) as error:
+        yield error
+
+
+def _head(blocks: Iterator[bytes | Exception]) -> tuple[bytes, bool, Iterable[bytes | Exception]]:
+    """The bytes that a file begins with, whether they are all, and the blocks after them."""
+    head = b""
+    for block in blocks:
+        if isinstance(block, Exception):
+            return head, False, [block]
+        head += block
+        if len(head) >= _BLOCK:
+            return head, False, blocks
+    return head, True, ()
 
 
 def _reporting(raw: BinaryIO, moved: Callable[[int], None] | None) -> Callable[[], None]:
@@ -168,26 +237,13 @@ def _reporting(raw: BinaryIO, moved: Callable[[int], None] | None) -> Callable[[
     return report
 
 
-def _encoding(head: bytes, file: Path, say: Callable[[str], None]) -> str:
-    """The encoding of a file that begins with these bytes."""
-    if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        return "utf-16"
-    try:
-        codecs.getincrementaldecoder("utf-8")().decode(head)
-    except UnicodeDecodeError:
-        say(latin_1_note(file.name))
-        return "latin-1"
-    return "utf-8"
-
-
-def _kind(head: bytes, encoding: str, file: Path, say: Callable[[str], None]) -> str:
-    """The format of a file that begins with these bytes."""
+def _kind(text: str, whole: bool, file: Path, say: Callable[[str], None]) -> str:
+    """The format of a file that begins with this text, or has no other."""
     name = file.name
     while name.lower().endswith(_COMPRESSED):
         name = name[: name.rindex(".")]
-    text = codecs.getincrementaldecoder(encoding)("replace").decode(head)
     lines = text.translate(line_ends(text)).split("\n")
-    kind = recognize(lines[:-1] if len(head) == _BLOCK else lines, name)
+    kind = recognize(lines if whole else lines[:-1], name)
     if kind == "text" and name.lower().endswith(".csv"):
         say(f"{file.name}: read as one text per line; to tag a column of a table, save it as Parquet and give --text-column")
     if kind != guess_format(name):
@@ -195,26 +251,31 @@ def _kind(head: bytes, encoding: str, file: Path, say: Callable[[str], None]) ->
     return kind
 
 
-def _texts(head: bytes, content: Any, encoding: str, report: Callable[[], None]) -> Iterator[str]:
-    """The text of a file, block by block. In UTF-8, each byte that is not text becomes half of a surrogate pair."""
-    errors = "surrogateescape" if codecs.lookup(encoding).name == "utf-8" else "strict"
-    decoder = codecs.getincrementaldecoder(encoding)(errors)
-    block, text = head, decoder.decode(head)
-    ends = line_ends(text)
-    while block:
+def _texts(blocks: Iterable[bytes | Exception], encoding: str, report: Callable[[], None]) -> Iterator[str]:
+    """The text of a file, block by block. Each byte that is not text becomes half of a surrogate pair."""
+    decoder = codecs.getincrementaldecoder(encoding)("tfner.marked")
+    ends: dict[int, str] | None = None
+    for block in blocks:
+        if isinstance(block, Exception):
+            raise block
+        text = decoder.decode(block)
+        ends = line_ends(text) if ends is None else ends
         report()
         yield text.translate(ends) if ends else text
-        block = content.read(_BLOCK)
-        text = decoder.decode(block)
     yield decoder.decode(b"", final=True)
 
 
-def _without_bytes(record: Record, file: Path, encoding: str) -> Record:
-    """The record, or one with a problem where it has bytes that are not text."""
+def _checked(record: Record, file: Path, encoding: str, guessed: bool) -> Record:
+    """The record, or one with a problem where it has bytes that are not text, or NUL characters in a guessed encoding."""
     text = as_text(record.item)
-    if record.problem or not _BYTES.search(text):
+    if record.problem:
         return record
-    problem = f"expected text in {encoding}, found bytes that are not: correct them, or give {setting('text_encoding')}"
+    if _BYTES.search(text):
+        problem = f"expected text in {encoding}, found bytes that are not: correct them, or give {setting('text_encoding')}"
+    elif guessed and "\0" in text:
+        problem = f"expected text, found NUL characters: give its encoding with {setting('text_encoding')}, such as utf-16-le"
+    else:
+        return record
     return Record("", record.line, record.fields, UserError(problem, file, record.line), text)
 
 

@@ -55,6 +55,13 @@ class Servable:
                 self.call(signature, {key: np.array([b"Hello"], object) for key in TEXT.inputs})
 
 
+def name_in_address(folder: Path) -> str:
+    """The name of the model in a folder. Raises UserError where it cannot be part of an address."""
+    if ":" in folder.name:
+        raise UserError("expected a folder name without a colon, which ends the name in an address: rename the folder", folder)
+    return folder.name
+
+
 def load_servable(path: str | Path) -> Servable:
     """Loads a model and calls it once, because the first call is slow.
 
@@ -67,9 +74,8 @@ def load_servable(path: str | Path) -> Servable:
             part of an address.
     """
     folder = resolve(path).absolute()
-    name, version = (folder.parent.name, int(folder.name)) if is_version(folder.name) else (folder.name, 1)
-    if ":" in name:
-        raise UserError("expected a folder name without a colon, which ends the name in an address: rename the folder", folder)
+    numbered = is_version(folder.name)
+    name, version = name_in_address(folder.parent if numbered else folder), int(folder.name) if numbered else 1
     try:
         check_contents(folder)
     except (OSError, ValueError) as error:

@@ -7,6 +7,7 @@ cannot be tagged, and `manifest.json`. Reading files is left to `data.sources`, 
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -18,10 +19,11 @@ from filelock import FileLock, Timeout
 
 from tfner.data.inputs import Record
 from tfner.data.sources import file_records, identify
+from tfner.data.words import as_text
 from tfner.errors import UserError, setting
 from tfner.folder import check_writable, write_json, write_whole
 from tfner.tagging import outputs
-from tfner.tagging.tagger import Tagger, utf8_size
+from tfner.tagging.tagger import Tagger, TextTooLarge, utf8_size
 
 MANIFEST, REJECTS = "manifest.json", "rejects.jsonl"
 CHUNK = 4_000
@@ -38,7 +40,7 @@ class Chunk:
 
     Attributes:
         records: how many there are.
-        good: those that can be tagged and are not yet.
+        good: those that can be tagged and are not yet, each with the name of its file.
         tagged: how many are.
         rejects: the lines for the others in `REJECTS`.
         moved: the bytes that were read for it.
@@ -46,16 +48,27 @@ class Chunk:
     """
 
     records: int = 0
-    good: list[Record] = field(default_factory=list)
+    good: list[tuple[str, Record]] = field(default_factory=list)
     tagged: int = 0
     rejects: list[str] = field(default_factory=list)
     moved: int = 0
     notes: list[str] = field(default_factory=list)
 
     def tag(self, tagger: Tagger, format: str) -> list[Any]:
-        """Tags the records and lets go of them; returns their results, from `outputs.render`."""
-        rendered = outputs.render(tagger, self.good, format)
-        self.good, self.tagged = [], len(self.good)
+        """Tags the records and lets go of them; returns their results, from `outputs.render`.
+
+        A text that is too large for the server of the model is rejected.
+        """
+        try:
+            rendered = outputs.render(tagger, [record for _, record in self.good], format)
+        except TextTooLarge:
+            rendered = []
+            for file, record in self.good:
+                try:
+                    rendered += outputs.render(tagger, [record], format)
+                except TextTooLarge as error:
+                    self.rejects.append(_reject(file, record, error))
+        self.good, self.tagged = [], len(rendered)
         return rendered
 
 
@@ -75,12 +88,14 @@ class Source:
         def moved(size: int) -> None:
             chunk.moved += size
 
+        def note(line: str) -> None:
+            chunk.notes.append(line)
+
+        root = os.path.commonpath([file.absolute().parent for file in self.files])
         records = (
-            (file, record)
+            (str(file.absolute().relative_to(root)), record)
             for file in self.files
-            for record in file_records(
-                file, self.kind, self.encoding, self.column, moved, lambda line: chunk.notes.append(line)
-            )
+            for record in file_records(file, self.kind, self.encoding, self.column, moved, note)
         )
         skipped = sum(1 for _ in islice(records, skip))
         if skipped != skip:
@@ -89,7 +104,7 @@ class Source:
             problem = record.problem or _problem(record)
             chunk.records += 1
             if problem is None:
-                chunk.good.append(record)
+                chunk.good.append((file, record))
             else:
                 chunk.rejects.append(_reject(file, record, problem))
             if chunk.records == CHUNK:
@@ -154,7 +169,7 @@ class Output:
 
     def add(self, write: Callable[[Path], object], ending: str, rejects: Sequence[str], counts: dict[str, int]) -> None:
         """Adds a part. Wherever this is interrupted, the part is either there and counted, or written again."""
-        write_whole(self.folder / f"part-{len(self.parts):05}.{ending}", write)
+        write_whole(self.folder / f"{_part_name(len(self.parts))}.{ending}", write)
         with (self.folder / REJECTS).open("ab") as file:
             file.write("".join(line + "\n" for line in rejects).encode())
             end = file.tell()
@@ -185,8 +200,18 @@ class Output:
                 "choose another folder"
             )
         self.manifest = found
-        if (self.folder / REJECTS).exists():
-            with (self.folder / REJECTS).open("r+b") as file:
+        rejects, there = self.folder / REJECTS, {part.stem for part in self.folder.glob("part-*")}
+        missing = [name for name in map(_part_name, range(len(self.parts))) if name not in there]
+        if size > (rejects.stat().st_size if rejects.exists() else 0):
+            missing.append(REJECTS)
+        if missing:
+            self.release()
+            raise UserError(
+                f"{setting('output', self.folder)}: {missing[0]} was written here and is not complete any more: restore it, or "
+                "choose another folder"
+            )
+        if rejects.exists():
+            with rejects.open("r+b") as file:
                 file.truncate(size)  # of a part that was not counted
 
 
@@ -251,6 +276,10 @@ def tag_files(
     return counts
 
 
+def _part_name(number: int) -> str:
+    return f"part-{number:05}"
+
+
 @contextmanager
 def _writing(folder: Path) -> Iterator[None]:
     try:
@@ -271,8 +300,9 @@ def _add(output: Output, part: Sequence[tuple[Chunk, list[Any]]], format: str) -
 
 def _problem(record: Record) -> UserError | None:
     """Why a record cannot be tagged, or None if it can."""
-    if len(record.item) > MOST_CHARACTERS:
-        return UserError(f"expected a text of at most {MOST_CHARACTERS:,} characters, found {len(record.item):,}: split it")
+    size = len(as_text(record.item))
+    if size > MOST_CHARACTERS:
+        return UserError(f"expected a text of at most {MOST_CHARACTERS:,} characters, found {size:,}: split it")
     try:
         utf8_size(record.item)
     except UserError as error:
@@ -280,7 +310,8 @@ def _problem(record: Record) -> UserError | None:
     return None
 
 
-def _reject(file: Path, record: Record, problem: UserError) -> str:
+def _reject(file: str, record: Record, problem: UserError) -> str:
     """The line of a record that cannot be tagged."""
-    row = {"file": file.name, "line": record.line, "reason": str(problem.message), "record": record.source or record.item}
+    reason = UserError(problem.message).for_command_line()
+    row = {"file": file, "line": record.line, "reason": reason, "record": record.source or record.item}
     return json.dumps({**row, "fields": record.fields} if record.fields else row, default=str)

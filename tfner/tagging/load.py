@@ -12,7 +12,7 @@ from typing import Any
 
 from tfner.config import AUTO, DECODERS, RUNTIMES, SENTENCES
 from tfner.errors import UserError, setting
-from tfner.folder import GRAPHS, SAVED_MODEL, resolve, versions
+from tfner.folder import GRAPHS, SAVED_MODEL, TRAINING, WEIGHTS, digest, finished_states, model_folder, resolve, versions
 from tfner.tagging.exported import Exported, read_exported
 from tfner.tagging.tagger import RowTagger, Tagger
 from tfner.terminal import quote
@@ -116,8 +116,9 @@ def find_export(model: str | Path, runtime: str = AUTO) -> Path:
         others = {folder: exported for folder, exported in others.items() if runtime_of(folder) == runtime}
         if not others:
             raise UserError(
-                f"{setting('runtime', runtime)}: expected an export of the newest version for {RUNTIMES[runtime]}, found none: "
-                f"make it with python -m tfner.export {quote(home)} --format {runtime}",
+                f"{setting('runtime', runtime)}: expected an export of "
+                f"{f'version {version.name}' if version else 'this model'} for {RUNTIMES[runtime]}, found none: "
+                f"make it with {_command(version or home / '1', runtime)}",
                 path,
             )
         return max(others, key=lambda folder: _gain(others[folder]))
@@ -133,12 +134,11 @@ def find_export(model: str | Path, runtime: str = AUTO) -> Path:
 
 def outdated_exports(model: Path) -> list[str]:
     """A line for each runtime whose exports are not of the newest version of a model, so that `auto` does not use them."""
-    newest = _identity(read_exported(resolve(model), check=False))
+    version = resolve(model)
+    newest = _identity(read_exported(version, check=False))
     old = [name for name in GRAPHS if (own := exports_in(model / name)) and not any(_is_of(newest, folder) for folder in own)]
     return [
-        f"the export for {RUNTIMES[name]} is of an earlier version; make another one with python -m tfner.export "
-        f"{quote(model)} --format {name} and its --precision"
-        for name in old
+        f"the export for {RUNTIMES[name]} is of an earlier version; make another with {_command(version, name)}" for name in old
     ]
 
 
@@ -156,6 +156,23 @@ def runtime_of(folder: Path) -> str:
 def _identity(exported: Exported) -> tuple[Any, ...]:
     """What an export has in common with the version that it is of: weights, calibration, how it divides texts and tags."""
     return exported.weights, exported.calibrations, exported.config.sentences, exported.config.decode
+
+
+def _command(version: Path, runtime: str) -> str:
+    """The command that exports a version for a runtime."""
+    home, state = version.parent, ""
+    finished = finished_states(home)
+    if (version / SAVED_MODEL).is_file() and finished:
+        weights = read_exported(version, check=False).weights
+        own = [number for number in reversed(finished) if digest(home / TRAINING / str(number) / WEIGHTS) == weights]
+        state = f" --state {own[0]}" if own and own[0] != finished[-1] else ""
+    return f"python -m tfner.export {quote(home)} --format {runtime}{state}"
+
+
+def version_of(export: Path) -> int | None:
+    """The number of the newest version that an export for another runtime is of, or None where there is none."""
+    home, identity = model_folder(export), _identity(read_exported(export, check=False))
+    return next((number for number in reversed(versions(home)) if _is_of(identity, home / str(number))), None)
 
 
 def _is_of(identity: tuple[Any, ...], folder: Path) -> bool:

@@ -15,12 +15,11 @@ import numpy as np
 from tfner.contract import ENTITY_FIELDS, TEXT, WORDS, Signature, for_task
 from tfner.corpus import Sentence
 from tfner.data.words import as_text
-from tfner.errors import UserError
 from tfner.labels import Entity, LabelSet
 from tfner.modeling.decoding import Tagged
 from tfner.tagging.address import Address
 from tfner.tagging.client import NOT_TFNER, Client
-from tfner.tagging.tagger import Input, Progress, Tagger, joined_offsets, utf8_size
+from tfner.tagging.tagger import Input, Progress, Tagger, TextTooLarge, joined_offsets, utf8_size
 from tfner.tagging.transport import Refusal
 
 _COUNT, _WORD_LABEL = "entity_count", "word_label"
@@ -131,7 +130,7 @@ class ServedTagger(Tagger):
         except Refusal as error:
             if len(items) == 1:
                 text = as_text(items[0])
-                raise UserError(
+                raise TextTooLarge(
                     f"{text[:40]!r}… ({utf8_size(text):,} bytes) is too large for the server ({error}): split it, or raise the "
                     "server's limit",
                     self.name,

@@ -36,6 +36,10 @@ Progress = Callable[[Iterable[Any]], Iterable[Any]]
 """Wraps the batches of a long run, to show its progress, as `tqdm` does."""
 
 
+class TextTooLarge(UserError):
+    """The server of a model refuses a text because of its size."""
+
+
 class Tagger(ABC):
     """Tags texts and words. As a context manager, it closes itself at the end. A closed tagger raises UserError on use."""
 

@@ -92,7 +92,7 @@ class Rest:
         except TimeoutError as error:
             self._drop()
             raise Refusal(TOO_LATE, str(error)) from error
-        except (OSError, http.client.HTTPException) as error:
+        except (OSError, http.client.HTTPException, UnicodeError) as error:  # UnicodeError: no host can have this name
             self._drop()
             raise Refusal(UNAVAILABLE, str(error) or type(error).__name__) from error
         try:
