@@ -201,10 +201,12 @@ def export(model: Path, *flags) -> None:
 
 def in_bfloat16(model: Path, folder: Path) -> Path:
     """Exports the same weights again, in a graph that computes in bfloat16."""
+    from tfner.contents import CONTENTS
     from tfner.folder import CONFIG, TRAINING, versions
 
     latest = model / TRAINING / str(versions(model / TRAINING)[-1])
     copy = shutil.copytree(latest, folder / TRAINING / "1")
+    (copy / CONTENTS).unlink()  # the settings are no longer those that it has the checksum of
     config = json.loads((copy / CONFIG).read_text("utf-8"))
     (copy / CONFIG).write_text(json.dumps({**config, "precision": "bfloat16"}), "utf-8")
     export(folder)
