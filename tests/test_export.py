@@ -177,7 +177,7 @@ def test_a_new_version_says_which_exports_are_of_an_earlier_one(runtimes, tmp_pa
     assert outdated_exports(folder) == []
     version = export.export(folder, temperature=2.0, decode="viterbi", say=lines.append)
     assert lines == [
-        f"the export for {name} is of an earlier version; make another with python -m tfner.export {folder} --format {format}"
+        f"the export for {name} is of an earlier version; make one with python -m tfner.export {folder} --format {format}"
         for name, format in (("OpenVINO", "openvino"), ("ONNX Runtime", "onnx"))
     ]
     assert find_export(folder) == version  # TensorFlow, whatever the exports gain

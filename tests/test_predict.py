@@ -160,3 +160,10 @@ def test_other_formats_can_be_printed(capsys, exported):
     printed = capsys.readouterr().out
     assert predict.main([str(exported), "--json", *texts]) == 0
     assert capsys.readouterr().out == printed
+
+
+@pytest.mark.parametrize("more", [(), ("--json",)])
+def test_thresholds_of_another_decoder_are_pointed_out(runtimes, capsys, more):
+    for decode, number in (("greedy", 1), ("viterbi", 0)):
+        assert predict.main([str(runtimes), TEXT, "--decode", decode, "--runtime", "onnx", *more]) == 0
+        assert capsys.readouterr().err.count("the thresholds were found for viterbi tags") == number

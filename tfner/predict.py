@@ -52,7 +52,8 @@ def predict(
         chunk: how many inputs are read and tagged together [as many as `Tagger.tag_many` takes].
         runtime: what runs the model, as for `load_tagger`.
         sentences: how texts are divided into sentences, as for `load_tagger`.
-        say: called with a line that says which runtime was chosen, unless it is TensorFlow.
+        say: called with a line that says which runtime was chosen, unless it is TensorFlow, and at the end with the tagger's
+            warnings.
         decode: how tags are chosen, as for `load_tagger`.
         task: the task to tag for, as for `load_tagger`.
 
@@ -64,6 +65,8 @@ def predict(
         inputs, again = tee(inputs)
         for item, entities in zip(again, tagger.tag_many(inputs, chunk or TEXTS_PER_CHUNK), strict=True):
             yield as_text(item), entities
+        for line in tagger.warnings():
+            say(line)
 
 
 def _say_runtime(tagger: Tagger, say: Callable[[str], None]) -> None:
@@ -132,6 +135,8 @@ def main(argv: Sequence[str] | None = None) -> None:
             chunks = iter(lambda: list(islice(records, chunk)), [])
             rendered = chain.from_iterable(render(tagger, some, format) for some in chunks)
             sys.stdout.writelines(as_lines(show(rendered), format))
+            for line in tagger.warnings():
+                say(line)
         return
     inputs = (record.item for record in records)
     how = arguments.runtime, arguments.sentences, say, arguments.decode, arguments.task

@@ -39,7 +39,9 @@ def zstd(path, data):
 )
 def test_compressed_files_have_the_lines_of_plain_ones(tmp_path, name, write):
     write(tmp_path / name, "\n".join(TEXTS).encode())
-    assert items(tmp_path / name) == TEXTS
+    moved = []
+    assert items(tmp_path / name) == items(tmp_path / name, moved=moved.append) == TEXTS
+    assert sum(moved) == (tmp_path / name).stat().st_size
 
 
 def test_the_name_inside_a_compressed_name_decides_the_format(tmp_path):
@@ -193,6 +195,13 @@ def test_linked_folders_are_read_once_and_results_are_left_out(tmp_path):
     assert len(find_files(str(tmp_path / "in"))) == 3
 
 
+def test_results_cannot_be_written_over_the_files(tmp_path):
+    (tmp_path / "a.txt").write_text("x")
+    for what in (tmp_path, tmp_path / "*.txt"):
+        with refused("results_over_the_files", setting="output"):
+            find_files(str(what), tmp_path)
+
+
 def test_a_folder_that_cannot_be_read_is_refused(tmp_path, monkeypatch):
     (tmp_path / "a.txt").write_text("x")
 
@@ -315,6 +324,16 @@ def test_a_line_is_yielded_before_the_next_is_read():
     found = stream_records(Slow(), None, "utf-8", "standard input")
     assert (next(found).item, Slow.asked) == ("one", 1)
     assert (next(found).item, Slow.asked) == ("two", 2)
+
+
+def test_a_stream_that_begins_with_a_part_of_a_line_is_recognized_by_all_of_it():
+    class Parts(io.RawIOBase):
+        parts = iter([b'{"text": ', b'"Anna"}', b'\n{"text": "Bob"}\n', b""])
+
+        def read1(self, size):
+            return next(self.parts)
+
+    assert [record.item for record in stream_records(Parts(), None, "utf-8", "standard input")] == ["Anna", "Bob"]
 
 
 @pytest.mark.parametrize(

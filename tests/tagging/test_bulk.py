@@ -1,12 +1,15 @@
 """Files tagged into a folder: nothing is lost, nothing is tagged twice, wherever it is interrupted."""
 
 import errno
+import gzip
 import hashlib
 import json
 import subprocess
 import sys
 import time
+from pathlib import Path
 
+import pyarrow
 import pyarrow.parquet
 import pytest
 from filelock import FileLock
@@ -89,6 +92,14 @@ def test_every_record_is_tagged_or_rejected_in_order(files, tmp_path):
     manifest = json.loads((tmp_path / "out" / MANIFEST).read_text())
     assert [part["records"] for part in manifest["parts"]] == [10, 10, 10, 5]
     assert manifest["complete"] and [one["name"] for one in manifest["job"]["input"]] == ["a.jsonl", "b.txt", "c.jsonl"]
+
+
+def test_small_compressed_files_and_folders_with_two_slashes_are_read(tmp_path):
+    with pyarrow.CompressedOutputStream(str(tmp_path / "a.txt.zst"), "zstd") as file:
+        file.write(b"Anna\nBob\n")
+    (tmp_path / "b.txt.gz").write_bytes(gzip.compress(b"Carl\n"))
+    files = [Path(f"/{tmp_path / name}") for name in ("a.txt.zst", "b.txt.gz")]
+    assert tag(Capitals(), files, tmp_path / "out") == {"records": 3, "tagged": 3, "rejected": 0}
 
 
 def test_rejects_name_their_file_below_the_folder_and_the_flag_that_helps(files, tmp_path):

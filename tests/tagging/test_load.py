@@ -177,6 +177,9 @@ def test_the_remedy_for_a_version_without_an_export_names_its_training(copy):
     config.write_text(config.read_text().replace("viterbi", "greedy"))
     with refused("no_export_of_the_version", setting="runtime", path=copy / "1"):
         find_export(copy / "1", "openvino")
+    shutil.rmtree(copy / TRAINING / "1")
+    with refused("training_of_the_version_is_gone", setting="runtime", path=copy / "1"):
+        find_export(copy / "1", "openvino")
 
 
 def test_a_runtime_that_does_not_fit_what_is_named_is_refused(copy, address):

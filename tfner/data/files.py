@@ -117,10 +117,12 @@ def read_text(path: Path, text_encoding: str | None = None) -> tuple[str, str | 
             f"{setting('text_encoding', text_encoding)}: expected an encoding that Python knows, such as utf-8 or latin-1"
         ) from None
     except UnicodeDecodeError as error:
+        remedy = f"give its encoding with {setting('text_encoding')}, such as utf-8 or latin-1"
         raise UserError(
             f"expected text in {encoding}, but byte {error.start + 1} of {len(data)} is invalid ({error.reason}): "
-            f"give its encoding with {setting('text_encoding')}, such as utf-8 or latin-1",
+            f"{remedy if text_encoding else 'correct it'}",
             path,
+            None if text_encoding else data.count(b"\n", 0, error.start) + 1,
         ) from None
     if "\0" in text:
         raise UserError(

@@ -54,8 +54,12 @@ def find_files(given: str, results: str | Path | None = None) -> list[Path]:
         return [path]
     matching = map(Path, glob.glob(str(path), recursive=True))  # noqa: PTH207  any pattern; leaves hidden files out
     found = _below(path) if path.is_dir() else matching
-    own = Path(results).expanduser().resolve() if results else None
-    files = sorted(p for p in found if p.is_file() and own not in p.resolve().parents)
+    files = sorted(p for p in found if p.is_file())
+    if files and results:
+        own = Path(results).expanduser().resolve()
+        files = [p for p in files if own not in p.resolve().parents]
+        if not files:
+            raise UserError(f"{setting('output', results)}: the files to tag are in this folder: choose another one")
     if not files:
         raise UserError("expected a file, a folder with files, or a pattern such as 'logs/*.jsonl', found none", given)
     return files
@@ -70,7 +74,7 @@ def _below(folder: Path) -> Iterator[Path]:
     seen = set()
     for place, folders, names in os.walk(folder, onerror=refuse, followlinks=True):
         real = Path(place).resolve()
-        folders[:] = [name for name in folders if not name.startswith(".") and real not in seen]
+        folders[:] = sorted(name for name in folders if not name.startswith(".") and real not in seen)
         if real not in seen:
             yield from (Path(place) / name for name in names if not name.startswith("."))
         seen.add(real)
@@ -117,7 +121,8 @@ def file_records(
             if start == _PARQUET:
                 records = _parquet_records(file, column, moved)
             else:
-                head, whole, rest = _head(_blocks(_reader(raw, start)))
+                read = _reader(raw, start)  # held here: pyarrow's reader closes the file when it is let go
+                head, whole, rest = _head(_blocks(read))
                 guessed, encoding = encoding is None, encoding or guess_encoding(head, whole)
                 if guessed and encoding == "latin-1":
                     say(latin_1_note(file.name))
@@ -154,9 +159,10 @@ def stream_records(
     Raises:
         UserError: with the line, for bytes that are not text in the encoding.
     """
-    texts = _decoded(file, encoding, name)
-    first = next(texts, "")  # no more of it: a terminal or a program may wait for the answer to a line
-    lines = first.split("\n")
+    texts, first = _decoded(file, encoding, name), ""
+    while "\n" not in first and (text := next(texts, "")):
+        first += text
+    lines = first.split("\n")  # no more of them: a terminal or a program may wait for the answer to a line
     found = kind or recognize(lines[:-1] or lines, "")
     if not kind and found not in ("text", "jsonl"):
         say(f"{name}: read as {INPUT_FORMATS[found]}, which its first lines are; --format sets another format")

@@ -30,6 +30,8 @@ CHUNK = 4_000
 """Records that are tagged together: enough to group rows by length."""
 PART = 20_000
 """Records of a part, a multiple of `CHUNK`. An interruption loses the work of one part, and of what engines have begun."""
+READER = 2
+"""Another number wherever the same files would give other records, so that no job goes on with them."""
 MOST_CHARACTERS = 1_000_000
 """The longest text that is tagged: a longer one is more likely a mistake, and takes memory."""
 
@@ -59,17 +61,19 @@ class Chunk:
 
         A text that is too large for the server of the model is rejected.
         """
-        try:
-            rendered = outputs.render(tagger, [record for _, record in self.good], format)
-        except TextTooLarge:
-            rendered = []
-            for file, record in self.good:
-                try:
-                    rendered += outputs.render(tagger, [record], format)
-                except TextTooLarge as error:
-                    self.rejects.append(_reject(file, record, error))
+        rendered = self._rendered(tagger, self.good, format)
         self.good, self.tagged = [], len(rendered)
         return rendered
+
+    def _rendered(self, tagger: Tagger, good: Sequence[tuple[str, Record]], format: str) -> list[Any]:
+        try:
+            return outputs.render(tagger, [record for _, record in good], format)
+        except TextTooLarge as error:
+            if len(good) == 1:
+                self.rejects.append(_reject(*good[0], error))
+                return []
+            half = len(good) // 2
+            return self._rendered(tagger, good[:half], format) + self._rendered(tagger, good[half:], format)
 
 
 @dataclass(frozen=True)
@@ -93,7 +97,7 @@ class Source:
 
         root = os.path.commonpath([file.absolute().parent for file in self.files])
         records = (
-            (str(file.absolute().relative_to(root)), record)
+            (os.path.relpath(file.absolute(), root), record)
             for file in self.files
             for record in file_records(file, self.kind, self.encoding, self.column, moved, note)
         )
@@ -242,7 +246,7 @@ def tag_files(
         UserError: where the folder belongs to something else, a file cannot be read at all, or there is no room to write.
     """
     names = ("runtime", "precision", "sentences", "decode", "task")
-    settings = {"format": source.kind, "text_encoding": source.encoding, "text_column": source.column}
+    settings = {"reader": READER, "format": source.kind, "text_encoding": source.encoding, "text_column": source.column}
     job = {
         "model": {
             "weights": tagger.weights or tagger.name,

@@ -118,7 +118,7 @@ def find_export(model: str | Path, runtime: str = AUTO) -> Path:
             raise UserError(
                 f"{setting('runtime', runtime)}: expected an export of "
                 f"{f'version {version.name}' if version else 'this model'} for {RUNTIMES[runtime]}, found none: "
-                f"make it with {_command(version or home / '1', runtime)}",
+                f"{_remedy(version or home / '1', runtime)}",
                 path,
             )
         return max(others, key=lambda folder: _gain(others[folder]))
@@ -137,9 +137,7 @@ def outdated_exports(model: Path) -> list[str]:
     version = resolve(model)
     newest = _identity(read_exported(version, check=False))
     old = [name for name in GRAPHS if (own := exports_in(model / name)) and not any(_is_of(newest, folder) for folder in own)]
-    return [
-        f"the export for {RUNTIMES[name]} is of an earlier version; make another with {_command(version, name)}" for name in old
-    ]
+    return [f"the export for {RUNTIMES[name]} is of an earlier version; {_remedy(version, name)}" for name in old]
 
 
 def exports_in(folder: Path) -> list[Path]:
@@ -158,15 +156,20 @@ def _identity(exported: Exported) -> tuple[Any, ...]:
     return exported.weights, exported.calibrations, exported.config.sentences, exported.config.decode
 
 
-def _command(version: Path, runtime: str) -> str:
-    """The command that exports a version for a runtime."""
-    home, state = version.parent, ""
-    finished = finished_states(home)
-    if (version / SAVED_MODEL).is_file() and finished:
-        weights = read_exported(version, check=False).weights
-        own = [number for number in reversed(finished) if digest(home / TRAINING / str(number) / WEIGHTS) == weights]
-        state = f" --state {own[0]}" if own and own[0] != finished[-1] else ""
-    return f"python -m tfner.export {quote(home)} --format {runtime}{state}"
+def _remedy(version: Path, runtime: str) -> str:
+    """What to do about a version that is not exported for a runtime."""
+    home, more = version.parent, ""
+    if (version / SAVED_MODEL).is_file():
+        exported = read_exported(version, check=False)
+        states = {n: home / TRAINING / str(n) / WEIGHTS for n in reversed(versions(home / TRAINING))}
+        own = next((n for n, path in states.items() if path.is_file() and digest(path) == exported.weights), None)
+        if own is None and exported.weights:  # earlier versions of tfner wrote none
+            return "its training is not there any more, so it cannot be exported again"
+        if own not in (None, max(finished_states(home), default=None)):
+            more = f" --state {own}"
+        if version.name != str(versions(home)[-1]):  # other formats are exported as the newest version is
+            more += f" --sentences {exported.config.sentences} --decode {exported.config.decode}"
+    return f"make one with python -m tfner.export {quote(home)} --format {runtime}{more}"
 
 
 def version_of(export: Path) -> int | None:
