@@ -72,13 +72,16 @@ def demo_encoder(folder: str | Path | None = None) -> Path:
     try:
         _remove_incomplete(folder)
         publish(folder, _write_encoder)
-    except OSError as error:
-        if not _complete(folder):  # otherwise another process was faster
-            raise UserError(
-                f"the embedded encoder cannot be written here ({error.strerror or error}): set the environment variable "
-                "XDG_CACHE_HOME to a folder that can be written",
-                folder,
-            ) from error
+    except (OSError, UserError) as error:
+        if _complete(folder):  # another process was faster
+            return folder
+        if isinstance(error, UserError):
+            raise
+        raise UserError(
+            f"the embedded encoder cannot be written here ({error.strerror or error}): set the environment variable "
+            "XDG_CACHE_HOME to a folder that can be written",
+            folder,
+        ) from error
     return folder
 
 
