@@ -149,8 +149,8 @@ def tagging(arguments) -> dict:
         file = Path(folder) / "sentences.json"
         file.write_text(json.dumps([s.words for s in sentences]), "utf-8")
         models = {
-            "TensorFlow, float32": arguments.model,
-            "TensorFlow, bfloat16": in_bfloat16(arguments.model, Path(folder) / "b"),
+            f"TensorFlow, {precision}": in_precision(arguments.model, precision, Path(folder) / precision)
+            for precision in ("float32", "bfloat16")
         }
         for runtime, precisions in (("openvino", ("float32", "bfloat16", "int8")), ("onnx", ("float32", "int8"))):
             for precision in precisions:
@@ -199,8 +199,8 @@ def export(model: Path, *flags) -> None:
     subprocess.run([sys.executable, "-m", "tfner.export", str(model), *map(str, flags)], check=True, stdout=subprocess.DEVNULL)
 
 
-def in_bfloat16(model: Path, folder: Path) -> Path:
-    """Exports the same weights again, in a graph that computes in bfloat16."""
+def in_precision(model: Path, precision: str, folder: Path) -> Path:
+    """Exports the same weights again, in a graph that computes in this precision, whatever they were trained in."""
     from tfner.contents import CONTENTS
     from tfner.folder import CONFIG, TRAINING, versions
 
@@ -208,7 +208,7 @@ def in_bfloat16(model: Path, folder: Path) -> Path:
     copy = shutil.copytree(latest, folder / TRAINING / "1")
     (copy / CONTENTS).unlink()  # the settings are no longer those that it has the checksum of
     config = json.loads((copy / CONFIG).read_text("utf-8"))
-    (copy / CONFIG).write_text(json.dumps({**config, "precision": "bfloat16"}), "utf-8")
+    (copy / CONFIG).write_text(json.dumps({**config, "precision": precision}), "utf-8")
     export(folder)
     return folder
 
