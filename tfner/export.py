@@ -115,11 +115,12 @@ def export(
         )
     if is_checkpoint(folder) or (output and format == "savedmodel" and not folder.exists()):
         return _import(str(folder), output, format, say, corpus, tagging)
-    found, finished = versions(folder / TRAINING), finished_states(folder)
+    found = versions(folder / TRAINING)
     if not found or (state is not None and state not in found):
         wanted = "a training state" if state is None else setting("state", state)
         advice = "choose one of these" if found else f"train with python -m tfner.train --output {quote(folder)}"
         raise UserError(f"expected {wanted} in {TRAINING}/, found {', '.join(map(str, found)) or 'none'}: {advice}", folder)
+    finished = finished_states(folder) if state is None else []
     number = state or (finished or found)[-1]
     if state is None and not finished and (folder / TRAINING / str(number) / WEIGHTS).is_file():
         raise UserError(

@@ -273,9 +273,9 @@ def _texts(blocks: Iterable[bytes | Exception], encoding: str, report: Callable[
 
 def _checked(record: Record, file: Path, encoding: str, guessed: bool) -> Record:
     """The record, or one with a problem where it has bytes that are not text, or NUL characters in a guessed encoding."""
-    text = as_text(record.item)
     if record.problem:
         return record
+    text = as_text(record.item)
     if _BYTES.search(text):
         problem = f"expected text in {encoding}, found bytes that are not: correct them, or give {setting('text_encoding')}"
     elif guessed and "\0" in text:

@@ -96,9 +96,10 @@ class Source:
             chunk.notes.append(line)
 
         root = os.path.commonpath([file.absolute().parent for file in self.files])
+        names = [os.path.relpath(file.absolute(), root) for file in self.files]
         records = (
-            (os.path.relpath(file.absolute(), root), record)
-            for file in self.files
+            (name, record)
+            for name, file in zip(names, self.files, strict=True)
             for record in file_records(file, self.kind, self.encoding, self.column, moved, note)
         )
         skipped = sum(1 for _ in islice(records, skip))
