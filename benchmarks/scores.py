@@ -15,7 +15,7 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from statistics import mean, median, stdev
+from statistics import mean, median
 from typing import Any
 
 import numpy as np
@@ -33,6 +33,7 @@ from tfner.evaluation.reliability import reliability, scored_entities, scored_wo
 from tfner.evaluation.scores import f1_of_counts, score  # noqa: E402
 from tfner.experiments.breakdown import document_counts  # noqa: E402
 from tfner.experiments.claims import randomization_test  # noqa: E402
+from tfner.experiments.results import mean_and_deviation  # noqa: E402
 from tfner.folder import TRAINING, read_settings, versions  # noqa: E402
 from tfner.modeling.batches import apply_to_rows  # noqa: E402
 from tfner.modeling.calibration import Calibration  # noqa: E402
@@ -101,11 +102,6 @@ def _of_one(encoder: Any, sentences: Sequence[Sentence], how: str, labels: int) 
     return median(times)
 
 
-def spread(values: Iterable[float]) -> str:
-    values = list(values)
-    return f"{mean(values):.4f}" + (f" ± {stdev(values):.4f}" if len(values) > 1 else "")
-
-
 def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     print(f"| {' | '.join(header)} |\n|{'---|' * len(header)}")
     for row in rows:
@@ -122,9 +118,9 @@ def decoding(seeds: Sequence[Seed], splits: dict[str, Sequence[Sentence]], label
         for how in HOW:
             scores = [score(gold, [t.tags for t in getattr(seed, how)[split]], labels) for seed in seeds]
             cells = (
-                spread(s.overall.f1 for s in scores),
-                spread(s.strict.f1 for s in scores),
-                spread(s.accuracy for s in scores),
+                mean_and_deviation([s.overall.f1 for s in scores]),
+                mean_and_deviation([s.strict.f1 for s in scores]),
+                mean_and_deviation([s.accuracy for s in scores]),
             )
             rows.append((split, how, len(seeds), *cells))
     table(("split", "decoder", "seeds", "F1, conlleval", "F1, strict", "accuracy"), rows)
@@ -155,11 +151,11 @@ def scores(seeds: Sequence[Seed], splits: dict[str, Sequence[Sentence]], precisi
     """Calibration error before and after, and how often the promise of the thresholds is kept."""
     print("## Temperature\n")
     rows = []
-    temperatures = {"viterbi": "1", "calibrated": spread(seed.calibration.temperature for seed in seeds)}
+    temperatures = {"viterbi": "1", "calibrated": mean_and_deviation([seed.calibration.temperature for seed in seeds])}
     for split, sentences in splits.items():
         for name, temperature in temperatures.items():
             values = zip(*(errors(sentences, getattr(seed, name)[split]) for seed in seeds), strict=True)
-            rows.append((split, temperature, *map(spread, values)))
+            rows.append((split, temperature, *map(mean_and_deviation, values)))
     table(("split", "temperature", "calibration error of words", "of entities"), rows)
     pairs = [(seed.viterbi[split], seed.calibrated[split]) for seed in seeds for split in splits]
     same = all(a.tags == b.tags for one, other in pairs for a, b in zip(one, other, strict=True))
@@ -227,7 +223,7 @@ def label_errors(seeds: Sequence[Seed], sentences: Sequence[Sentence], second: S
     both = [
         [score(tags, [t.tags for t in seed.calibrated["test"]], labels).overall.f1 for seed in seeds] for tags in (gold, second)
     ]
-    table(("annotation", "F1"), [("first", spread(both[0])), ("second", spread(both[1]))])
+    table(("annotation", "F1"), [("first", mean_and_deviation(both[0])), ("second", mean_and_deviation(both[1]))])
 
 
 def _suspects(words: Any, gold: Any, second: Any, predicted: Any, probabilities: Any) -> tuple[object, ...]:
