@@ -94,6 +94,13 @@ def test_every_record_is_tagged_or_rejected_in_order(files, tmp_path):
     assert manifest["complete"] and [one["name"] for one in manifest["job"]["input"]] == ["a.jsonl", "b.txt", "c.jsonl"]
 
 
+def test_a_file_with_other_columns_is_refused_before_the_first_part(files, tmp_path):
+    pyarrow.parquet.write_table(pyarrow.table({"body": ["Anna"]}), tmp_path / "in" / "z.parquet")
+    with refused("parquet_column_missing_in_a_job", setting="text_column", path=tmp_path / "in" / "z.parquet"):
+        tag(Capitals(), [*files, tmp_path / "in" / "z.parquet"], tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
 def test_small_compressed_files_and_folders_with_two_slashes_are_read(tmp_path):
     with pyarrow.CompressedOutputStream(str(tmp_path / "a.txt.zst"), "zstd") as file:
         file.write(b"Anna\nBob\n")

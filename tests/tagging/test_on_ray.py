@@ -153,9 +153,9 @@ def test_errors_of_its_processes_are_those_of_the_local_engine(tagger, tmp_path)
     pyarrow.parquet.write_table(pyarrow.table({"words": ["Nice"]}), tmp_path / "a.parquet")
     other = Source([tmp_path / "a.parquet"], column="text")
     with pytest.raises(UserError, match="one of its columns words") as expected:
-        tag_files(tagger, other, tmp_path / "local")
+        list(bulk.in_this_process(tagger, other, 0, "jsonl"))
     with pytest.raises(UserError) as caught:
-        tag_files(tagger, other, tmp_path / "out", engine=on_ray(1))
+        list(on_ray(1)(tagger, other, 0, "jsonl"))
     assert str(caught.value) == str(expected.value)
 
 

@@ -91,6 +91,21 @@ def identify(file: Path) -> dict[str, Any]:
         raise UserError(f"cannot be read ({error.strerror}): correct its permissions, or leave it out", file) from error
 
 
+def check_file(file: Path, column: str = "text") -> None:
+    """Raises UserError where a file needs a package that is not installed, or is Parquet without such a column of texts."""
+    try:
+        with file.open("rb") as raw:
+            start = raw.read(4)
+            if start == _PARQUET:
+                _parquet(file, column)
+            else:
+                _reader(raw, start)
+    except UserError:
+        raise
+    except (OSError, ValueError):  # a damaged file, which is a record with a problem
+        return
+
+
 def file_records(
     file: Path,
     kind: str | None = None,
@@ -285,28 +300,51 @@ def _checked(record: Record, file: Path, encoding: str, guessed: bool) -> Record
     return Record("", record.line, record.fields, UserError(problem, file, record.line), text)
 
 
-def _parquet_records(file: Path, column: str, moved: Callable[[int], None] | None) -> Iterator[Record]:
+def _parquet(file: Path, column: str) -> Any:
+    """An open Parquet file. Raises UserError where it has no such column of texts, or pyarrow is not installed."""
     try:
         import pyarrow
         import pyarrow.parquet
     except ImportError as error:
         raise UserError("reading Parquet needs pyarrow, which is not installed: pip install pyarrow", file) from error
     table = pyarrow.parquet.ParquetFile(file)
-    names = table.schema_arrow.names
-    if column not in names:
-        raise UserError(f"{setting('text_column', column)}: expected one of its columns {', '.join(names)}", file)
-    kind = table.schema_arrow.field(column).type
-    if not (pyarrow.types.is_string(kind) or pyarrow.types.is_large_string(kind)):
+    schema = table.schema_arrow
+    if column not in schema.names:
+        raise UserError(f"{setting('text_column', column)}: expected one of its columns {', '.join(schema.names)}", file)
+    if twice := next((name for name in schema.names if schema.names.count(name) > 1), None):
+        raise UserError(f"expected a name of its own for each column, found two columns {twice!r}: rename one", file)
+    kind = schema.field(column).type
+    kind = kind.value_type if pyarrow.types.is_dictionary(kind) else kind
+    if str(kind) not in ("string", "large_string", "string_view"):
         raise UserError(f"{setting('text_column', column)}: expected a column of text, found {kind}", file)
+    return table
+
+
+def _parquet_records(file: Path, column: str, moved: Callable[[int], None] | None) -> Iterator[Record]:
+    table = _parquet(file, column)
     number, rows, size = 0, max(table.metadata.num_rows, 1), file.stat().st_size
     for batch in table.iter_batches(batch_size=4096):
-        for row in batch.to_pylist():
+        for row in _rows(batch):
             number += 1
-            text = row.pop(column)
-            if isinstance(text, str):
+            if isinstance(row, Exception):
+                problem = UserError(f"the row has a value that cannot be read ({one_line(row)}): correct it", file, number)
+                yield Record("", number, problem=problem)
+            elif isinstance(text := row.pop(column), str):
                 yield Record(text, number, row)
             else:
                 problem = UserError(f"expected a text in column {column}, found {text!r}", file, number)
                 yield Record("", number, row, problem)
         if moved:
             moved(size * len(batch) // rows)
+
+
+def _rows(batch: Any) -> Iterator[dict[str, Any] | Exception]:
+    """The rows of a Parquet file, or why Python has no such value: it is no UTF-8, or a time after the year 9999."""
+    try:
+        yield from batch.to_pylist()
+    except (OverflowError, LookupError, ValueError) as error:
+        if len(batch) == 1:
+            yield error
+        else:
+            for i in range(len(batch)):
+                yield from _rows(batch.slice(i, 1))

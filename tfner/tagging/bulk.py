@@ -18,7 +18,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from tfner.data.inputs import Record
-from tfner.data.sources import file_records, identify
+from tfner.data.sources import check_file, file_records, identify
 from tfner.data.words import as_text
 from tfner.errors import UserError, setting
 from tfner.folder import check_writable, write_json, write_whole
@@ -257,6 +257,8 @@ def tag_files(
         "input": [identify(file) for file in source.files],
         "settings": {**settings, "output_format": format, "chunk": CHUNK, "part": PART},
     }
+    for file in source.files:
+        check_file(file, source.column)
     output = Output(folder, job)
     part: list[tuple[Chunk, list[Any]]] = []
     try:
