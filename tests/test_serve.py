@@ -107,8 +107,9 @@ def asked(monkeypatch):
 
 def test_flags_reach_the_server(asked):
     flags = "--host ::1 --port 0 --max-body 1 --max-texts 2 --max-characters 3 --batch-texts 4 --batch-bytes 5 --max-waiting 6"
+    flags += " --max-values 7"
     assert serve.main(["a", "b", *flags.split(), "--wait", "7.5", "--runtime", "onnx"]) == 0
-    batching = {"rows": 4, "size": 5, "wait": pytest.approx(0.0075), "waiting": 6}
+    batching = {"rows": 4, "size": 5, "wait": pytest.approx(0.0075), "waiting": 6, "values": 7}
     assert asked == [((["a", "b"], "::1", 0, Limits(1, 2, 3)), {"runtime": "onnx", **batching})]
 
 
@@ -122,6 +123,7 @@ def test_defaults_are_those_of_the_library(asked):
         "size": BATCHING.size,
         "wait": BATCHING.wait,
         "waiting": BATCHING.waiting,
+        "values": BATCHING.values,
     }
 
 

@@ -139,6 +139,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         size=arguments.batch_bytes,
         wait=arguments.wait / 1000,
         waiting=arguments.max_waiting,
+        values=arguments.max_values,
     )
 
 
@@ -159,6 +160,7 @@ def _parser() -> Parser:
         (limits, "--max-seconds", round(LIMITS.seconds), "most seconds until a request has arrived"),
         (limits, "--max-connections", LIMITS.connections, "most connections at a time"),
         (limits, "--max-waiting", BATCHING.waiting, "most texts that wait for a model; further requests are refused"),
+        (limits, "--max-values", BATCHING.values, "most values in an answer, where each text is padded to the longest"),
         (batching, "--batch-texts", BATCHING.rows, "most texts in one call of a model"),
         (batching, "--batch-bytes", BATCHING.size, "most bytes of text in one call of a model"),
     ):

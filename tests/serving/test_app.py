@@ -166,6 +166,17 @@ def test_a_request_with_many_texts_is_answered_in_parts(small):
         same(trimmed(row), trimmed(small.predict("one", [text])[0]))
 
 
+def test_an_answer_whose_padding_is_too_large_is_a_413_and_the_tagger_asks_for_less(servables, server, alone):
+    texts = [TEXTS[4], *["Nice"] * 30]
+    (nice,) = server.predict("one", ["Nice"])
+    with ThreadServer(servables[:1], batching=Batching(values=500)) as limited:
+        status, answer = limited.ask("/v1/models/one:predict", {"instances": texts})
+        assert status == 413
+        assert "Expected an answer of at most 500 values" in answer["error"]
+        found = [len(entities) for entities in load_tagger(f"{limited.address}v1/models/one").tag_many(texts)]
+    assert found == [alone[4]["entity_count"], *[nice["entity_count"]] * 30]
+
+
 # --- invalid requests --------------------------------------------------------------------------
 
 

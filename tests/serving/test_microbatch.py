@@ -1,6 +1,7 @@
 """Merging requests: each gets the outputs that it gets alone, and a request that fails does so alone."""
 
 import threading
+import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tfner.serving.microbatch import Batching, Microbatcher, Overloaded
+from tfner.serving.microbatch import AnswerTooLarge, Batching, Microbatcher, Overloaded
 
 
 def letters(texts):
@@ -150,6 +151,33 @@ def test_a_request_that_fails_fails_alone(gate):
     same(some.submit("tag", {"text": strings(["u"])}).result(30), letters(strings(["u"])))
     some.close()
     assert some._waiting == 0
+
+
+def test_an_answer_whose_padding_would_be_too_large_is_refused_after_the_call_that_shows_it(gate):
+    some = batcher(gate, rows=10, values=20 * (1 + 2 * 9 + 1))  # count, two outputs of 9 columns, reverse
+    held(gate, some)
+    fits, wide, other = (some.submit("tag", {"text": strings(texts)}) for texts in (["a" * 9] * 20, ["a" * 10] * 20, ["e"]))
+    gate.open.set()
+    with pytest.raises(AnswerTooLarge, match="at most 400 values, got 440 or more, because all 20 rows are padded"):
+        wide.result(30)
+    same(fits.result(30), letters(strings(["a" * 9] * 20)))
+    same(other.result(30), letters(strings(["e"])))
+    some.close()
+    calls = [inputs["text"] for _, inputs in gate.calls]
+    assert sum(b"a" * 10 in texts for texts in calls) == 1
+    assert some._waiting == 0
+
+
+def test_a_request_with_one_long_row_takes_little_memory(gate):
+    some, texts = batcher(gate, values=10**5), strings(["a" * 20_000, *"a" * 2_000])
+    tracemalloc.start()
+    try:
+        with pytest.raises(AnswerTooLarge):
+            some.submit("tag", {"text": texts}).result(60)
+        assert tracemalloc.get_traced_memory()[1] < 60e6  # joined, the parts would take 480 MB
+    finally:
+        tracemalloc.stop()
+    some.close()
 
 
 def test_outputs_that_cannot_be_split_are_an_error_and_the_thread_continues():

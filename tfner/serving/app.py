@@ -25,7 +25,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from tfner.serving import rest
-from tfner.serving.microbatch import BATCHING, Batching, Microbatcher, Overloaded
+from tfner.serving.microbatch import BATCHING, AnswerTooLarge, Batching, Microbatcher, Overloaded
 from tfner.serving.rest import LIMITS, Limits, RestError
 from tfner.serving.servable import Servable
 
@@ -108,6 +108,7 @@ _HANDLERS: dict[Any, Any] = {
         {"Connection": "close"} if error.status == 413 else None,
     ),
     ClientDisconnect: lambda request, error: Response(status_code=400),  # nobody reads it
+    AnswerTooLarge: lambda request, error: _answer(rest.write_error(str(error)), 413),
     Overloaded: lambda request, error: _answer(rest.write_error(str(error)), 503),
     HTTPException: lambda request, error: _answer(
         rest.write_error(f"{error.detail}: {request.method} {request.scope['path']}; expected {_EXPECTED}"),

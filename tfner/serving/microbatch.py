@@ -6,6 +6,7 @@ time, with a limited number of rows, which bounds memory. JSON and TensorFlow ar
 
 from __future__ import annotations
 
+import math
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
@@ -29,6 +30,10 @@ class Overloaded(Exception):
     """Too many rows are waiting, or the thread that makes the calls has ended."""
 
 
+class AnswerTooLarge(Exception):
+    """The outputs of a request, padded to its widest row, have too many values."""
+
+
 @dataclass(frozen=True)
 class Batching:
     """How requests are merged into calls of a model.
@@ -40,15 +45,17 @@ class Batching:
         size: the most bytes of text, or numbers, of a call; a single row may be larger.
         wait: the seconds that a request waits for others while no call is running.
         waiting: the most rows that wait. Further requests are refused.
+        values: the most values in the outputs of a request, padding included.
     """
 
     rows: int = 64
     size: int = 200_000
     wait: float = 0.002
     waiting: int = 10_000
+    values: int = 10_000_000
 
     def __post_init__(self) -> None:
-        for name in ("rows", "size", "waiting"):
+        for name in ("rows", "size", "waiting", "values"):
             value = getattr(self, name)
             if value < 1:
                 raise UserError(f"{name}={value}: expected at least 1")  # commands check their own flags
@@ -111,7 +118,7 @@ class Microbatcher:
         self._thread.start()
 
     def submit(self, signature: str, inputs: Arrays) -> Future[Arrays]:
-        """Adds a request to the queue. The future holds its outputs, or the exception that the function raised.
+        """Adds a request to the queue. The future holds its outputs, the exception that the function raised, or AnswerTooLarge.
 
         Raises Overloaded where the queue is full or closed, or the thread has ended.
         """
@@ -193,7 +200,14 @@ class Microbatcher:
             for request, part in shares:
                 end = start + part.stop - part.start
                 cut = _cut(outputs, slice(start, end))
-                answers.append((request, cut, _join([*request.parts, cut]) if part.stop == request.rows else None))
+                parts = [*request.parts, cut]
+                shapes = _shapes(parts, request.rows)
+                if (values := sum(map(math.prod, shapes.values()))) > self._batching.values:  # of the rows so far
+                    raise AnswerTooLarge(
+                        f"Expected an answer of at most {self._batching.values:,} values, got {values:,} or more, because all "
+                        f"{request.rows:,} rows are padded to the longest: send fewer texts at once, or long ones alone"
+                    )
+                answers.append((request, cut, _join(parts, shapes) if part.stop == request.rows else None))
                 start = end
         except Exception as error:  # the request gets it, whatever it is, and the thread continues
             if len(shares) > 1:
@@ -236,15 +250,22 @@ def _cut(outputs: Mapping[str, np.ndarray], rows: slice) -> Arrays:
     return {name: array.copy() for name, array in cut.items()}
 
 
-def _join(parts: Sequence[Arrays]) -> Arrays:
-    """Parts one below the other, the narrower ones padded with 0, false and empty strings to the columns of the widest."""
+def _shapes(parts: Sequence[Arrays], rows: int) -> dict[str, tuple[int, ...]]:
+    """The shape of each output of a request with this many rows: as wide as the widest of its parts."""
+    return {
+        name: (rows, *(max(sizes) for sizes in zip(*(part[name].shape[1:] for part in parts), strict=True)))
+        for name in parts[0]
+    }
+
+
+def _join(parts: Sequence[Arrays], shapes: Mapping[str, tuple[int, ...]]) -> Arrays:
+    """Parts one below the other, the narrower ones padded with 0, false and empty strings."""
     if len(parts) == 1:
         return parts[0]
-    return {name: _stack([part[name] for part in parts]) for name in parts[0]}
+    return {name: _stack([part[name] for part in parts], shape) for name, shape in shapes.items()}
 
 
-def _stack(arrays: Sequence[np.ndarray]) -> np.ndarray:
-    shape = (sum(map(len, arrays)), *(max(sizes) for sizes in zip(*(array.shape[1:] for array in arrays), strict=True)))
+def _stack(arrays: Sequence[np.ndarray], shape: tuple[int, ...]) -> np.ndarray:
     stacked = np.full(shape, b"" if arrays[0].dtype == object else 0, arrays[0].dtype)
     start = 0
     for array in arrays:
