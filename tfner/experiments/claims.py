@@ -8,17 +8,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from statistics import NormalDist
 
 import numpy as np
-from scipy.special import stdtrit
+from scipy.special import stdtr, stdtrit
 
 from tfner.evaluation.scores import f1_of_counts
 
 SAMPLES = 2000
-"""Bootstrap samples of an interval."""
+"""Bootstrap samples of a standard error."""
 SHUFFLES = 9999
 """Shuffles of a test, so that the smallest p value is 0.0001."""
 LEVEL = 0.05
@@ -27,6 +27,8 @@ FEW = 3
 """Pairs of models up to which each has a sentence of its own."""
 POWER = 0.8
 """The share of comparisons in which a difference should be found, for the number of seeds that it needs."""
+_MANY = 1e6
+"""Degrees of freedom with which Student's t is the normal distribution."""
 
 
 @dataclass(frozen=True)
@@ -39,9 +41,10 @@ class Claim:
         difference: the mean F1 of `one` minus that of `other`.
         interval: the 95 % interval of the difference, or None with one seed.
         p: the p value of the randomization test.
-        adjusted_p: the same after Holm's correction for all pairs that are compared.
-        needed: seeds with which this difference would be found with a probability of 80 %, or None if the test documents are
-            too few for any number of seeds, or with one seed.
+        adjusted_p: the larger of `p` and the p value that belongs to the interval, after Holm's correction for all pairs that
+            are compared.
+        needed: seeds with which this difference would be found with a probability of 80 %, or None if the test split is too
+            small for any number of seeds, or with one seed.
     """
 
     one: str
@@ -55,8 +58,8 @@ class Claim:
 
     @property
     def holds(self) -> bool:
-        """Whether a difference is claimed: the interval excludes 0, and the adjusted p value is below 0.05."""
-        return self.interval is not None and self.interval[0] > 0 and self.adjusted_p < LEVEL
+        """Whether a difference is claimed: interval and randomization test exclude chance, corrected for all pairs."""
+        return self.interval is not None and self.adjusted_p < LEVEL
 
     def __str__(self) -> str:
         if self.interval is None:
@@ -64,7 +67,7 @@ class Claim:
         if self.holds:
             return f"{self.one} is better than {self.other}."
         more = (
-            "the test documents are too few for a difference of this size, whatever the number of seeds"
+            "the test split is too small for a difference of this size, whatever the number of seeds"
             if self.needed is None
             else f"a difference of this size needs about {self.needed} seeds"
         )
@@ -94,43 +97,82 @@ def compare_pairs(
         samples, shuffles: the numbers of bootstrap samples and of shuffles.
         seed: the seed of their draws.
     """
-    found = []
-    for names in combinations(counts, 2):
-        common = sorted(set(counts[names[0]]) & set(counts[names[1]]))
-        if not common:
-            continue
-        one, other = (np.stack([counts[name][s] for s in common]).astype(np.float64) for name in names)
+    common = {pair: sorted(set(counts[pair[0]]) & set(counts[pair[1]])) for pair in combinations(counts, 2)}
+    common = {pair: seeds for pair, seeds in common.items() if seeds}
+    claims, largest = [], []
+    for names, seeds in common.items():
+        one, other = (np.stack([counts[name][s] for s in seeds]).astype(np.float64) for name in names)
         if mean_f1(one) < mean_f1(other):
             names, one, other = names[::-1], other, one
-        several = len(common) > 1
-        interval = difference_interval(one, other, samples, seed) if several else None
         p = randomization_test(one, other, shuffles, seed)
-        needed = seeds_needed(one, other, samples, seed) if several else None
-        found.append((*names, len(common), mean_f1(one) - mean_f1(other), interval, p, needed))
-    adjusted = holm([pair[5] for pair in found])
-    return [Claim(*pair[:6], adjusted_p, pair[6]) for pair, adjusted_p in zip(found, adjusted, strict=True)]
+        interval, needed, p_of_interval = None, None, 0.0
+        if len(seeds) > 1:
+            estimate = estimate_difference(one, other, samples, seed)
+            interval, p_of_interval = estimate.interval, estimate.p
+            needed = seeds_needed(one, other, samples, seed, len(common))
+        largest.append(max(p, p_of_interval))
+        claims.append(Claim(*names, len(seeds), mean_f1(one) - mean_f1(other), interval, p, 1.0, needed))
+    return [replace(claim, adjusted_p=p) for claim, p in zip(claims, holm(largest), strict=True)]
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean F1, or a difference of two.
+
+    Attributes:
+        value: the estimate.
+        error: its standard error.
+        freedom: the degrees of freedom of the standard error.
+    """
+
+    value: float
+    error: float
+    freedom: float
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """The 95 % interval, after Student's t."""
+        half = float(stdtrit(self.freedom, 1 - LEVEL / 2)) * self.error
+        return self.value - half, self.value + half
+
+    @property
+    def p(self) -> float:
+        """The two-sided p value of the value 0: below 0.05 where the interval excludes 0."""
+        return 2 * float(stdtr(self.freedom, -abs(self.value) / self.error)) if self.error else float(self.value == 0)
 
 
 def mean_interval(counts: np.ndarray, samples: int = SAMPLES, seed: int = 0) -> tuple[float, float]:
-    """The 95 % interval of the mean F1 of one model (see `difference_interval`), within 0 and 1."""
-    generator = np.random.default_rng(seed)
-    documents = _document_draws(counts.shape[1], samples, generator)
-    return _percentiles(np.clip(_bootstrap_means(counts, documents, generator, len(counts) - 1), 0, 1))
+    """The 95 % interval of the mean F1 of one model (see `estimate_difference`), within 0 and 1."""
+    low, high = _estimate([counts], samples, seed).interval
+    return max(0.0, low), min(1.0, high)
 
 
-def difference_interval(one: np.ndarray, other: np.ndarray, samples: int = SAMPLES, seed: int = 0) -> tuple[float, float]:
-    """The 95 % percentile interval of the difference of mean F1, from a bootstrap of two levels: seeds, then documents.
+def estimate_difference(one: np.ndarray, other: np.ndarray, samples: int = SAMPLES, seed: int = 0) -> Estimate:
+    """The difference of mean F1, with the standard error of a bootstrap of two levels: seeds, then documents.
 
     In each sample both models are scored on the same documents, drawn with replacement, and on seeds of their own. From n seeds
-    n - 1 are drawn, which makes the variance between seeds unbiased (Rao & Wu 1988). The deviations that come from the seeds
-    are widened as Student's t is wider than the normal distribution, because few seeds are a poor estimate of their variance;
-    without this, more than 5 % of equal models are claimed to differ (`benchmarks/simulate_claims.py`). That a difference
-    between models has to include their seeds is shown in Reimers & Gurevych 2017 (arXiv 1707.09861).
+    n - 1 are drawn, which makes the variance between seeds unbiased (Rao & Wu 1988). A few seeds are a poor estimate of this
+    variance, which Student's t allows for, with the degrees of freedom of Welch and Satterthwaite: documents, of which there
+    are many, have none to lose. That a difference between models has to include their seeds is shown in Reimers & Gurevych
+    2017 (arXiv 1707.09861).
     """
+    return _estimate([one, other], samples, seed)
+
+
+def _estimate(models: Sequence[np.ndarray], samples: int, seed: int) -> Estimate:
+    """The mean F1 of the first model, minus that of the second if there is one."""
     generator = np.random.default_rng(seed)
-    documents = _document_draws(one.shape[1], samples, generator)
-    means = [_bootstrap_means(counts, documents, generator, len(one) + len(other) - 2) for counts in (one, other)]
-    return _percentiles(means[0] - means[1])
+    documents = _document_draws(models[0].shape[1], samples, generator)
+    drawn, lost = np.zeros(samples), 0.0
+    for sign, counts in zip((1, -1), models, strict=False):
+        values, seeds = _f1_of_draws(counts, documents), len(counts)
+        weights = generator.multinomial(max(1, seeds - 1), np.full(seeds, 1 / seeds), size=samples) / max(1, seeds - 1)
+        drawn += sign * (values * weights).sum(axis=1)
+        if seeds > 1:
+            lost += (_variance_of_seeds(counts) / seeds) ** 2 / (seeds - 1)
+    error = float(drawn.std())
+    freedom = min(error**4 / lost, _MANY) if lost else _MANY
+    return Estimate(mean_f1(models[0]) - sum(map(mean_f1, models[1:])), error, freedom)
 
 
 def randomization_test(one: np.ndarray, other: np.ndarray, shuffles: int = SHUFFLES, seed: int = 0) -> float:
@@ -162,21 +204,28 @@ def holm(ps: Sequence[float]) -> list[float]:
     return adjusted
 
 
-def seeds_needed(one: np.ndarray, other: np.ndarray, samples: int = SAMPLES, seed: int = 0) -> int | None:
-    """The seeds with which a normal test at 5 % would find the observed difference with a probability of 80 %.
+def seeds_needed(one: np.ndarray, other: np.ndarray, samples: int = SAMPLES, seed: int = 0, pairs: int = 1) -> int | None:
+    """The seeds with which a normal test, corrected for `pairs` pairs, would find the difference in 80 % of comparisons.
 
     The variance of the difference is that between documents, which more seeds do not change, plus that between seeds divided by
     their number. None if the first alone is too large.
     """
-    difference = mean_f1(one) - mean_f1(other)
     normal = NormalDist()
-    wanted = (difference / (normal.inv_cdf(1 - LEVEL / 2) + normal.inv_cdf(POWER))) ** 2
+    difference = mean_f1(one) - mean_f1(other)
+    wanted = (difference / (normal.inv_cdf(1 - LEVEL / 2 / pairs) + normal.inv_cdf(POWER))) ** 2
     documents = _document_draws(one.shape[1], samples, np.random.default_rng(seed))
-    of_documents = float(np.var(_f1_of_draws(one, documents).mean(axis=1) - _f1_of_draws(other, documents).mean(axis=1)))
-    of_seeds = sum(float(np.var(f1_of_counts(counts.sum(axis=1)), ddof=1)) for counts in (one, other))
-    if wanted <= of_documents:
-        return None
-    return max(2, math.ceil(of_seeds / (wanted - of_documents)))
+    values = [_f1_of_draws(counts, documents) for counts in (one, other)]
+    of_documents = float(np.var(values[0].mean(axis=1) - values[1].mean(axis=1)))
+    for of_model in values:  # less what single seeds make of single documents, which is in the variance between seeds too
+        own = of_model - of_model.mean(axis=1, keepdims=True)
+        of_documents -= float(own.var(axis=0).sum()) / (own.shape[1] - 1) / own.shape[1]
+    left = wanted - max(0.0, of_documents)
+    return max(2, math.ceil((_variance_of_seeds(one) + _variance_of_seeds(other)) / left)) if left > 0 else None
+
+
+def _variance_of_seeds(counts: np.ndarray) -> float:
+    """The variance of F1 between seeds."""
+    return float(np.var(f1_of_counts(counts.sum(axis=1)), ddof=1))
 
 
 def _document_draws(documents: int, samples: int, generator: np.random.Generator) -> np.ndarray:
@@ -187,22 +236,3 @@ def _document_draws(documents: int, samples: int, generator: np.random.Generator
 def _f1_of_draws(counts: np.ndarray, documents: np.ndarray) -> np.ndarray:
     """F1 of each seed in each sample of documents, shape (samples, seeds)."""
     return f1_of_counts(np.tensordot(documents, counts.transpose(1, 0, 2), 1))
-
-
-def _bootstrap_means(counts: np.ndarray, documents: np.ndarray, generator: np.random.Generator, freedom: int) -> np.ndarray:
-    """The mean F1 over drawn seeds in each sample of documents, shape (samples,), with the seeds' degrees of freedom."""
-    values = _f1_of_draws(counts, documents)
-    means: np.ndarray = values.mean(axis=1)
-    seeds = len(counts)
-    if seeds == 1:
-        return means
-    weights = generator.multinomial(seeds - 1, np.full(seeds, 1 / seeds), size=len(values)) / (seeds - 1)
-    widening = float(stdtrit(freedom, 1 - LEVEL / 2)) / NormalDist().inv_cdf(1 - LEVEL / 2)
-    drawn: np.ndarray = (values * weights).sum(axis=1)
-    widened: np.ndarray = means + widening * (drawn - means)
-    return widened
-
-
-def _percentiles(values: np.ndarray) -> tuple[float, float]:
-    low, high = np.percentile(values, [100 * LEVEL / 2, 100 * (1 - LEVEL / 2)])
-    return float(low), float(high)
