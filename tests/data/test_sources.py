@@ -3,6 +3,7 @@
 import gzip
 import io
 import json
+import os
 import sys
 import zlib
 
@@ -267,13 +268,16 @@ def test_a_hidden_folder_can_be_named(tmp_path):
     assert len(find_files(str(tmp_path / ".data"))) == 1
 
 
-def test_a_file_is_identified_by_name_size_and_content(tmp_path):
+def test_a_file_is_identified_by_name_size_time_and_content(tmp_path):
     path = tmp_path / "a.txt"
     path.write_bytes(b"x" * 3_000_000)
     first = identify(path)
     assert (first["name"], first["bytes"]) == ("a.txt", 3_000_000)
     path.write_bytes(b"x" * 2_999_999 + b"y")
     assert identify(path)["sha256"] != first["sha256"]
+    path.write_bytes(b"x" * 1_500_000 + b"y" + b"x" * 1_499_999)
+    os.utime(path, ns=(0, first["modified"] + 1000))
+    assert identify(path) == {**first, "modified": first["modified"] + 1000}
     assert json.dumps(first)
 
 

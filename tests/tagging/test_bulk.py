@@ -17,7 +17,9 @@ from support.errors import refused
 from support.trainings import TEXT
 
 from tfner import predict
+from tfner.contents import CONTENTS
 from tfner.errors import UserError
+from tfner.folder import EXTRA
 from tfner.labels import Entity, LabelSet
 from tfner.modeling.decoding import Tagged
 from tfner.tagging import bulk
@@ -145,10 +147,8 @@ def test_a_result_that_was_lost_is_missed(files, tmp_path, name, how):
     path = tmp_path / "out" / name
     if how == "removed":
         path.unlink()
-    elif name == REJECTS:
-        path.write_bytes(path.read_bytes()[:-5])
     else:
-        pytest.skip("the size of a part is not kept")
+        path.write_bytes(path.read_bytes()[:-5])
     with refused(f"lost_{path.stem}", setting="output"):
         tag(Capitals(), files, tmp_path / "out")
 
@@ -251,6 +251,41 @@ def test_another_job_into_the_folder_is_refused(files, tmp_path):
         tag(Capitals(), files[:2], tmp_path / "out")
     with refused("bulk_other_settings", setting="output"):
         tag(Capitals(), files, tmp_path / "out", format="conll")
+
+
+def test_another_export_of_the_same_weights_is_another_job(files, tmp_path):
+    tagger = Capitals()
+    tagger.name = str(tmp_path / "model")
+    for place in (tmp_path / "model", tmp_path / "model" / EXTRA):  # an export for another runtime, and a SavedModel
+        place.mkdir()
+        (place / CONTENTS).write_text("{}")
+        tag(tagger, files, tmp_path / "out" / place.name)
+        (place / CONTENTS).write_text('{"model.bin": {}}')
+        with pytest.raises(UserError, match="another model"):
+            tag(tagger, files, tmp_path / "out" / place.name)
+
+
+def test_a_job_that_ends_while_another_waits_for_its_folder_is_not_done_again(files, tmp_path, monkeypatch):
+    class Late(FileLock):
+        def acquire(self, *arguments, **options):
+            with monkeypatch.context() as patched:
+                patched.setattr(bulk, "FileLock", FileLock)
+                tag(Capitals(), files, tmp_path / "out")
+            return super().acquire(*arguments, **options)
+
+    monkeypatch.setattr(bulk, "FileLock", Late)
+    tagger = Capitals()
+    assert tag(tagger, files, tmp_path / "out")["records"] == 35
+    assert tagger.count == 0
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs the names of open files")
+def test_results_are_on_the_disk_before_they_are_counted(files, tmp_path, monkeypatch):
+    synced = []
+    monkeypatch.setattr(bulk.os, "fsync", lambda file: synced.append(Path(f"/proc/self/fd/{file}").readlink().name))
+    tag(Capitals(), files[:1], tmp_path / "out")
+    parts = [name for i in range(3) for name in (f".part-{i:05}.jsonl", REJECTS, f".{MANIFEST}")]
+    assert synced == [f".{MANIFEST}", *parts, f".{MANIFEST}"]
 
 
 def test_a_folder_with_anything_else_is_refused_and_kept(files, tmp_path):

@@ -81,12 +81,13 @@ def _below(folder: Path) -> Iterator[Path]:
 
 
 def identify(file: Path) -> dict[str, Any]:
-    """What identifies a file: its name, its size in bytes, and a SHA-256 of its first and last MiB.
+    """What identifies a file: its name, its size in bytes, when it was modified (in nanoseconds since 1970), and a SHA-256 of
+    its first and last MiB.
 
     Raises UserError where it cannot be read.
     """
     try:
-        return {"name": file.name, **sampled(file)}
+        return {"name": file.name, "modified": file.stat().st_mtime_ns, **sampled(file)}
     except OSError as error:
         raise UserError(f"cannot be read ({error.strerror}): correct its permissions, or leave it out", file) from error
 

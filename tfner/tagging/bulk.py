@@ -17,11 +17,12 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from tfner.contents import CONTENTS
 from tfner.data.inputs import Record
 from tfner.data.sources import check_file, file_records, identify
 from tfner.data.words import as_text
 from tfner.errors import UserError, setting
-from tfner.folder import check_writable, write_json, write_whole
+from tfner.folder import EXTRA, check_writable, digest, write_json, write_whole
 from tfner.tagging import outputs
 from tfner.tagging.tagger import Tagger, TextTooLarge, utf8_size
 
@@ -30,7 +31,7 @@ CHUNK = 4_000
 """Records that are tagged together: enough to group rows by length."""
 PART = 20_000
 """Records of a part, a multiple of `CHUNK`. An interruption loses the work of one part, and of what engines have begun."""
-READER = 2
+READER = 3
 """Another number wherever the same files would give other records, so that no job goes on with them."""
 MOST_CHARACTERS = 1_000_000
 """The longest text that is tagged: a longer one is more likely a mistake, and takes memory."""
@@ -144,9 +145,8 @@ class Output:
         self.folder = folder
         self.manifest: dict[str, Any] = {"job": dict(job), "parts": [], "rejects_bytes": 0, "complete": False}
         check_writable("output", folder, "tagged files")
-        known = (folder / MANIFEST).is_file()
         other = sorted(p.name for p in folder.iterdir() if not p.name.startswith(".")) if folder.is_dir() else []
-        if other and not known:
+        if other and MANIFEST not in other:
             raise UserError(
                 f"{setting('output', folder)}: expected a new folder, or one that this command wrote to before, found "
                 f"{', '.join(other[:5])}: choose another folder"
@@ -157,14 +157,14 @@ class Output:
             self._lock.acquire(timeout=0)
         except Timeout:
             raise UserError("another command writes to this folder: wait for its end, or choose another", folder) from None
-        if known:
+        if (folder / MANIFEST).is_file():
             self._restore(dict(job))
         else:
             self.save()  # before anything else: a folder without it is not ours
 
     @property
     def parts(self) -> list[dict[str, int]]:
-        """For each part that is done: its records, those that were tagged, and those that were rejected."""
+        """For each part that is done: its records, those that were tagged, those that were rejected, and its size in bytes."""
         return list(self.manifest["parts"])
 
     @property
@@ -174,16 +174,19 @@ class Output:
 
     def add(self, write: Callable[[Path], object], ending: str, rejects: Sequence[str], counts: dict[str, int]) -> None:
         """Adds a part. Wherever this is interrupted, the part is either there and counted, or written again."""
-        write_whole(self.folder / f"{_part_name(len(self.parts))}.{ending}", write)
+        path = self.folder / f"{_part_name(len(self.parts))}.{ending}"
+        _write_synced(path, write)
         with (self.folder / REJECTS).open("ab") as file:
             file.write("".join(line + "\n" for line in rejects).encode())
+            file.flush()
+            os.fsync(file.fileno())
             end = file.tell()
-        self.manifest |= {"parts": [*self.parts, counts], "rejects_bytes": end}
+        self.manifest |= {"parts": [*self.parts, {**counts, "bytes": path.stat().st_size}], "rejects_bytes": end}
         self.save()
 
     def save(self) -> None:
         """Writes the manifest."""
-        write_whole(self.folder / MANIFEST, lambda path: write_json(path, self.manifest))
+        _write_synced(self.folder / MANIFEST, lambda path: write_json(path, self.manifest))
 
     def release(self) -> None:
         """Lets other commands write to the folder."""
@@ -205,8 +208,10 @@ class Output:
                 "choose another folder"
             )
         self.manifest = found
-        rejects, there = self.folder / REJECTS, {part.stem for part in self.folder.glob("part-*")}
-        missing = [name for name in map(_part_name, range(len(self.parts))) if name not in there]
+        rejects = self.folder / REJECTS
+        sizes = {path.stem: path.stat().st_size for path in self.folder.glob("part-*")}
+        parts = {_part_name(number): part["bytes"] for number, part in enumerate(self.parts)}
+        missing = [name for name, part in parts.items() if sizes.get(name) != part]
         if size > (rejects.stat().st_size if rejects.exists() else 0):
             missing.append(REJECTS)
         if missing:
@@ -251,6 +256,7 @@ def tag_files(
     job = {
         "model": {
             "weights": tagger.weights or tagger.name,
+            "contents": _contents(tagger),
             **{name: getattr(tagger, name) for name in names},
             **tagger.calibration.to_values(),
         },
@@ -281,6 +287,23 @@ def tag_files(
     counts = output.counts
     assert counts["records"] == counts["tagged"] + counts["rejected"]
     return counts
+
+
+def _write_synced(path: Path, write: Callable[[Path], object]) -> None:
+    """Writes a whole file that is still there after a loss of power."""
+
+    def synced(draft: Path) -> None:
+        write(draft)
+        with draft.open("r+b") as file:
+            os.fsync(file.fileno())
+
+    write_whole(path, synced)
+
+
+def _contents(tagger: Tagger) -> str | None:
+    """The checksum of what an export holds besides its weights, which all exports of a model share. None for an address."""
+    folder = Path(tagger.name)
+    return next((digest(path) for path in (folder / EXTRA / CONTENTS, folder / CONTENTS) if path.is_file()), None)
 
 
 def _part_name(number: int) -> str:
