@@ -8,8 +8,11 @@ from support.trainings import refused_line
 from tfner import compare
 from tfner.corpus import Sentence
 from tfner.data.load import load_corpus
-from tfner.experiments.choices import TRIALS
-from tfner.experiments.collapse import STUDY_FIGURES, one_class_accuracies
+from tfner.experiments.choices import FAILING, TRIALS
+from tfner.experiments.collapse import STUDY_FIGURES, one_class_accuracies, sections
+from tfner.experiments.trials import Outcome
+
+NO_FACTS = {"command": "", "tfner": "", "python": "", "processor": ""}
 
 
 @pytest.mark.slow
@@ -25,12 +28,24 @@ def test_the_report_has_each_trial_and_the_figures_of_the_study(collapse_results
     assert "| the study, epoch 2 | 0.3120 | 0.0539 | 0.2557 | 0.9735 |" in text
     for run in results["runs"]:
         (row,) = run["rows"]
-        cells = [run["trial"], 0, "yes" if run["collapsed"] else "no", 1, f"{row['f1']:.4f}", f"{row['f1']:.3f}"]
+        f1 = f"{row['f1']:.4f}"
+        cells = [run["trial"], 0, "yes" if run["collapsed"] else "no", f1, 1, f1, f"{row['f1']:.3f}"]
         assert f"| {' | '.join(map(str, cells))} | {row['val_accuracy']:.3f} |" in text
+    assert "decisive" not in text  # none was trained
     page = (folder / "report.html").read_text("utf-8")
     assert "<title>tfner: Why models 2 and 3 of the study predict one class</title>" in page
     assert page.count("<svg") == 3
     assert len([line for line in lines if " of 3  " in line]) == 3
+
+
+def test_each_figure_of_the_study_stands_beside_its_own_model(plan_some, tmp_path):
+    study = plan_some(tmp_path / "study", share=0.5)
+    names = ("loss", "accuracy", "val_loss", "val_accuracy", "masked_accuracy", "f1", "rate", "top_share")
+    row = {**dict.fromkeys(names, 0.5), "epoch": 1, "top_class": "O"}
+    outcomes = [Outcome(trial, 0, [row], 1.0) for trial in TRIALS if trial.choices.rate == 20 and trial.part == FAILING]
+    titles = {section.title: section.text for section in sections(study, outcomes, {"packages": {}, **NO_FACTS})}
+    for title in ("model 2 of the study, beside Figure 10", "model 3 of the study, beside Figure 11"):
+        assert "the first 50%" in titles[title][0]
 
 
 def test_the_accuracy_of_one_class_counts_all_positions():

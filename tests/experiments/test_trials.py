@@ -1,4 +1,4 @@
-"""The trials on the study's collapse: their plan, what is trained again, and which epoch is kept."""
+"""The trials on the study's collapse: their plan, what is trained again, and which epoch counts."""
 
 import pytest
 from support.errors import refused
@@ -6,6 +6,7 @@ from support.errors import refused
 from tfner.errors import UserError
 from tfner.experiments import trials
 from tfner.experiments.choices import TRIALS
+from tfner.experiments.runs import duration
 from tfner.experiments.trials import Outcome, carry_out, dry_run
 
 
@@ -24,6 +25,19 @@ def test_what_is_finished_is_not_trained_again(collapse_results, plan_some, monk
     lines = []
     dry_run(study, lines.append)
     assert lines[0].count("finished") == 3
+    assert len(lines) == 1
+
+
+@pytest.mark.slow
+def test_a_dry_run_says_how_long_the_rest_takes(collapse_results, plan_some, tmp_path):
+    folder, results, _ = collapse_results
+    lines = []
+    dry_run(plan_some(tmp_path / "new"), lines.append)
+    assert lines[-1] == "the time that the others take is known when one is finished"
+    study = plan_some(folder, seeds=2)
+    dry_run(study, lines.append)
+    seconds = sum(study.finished(trial, 0).seconds for trial in study.trials)
+    assert lines[-1] == f"about {duration(seconds)} in all"
 
 
 @pytest.mark.slow
@@ -33,14 +47,14 @@ def test_results_of_other_settings_are_refused(collapse_results, plan_some):
         plan_some(folder, epochs=2)
 
 
-def test_early_stopping_keeps_the_first_epoch_with_the_highest_accuracy():
+def test_the_last_epoch_counts_and_the_first_with_the_highest_accuracy_would_be_restored():
     rows = [
-        {"epoch": e, "val_accuracy": a, "top_share": s, "f1": 0.0} for e, a, s in [(1, 0.1, 0.5), (2, 0.9, 1), (3, 0.9, 0.5)]
+        {"epoch": e, "val_accuracy": a, "top_share": s, "f1": 0.0} for e, a, s in [(1, 0.1, 0.5), (2, 0.9, 0.5), (3, 0.9, 1)]
     ]
     outcome = Outcome(TRIALS[0], 0, rows, 1.0)
-    assert outcome.kept["epoch"] == 2
+    assert (outcome.last["epoch"], outcome.restored["epoch"]) == (3, 2)
     assert outcome.collapsed
-    assert not Outcome(TRIALS[0], 0, rows[:1], 1.0).collapsed
+    assert not Outcome(TRIALS[0], 0, rows[:2], 1.0).collapsed
 
 
 @pytest.mark.parametrize(

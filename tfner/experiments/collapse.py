@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from tfner.corpus import Sentence
 from tfner.experiments import figures
-from tfner.experiments.choices import DECISIVE, FAILING, LENGTH, WORKING
+from tfner.experiments.choices import DECISIVE, FAILING, LENGTH, STUDY, WORKING
 from tfner.experiments.plan import REPORT
 from tfner.experiments.report import Section, Table, origin, write_report
 from tfner.experiments.results import find_facts, mean_and_deviation
@@ -41,6 +41,8 @@ STUDY_FIGURES = {
     ],
 }
 """Loss, accuracy, validation loss and accuracy of each epoch, from the study's Figures 10 (model 2) and 11 (model 3)."""
+FIGURES = {10: ("model 2 of the study", STUDY), 11: ("model 3 of the study", replace(STUDY, units=()))}
+"""The model of each of these figures, and the choices that make it."""
 
 
 def conduct(study: Study, say: Callable[[str], None] = print) -> dict[str, Any]:
@@ -58,9 +60,9 @@ def conduct(study: Study, say: Callable[[str], None] = print) -> dict[str, Any]:
     value = to_json(outcomes, facts)
     write_report(study.folder, list(sections(study, outcomes, facts)), value, TITLE)
     for part, title in TITLES.items():
-        rows = [("trial", "seeds", "collapsed", "F1 of the kept epoch")]
+        rows = [("trial", "seeds", "collapsed", "F1")]
         for name, own in _by_name(outcomes, part).items():
-            f1 = mean_and_deviation([outcome.kept["f1"] for outcome in own])
+            f1 = mean_and_deviation([outcome.last["f1"] for outcome in own])
             rows.append((name, str(len(own)), str(sum(outcome.collapsed for outcome in own)), f1))
         if len(rows) > 1:
             say(f"\n{title}\n{table(rows)}")
@@ -71,6 +73,7 @@ def conduct(study: Study, say: Callable[[str], None] = print) -> dict[str, Any]:
 def sections(study: Study, outcomes: Sequence[Outcome], facts: Mapping[str, Any]) -> Iterator[Section]:
     """The parts of the report, which `report.to_markdown` and `report.to_html` take."""
     rate = max(row["rate"] for outcome in outcomes for row in outcome.rows)
+    decisive = f", decisive ones {_sentences(study, 1.0)}" if _by_name(outcomes, DECISIVE) else ""
     precisions = sorted({row.get("precision", study.config.precision) for outcome in outcomes for row in outcome.rows})
     yield Section(
         "Conditions",
@@ -78,19 +81,21 @@ def sections(study: Study, outcomes: Sequence[Outcome], facts: Mapping[str, Any]
         [
             *origin(facts),
             f"Encoder {Path(study.config.encoder).name}, corpus {Path(study.corpus.name).name}, {study.config.epochs} epochs, "
-            f"{', '.join(precisions)}. Trials use {_sentences(study, study.share)}, decisive ones {_sentences(study, 1.0)}.",
+            f"{', '.join(precisions)}. Trials use {_sentences(study, study.share)}{decisive}.",
             "The study's Adam ran at 1e-3, which is 20 times tfner's default rate for bert-base; for this encoder, that "
             f"is {rate:g}.",
             "Accuracy counts all positions of rows of 100 pieces, padding as class 0: what the study saw. Accuracy without "
             "padding counts the other pieces, F1 entities as conlleval does. All are of the validation split after each epoch. "
-            "The kept epoch is the one with the highest accuracy, which EarlyStopping restored in the study; a model has "
-            f"collapsed if it gives {ONE_CLASS:.0%} of the words the same label in this epoch.",
+            f"A model has collapsed if it gives {ONE_CLASS:.0%} of the words the same label after the last epoch, which the study "
+            "used: its EarlyStopping had more patience than there were epochs, and Keras before 2.16 restores the best weights "
+            "only where it stops. Later versions restore them in any case: those of the epoch with the highest accuracy, which "
+            "is the restored one here.",
         ],
     )
     for part, title in TITLES.items():
         if own := _by_name(outcomes, part):
             yield _part(title, own)
-    yield from _beside(outcomes, one_class_accuracies(study.corpus.splits["validation"]))
+    yield from _beside(study, outcomes)
 
 
 def one_class_accuracies(sentences: Sequence[Sentence]) -> dict[str, float]:
@@ -119,49 +124,52 @@ def _sentences(study: Study, share: float) -> str:
 
 
 def _part(title: str, by_name: Mapping[str, Sequence[Outcome]]) -> Section:
-    header = ["", "seed", "collapsed", "kept epoch", "its F1", "F1", "accuracy", "without padding", "most frequent label"]
+    header = ["", "seed", "collapsed", "F1", "restored epoch", "its F1"]
+    header += [f"{name} by epoch" for name in ("F1", "accuracy", "without padding", "most frequent label")]
     rows = [
         [
             name,
             str(outcome.seed),
             "yes" if outcome.collapsed else "no",
-            str(outcome.kept["epoch"]),
-            f"{outcome.kept['f1']:.4f}",
+            f"{outcome.last['f1']:.4f}",
+            str(outcome.restored["epoch"]),
+            f"{outcome.restored['f1']:.4f}",
             *(" ".join(f"{row[column]:.3f}" for row in outcome.rows) for column in ("f1", "val_accuracy", "masked_accuracy")),
             " ".join(f"{row['top_class']} {row['top_share']:.3f}" for row in outcome.rows),
         ]
         for name, own in by_name.items()
         for outcome in own
     ]
-    kept = {name: [outcome.kept["f1"] for outcome in own] for name, own in by_name.items()}
-    ends = {name: (min(values), max(values)) for name, values in kept.items()}
+    f1 = {name: [outcome.last["f1"] for outcome in own] for name, own in by_name.items()}
+    ends = {name: (min(values), max(values)) for name, values in f1.items()}
     plot = (
-        figures.intervals(kept, ends, "F1 of the kept epoch (validation)", share=True),
-        "F1 of the kept epoch of each trial and seed",
+        figures.intervals(f1, ends, "F1 after the last epoch (validation)", share=True),
+        "F1 after the last epoch: a dot for each seed, a line between them",
     )
     return Section(title, 2, tables=[Table(header, rows)], plots=[plot])
 
 
-def _beside(outcomes: Sequence[Outcome], one_class: Mapping[str, float]) -> Iterator[Section]:
-    """The study's figures beside those of the same model here."""
+def _beside(study: Study, outcomes: Sequence[Outcome]) -> Iterator[Section]:
+    """The study's figures beside those of the same model here: of the decisive runs, or of the trials without them."""
     columns = ("loss", "accuracy", "val_loss", "val_accuracy")
     labels: dict[str, str] = {}
-    for label, accuracy in one_class.items():
+    for label, accuracy in one_class_accuracies(study.corpus.splits["validation"]).items():
         shown = f"{accuracy:.4f}"
         labels[shown] = f"{labels[shown]} or {label}" if shown in labels else label
     text = "Accuracy of a model that predicts one label everywhere, counted as in the study: "
     text += ", ".join(f"{label} {accuracy}" for accuracy, label in labels.items())
     text += ". Where the study's accuracy is one of these, the last column has the label in brackets."
-    for name, figure in {"model 2 of the study": "Figure 10", "model 3 of the study": "Figure 11"}.items():
-        own = [o for o in outcomes if o.trial.name == name]
+    for number, (name, choices) in FIGURES.items():
+        own = [o for o in outcomes if o.trial.choices == choices]
         own = [o for o in own if o.trial.part == DECISIVE] or own
         if not own:
             continue
+        sentences = _sentences(study, study.share_of(own[0].trial))
         rows = []
-        for number, values in enumerate(STUDY_FIGURES[name], start=1):
+        for epoch, values in enumerate(STUDY_FIGURES[name], start=1):
             cells = [f"{value:.4f}" for value in values]
             label = f"({labels[cells[-1]]})" if cells[-1] in labels else ""
-            rows.append([f"the study, epoch {number}", *cells, "", label])
+            rows.append([f"the study, epoch {epoch}", *cells, "", label])
         for outcome in own:
             for row in outcome.rows:
                 cells = [f"{row[c]:.4f}" for c in (*columns, "f1")]
@@ -172,7 +180,8 @@ def _beside(outcomes: Sequence[Outcome], one_class: Mapping[str, float]) -> Iter
         histories = {f"seed {o.seed}": [o.rows] for o in own}
         measures = {"val_loss": "loss", "val_accuracy": "accuracy, padding counted", "f1": "F1"}
         plot = (figures.curves(histories, measures, ("val_accuracy", "f1")), f"{name}: loss, accuracy and F1 by epoch")
-        yield Section(f"{name}, beside {figure}", 2, [text], [Table(header, rows)], [plot])
+        title = f"{name}, beside Figure {number}"
+        yield Section(title, 2, [f"The runs beside it have {sentences}. {text}"], [Table(header, rows)], [plot])
 
 
 def to_json(outcomes: Sequence[Outcome], facts: Mapping[str, Any]) -> dict[str, Any]:
@@ -184,7 +193,7 @@ def to_json(outcomes: Sequence[Outcome], facts: Mapping[str, Any]) -> dict[str, 
             "choices": asdict(o.trial.choices),
             "seed": o.seed,
             "rows": list(o.rows),
-            "kept_epoch": o.kept["epoch"],
+            "restored_epoch": o.restored["epoch"],
             "collapsed": o.collapsed,
         }
         for o in outcomes

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
+from statistics import mean
 from typing import Any
 
 from tfner import __version__
@@ -40,14 +41,23 @@ class Outcome:
     seconds: float
 
     @property
-    def kept(self) -> Mapping[str, Any]:
-        """The row of the epoch that EarlyStopping on the accuracy of all positions keeps: the first with the highest."""
+    def last(self) -> Mapping[str, Any]:
+        """The row of the last epoch, whose model the study used.
+
+        Its EarlyStopping had a patience of 5 in 4 epochs, so it never stopped, and Keras before 2.16 restores the best weights
+        only where it stops.
+        """
+        return self.rows[-1]
+
+    @property
+    def restored(self) -> Mapping[str, Any]:
+        """The row of the epoch that EarlyStopping on the accuracy of all positions restores today: the first of the best."""
         return max(self.rows, key=lambda row: row["val_accuracy"])
 
     @property
     def collapsed(self) -> bool:
-        """Whether the model that EarlyStopping keeps gives (nearly) all words the same label."""
-        return bool(self.kept["top_share"] >= ONE_CLASS)
+        """Whether the model of the last epoch gives (nearly) all words the same label."""
+        return bool(self.last["top_share"] >= ONE_CLASS)
 
 
 @dataclass(frozen=True)
@@ -165,8 +175,15 @@ def plan_study(
 def dry_run(study: Study, say: Callable[[str], None] = print) -> None:
     """Says which trials the experiment has, and which are finished."""
     rows = [("part", "trial", "seed", "state")]
-    rows += [(t.part, t.name, str(seed), "finished" if study.finished(t, seed) else "new") for seed, t in study.runs()]
+    done = [outcome for seed, trial in study.runs() if (outcome := study.finished(trial, seed))]
+    known = {(outcome.seed, outcome.trial) for outcome in done}
+    rows += [(t.part, t.name, str(seed), "finished" if (seed, t) in known else "new") for seed, t in study.runs()]
     say(table(rows, left=2))
+    left = [trial for seed, trial in study.runs() if (seed, trial) not in known]
+    if left and not done:
+        say("the time that the others take is known when one is finished")
+    elif left:
+        say(f"about {duration(_expected(study, left, done))} in all")
 
 
 def carry_out(study: Study, say: Callable[[str], None] = print) -> list[Outcome]:
@@ -182,10 +199,25 @@ def carry_out(study: Study, say: Callable[[str], None] = print) -> list[Outcome]
             continue
         outcome = _train(study, trial, seed)
         done.append(outcome)
-        f1, share, label = (outcome.kept[name] for name in ("f1", "top_share", "top_class"))
+        f1, share, label = (outcome.last[name] for name in ("f1", "top_share", "top_class"))
         what = f"{share:.1%} of the words are {label}" if outcome.collapsed else f"F1 {f1:.4f}"
-        say(f"{number:>3} of {len(runs)}  {trial.part}: {trial.name}, seed {seed}: {what}, {duration(outcome.seconds)}")
+        left = _expected(study, [trial for seed, trial in runs[number:] if not study.finished(trial, seed)], done)
+        line = f"{number:>3} of {len(runs)}  {trial.part}: {trial.name}, seed {seed}: {what}, {duration(outcome.seconds)}"
+        say(f"{line}; about {duration(left)} left" if left else line)
     return sorted(done, key=lambda outcome: (study.trials.index(outcome.trial), outcome.seed))
+
+
+def _expected(study: Study, left: Sequence[Trial], done: Sequence[Outcome]) -> float:
+    """The seconds that trials take: as long as with other seeds, or as others of their kind by their share of the sentences."""
+
+    def kind(trial: Trial) -> tuple[str, int]:
+        return trial.choices.length, trial.choices.batch_size
+
+    seconds = 0.0
+    for trial in left:
+        same = [o for o in done if o.trial == trial] or [o for o in done if kind(o.trial) == kind(trial)] or done
+        seconds += mean(o.seconds / study.share_of(o.trial) for o in same) * study.share_of(trial)
+    return seconds
 
 
 def _train(study: Study, trial: Trial, seed: int) -> Outcome:
