@@ -58,7 +58,9 @@ def files(tmp_path):
     folder.mkdir()
     (folder / "a.jsonl").write_text("".join(json.dumps({"id": i, "text": f"Anna {i}"}) + "\n" for i in range(24)))
     (folder / "b.txt").write_bytes(b"".join(b"Bob %d\n" % i for i in range(6)) + b"K\xf6ln\n")
-    (folder / "c.jsonl").write_text('{"text": "Carl"}\nno JSON\n{"tokens": ["Dora", "x"], "id": "ä"}\n{"text": "\\ud83d"}\n')
+    (folder / "c.jsonl").write_text(
+        '{"text": "Carl"}\nno JSON\n{"tokens": ["Dora", "x"], "id": "ä"}\n{"text": "\\ud83d", "x": NaN}\n'
+    )
     return sorted(folder.iterdir())
 
 
@@ -91,6 +93,7 @@ def test_every_record_is_tagged_or_rejected_in_order(files, tmp_path):
     rejects = [json.loads(line) for line in (tmp_path / "out" / REJECTS).read_text().splitlines()]
     assert [(row["file"], row["line"]) for row in rejects] == [("b.txt", 7), ("c.jsonl", 2), ("c.jsonl", 4)]
     assert rejects[1]["record"] == "no JSON" and "JSON object" in rejects[1]["reason"]
+    assert rejects[2]["fields"] == {"x": "NaN"}
     manifest = json.loads((tmp_path / "out" / MANIFEST).read_text())
     assert [part["records"] for part in manifest["parts"]] == [10, 10, 10, 5]
     assert manifest["complete"] and [one["name"] for one in manifest["job"]["input"]] == ["a.jsonl", "b.txt", "c.jsonl"]

@@ -76,13 +76,23 @@ def test_dictionaries_are_those_of_a_pipeline():
 
 @pytest.mark.parametrize("format", ["jsonl", "parquet"])
 def test_other_fields_of_any_kind_are_kept(tagger, tmp_path, format):
-    fields = {"day": datetime.date(2026, 11, 25), "half": "\ud83d"}
+    numbers = {"values": [float("nan"), {"low": float("-inf")}, 0.1, "NaN"]}
+    fields = {"day": datetime.date(2026, 11, 25), "half": "\ud83d", **numbers}
     write(tmp_path / "x", render(tagger, [Record("Nice", 1, fields)], format), format)
     if format == "jsonl":
-        found = json.loads((tmp_path / "x").read_text("utf-8"))
+        text = (tmp_path / "x").read_text("utf-8")
     else:
-        found = json.loads(pyarrow.parquet.read_table(tmp_path / "x").to_pylist()[0]["fields"])
+        text = pyarrow.parquet.read_table(tmp_path / "x").to_pylist()[0]["fields"]
+    found = json.loads(text, parse_constant=pytest.fail)
     assert (found["day"], found["half"]) == ("2026-11-25", "\ud83d")
+    assert found["values"] == ["NaN", {"low": "-Infinity"}, 0.1, "NaN"]
+
+
+def test_fields_with_the_names_of_results_are_kept_under_another_name():
+    fields = {"entities": [1], "text": 2, "record_text": 3}
+    assert outputs.as_json("Nice", [], fields) == {
+        "record_entities": [1], "record_record_text": 2, "record_text": 3, "text": "Nice", "entities": [],
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("format", ["jsonl", "conll"])

@@ -344,4 +344,4 @@ def _reject(file: str, record: Record, problem: UserError) -> str:
     """The line of a record that cannot be tagged."""
     reason = UserError(problem.message).for_command_line()
     row = {"file": file, "line": record.line, "reason": reason, "record": record.source or record.item}
-    return json.dumps({**row, "fields": record.fields} if record.fields else row, default=str)
+    return outputs.to_json({**row, "fields": record.fields} if record.fields else row)

@@ -42,7 +42,7 @@ def render(tagger: Tagger, records: Sequence[Record], format: str) -> list[Any]:
         return [_line(as_json(r.item, entities, r.fields)) for r, entities in tagged]
     if format == "html":
         return [as_displacy(r.item, entities) for r, entities in tagged]
-    return [{**as_json(r.item, entities), "fields": json.dumps(r.fields, default=str)} for r, entities in tagged]
+    return [{**as_json(r.item, entities), "fields": to_json(r.fields)} for r, entities in tagged]
 
 
 def write(path: Path, rendered: Iterable[Any], format: str) -> None:
@@ -63,9 +63,26 @@ def as_lines(rendered: Iterable[Any], format: str) -> Iterable[str]:
 
 
 def as_json(item: str | Sequence[str], entities: Sequence[Entity], fields: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """An input and its entities as an object for `json.dumps`, with the fields that it came with. Offsets count characters and
-    words, half-open."""
-    return {**(fields or {}), "text": as_text(item), "entities": [{**asdict(e), "score": round(e.score, 6)} for e in entities]}
+    """An input and its entities as an object for `json.dumps`. Offsets count characters and words, half-open.
+
+    The fields that it came with are in it too. Their own `text` and `entities` are called `record_text` and `record_entities`,
+    with `record_` as often as no other field is called so.
+    """
+    fields, kept = fields or {}, {}
+    for name, value in fields.items():
+        free = name
+        while free in ("text", "entities") or (free != name and free in fields):
+            free = f"record_{free}"
+        kept[free] = value
+    return {**kept, "text": as_text(item), "entities": [{**asdict(e), "score": round(e.score, 6)} for e in entities]}
+
+
+def to_json(value: Mapping[str, Any], ascii: bool = True) -> str:
+    """A value as JSON, which has only finite numbers: others are written as the strings NaN, Infinity and -Infinity."""
+    try:
+        return json.dumps(value, ensure_ascii=ascii, default=str, allow_nan=False)
+    except ValueError:
+        return json.dumps(json.loads(json.dumps(value, default=str), parse_constant=str), ensure_ascii=ascii)
 
 
 def as_displacy(item: str | Sequence[str], entities: Sequence[Entity]) -> dict[str, Any]:
@@ -102,7 +119,7 @@ def as_spacy(text: str, entities: Sequence[Entity], vocabulary: Any = None) -> A
 
 def _line(value: Mapping[str, Any]) -> str:
     """A value as a line of JSON. Half surrogate pairs in other fields are written as JSON escapes, as they were read."""
-    return json.dumps(value, ensure_ascii=False, default=str).encode("utf-8", "backslashreplace").decode() + "\n"
+    return to_json(value, ascii=False).encode("utf-8", "backslashreplace").decode() + "\n"
 
 
 def _columns(tagger: Tagger, records: Sequence[Record]) -> list[str]:
