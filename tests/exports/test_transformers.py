@@ -74,6 +74,16 @@ def test_pytorch_gives_the_same_logits(exported, kind):
     np.testing.assert_allclose(found[mask == 1], expected[mask == 1], atol=1e-4)
 
 
+def test_an_encoder_whose_layers_were_all_dropped_is_an_encoder_again(tmp_path):
+    model = tiny.trained_folder(tmp_path, "bert", "finetune", drop_layers=3)
+    folder = export.export(model, format="transformers")
+    again = build_model("finetune", str(folder), len(tiny.LABELS), make_config("standard"), names=tiny.LABELS)
+    trained = states.load_state(model / "training" / "1").model
+    ids, mask = batch(folder)
+    expected, found = (logits_function(one)(ids, mask).numpy()[mask == 1] for one in (trained, again))
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
 def test_a_pretrained_model_gets_the_same_names(exported):
     model, folder = exported("roberta")
     config = make_config("standard")

@@ -42,6 +42,20 @@ def test_a_folder_without_a_config_is_refused(tmp_path):
         encoder_source(tmp_path)
 
 
+def test_a_version_is_refused_with_the_folder_of_its_model(exported):
+    with refused("encoder_is_a_version", setting="encoder"):
+        encoder_source(exported)
+
+
+@pytest.mark.parametrize(("variant", "kind"), [("head", "bert"), ("finetune", "albert")])
+def test_a_model_that_cannot_be_exported_as_an_encoder_is_refused(tmp_path, variant, kind):
+    model = tiny.trained_folder(tmp_path, "bert", variant)
+    config = model / "training" / "1" / "encoder" / "config.json"
+    config.write_text(json.dumps(json.loads(config.read_text("utf-8")) | {"model_type": kind}), "utf-8")
+    with refused(f"encoder_of_{variant}_and_{kind}", setting="encoder"):
+        encoder_source(model)
+
+
 def test_a_folder_with_a_config_is_accepted(byte_level_folder):
     assert encoder_source(byte_level_folder) == str(byte_level_folder)
 

@@ -148,6 +148,19 @@ def test_dropped_layers_are_the_highest(encoder_folder, kind, variant):
         build_model(variant, str(folder), LABELS, Config(drop_layers=left + 1))
 
 
+def test_an_encoder_without_single_layers_keeps_all(tmp_path):
+    from transformers import AutoConfig
+
+    sizes = {"vocab_size": len(tiny.PIECES) + 2, "block_sizes": [1, 1], "d_model": 24, "n_head": 2, "d_head": 12}
+    AutoConfig.for_model("funnel", **sizes, d_inner=28).save_pretrained(tmp_path)
+    model = build_model("finetune", str(tmp_path), LABELS, Config(), weights=False)
+    assert model(inputs_for(tmp_path)).shape == (3, 12, LABELS)
+    with refused("replace_without_single_layers", path=tmp_path, setting="variant"):
+        build_model("replace", str(tmp_path), LABELS, Config())
+    with refused("drop_layers_without_single_layers", path=tmp_path, setting="drop_layers"):
+        build_model("head", str(tmp_path), LABELS, Config(drop_layers=1))
+
+
 def test_more_layers_than_there_are_cannot_be_dropped(encoder_folder):
     with refused("drop_layers_too_many", setting="drop_layers", path=encoder_folder("bert")):
         build_model("replace", str(encoder_folder("bert")), LABELS, Config(drop_layers=99))
@@ -173,6 +186,21 @@ def test_frozen_layers_are_the_lowest_with_the_embeddings(built, kind):
     with pytest.raises(UserError, match=f"expected at most {number}") as caught:
         trained_variables(model, number + 1)
     assert caught.value.setting == "freeze_layers"
+
+
+@pytest.mark.parametrize("kind", ["roberta-prelayernorm", "esm"])
+def test_a_layer_above_the_frozen_ones_is_trained(tmp_path, kind):
+    from transformers import AutoConfig
+
+    sizes = {"hidden_size": 24, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 28}
+    AutoConfig.for_model(kind, vocab_size=31, pad_token_id=1, **sizes).save_pretrained(tmp_path)
+    model = build_model("finetune", str(tmp_path), LABELS, Config(), weights=False)
+    for frozen in (1, 2):
+        new = {v.name for v in new_variables(model)}
+        names = [v.name for v in trained_variables(model, frozen) if v.name not in new]
+        above = [name for name in names if "layer_._1/" not in name]
+        assert len(above) == 2 and all("norm" in name.lower() and "embeddings" not in name for name in above)
+        assert (len(names) > 2) == (frozen == 1)
 
 
 def test_head_is_two_relu_layers_and_a_linear_one(encoder_folder, built):

@@ -86,6 +86,20 @@ def test_an_imported_checkpoint_finds_what_the_pipeline_of_transformers_finds(tm
     assert found == [expected(text) for text in texts]
 
 
+def test_an_imported_export_of_tfner_keeps_its_temperature(tmp_path):
+    source = checkpoint(tmp_path / "checkpoint", "bert", IOB2)
+    first = export.export(source, output=tmp_path / "first", temperature=2.0, say=lambda line: None)
+    again = export.export(tmp_path / "first", format="transformers", say=lambda line: None)
+    second = export.export(again, output=tmp_path / "second", say=lambda line: None)
+    ids, mask = tiny.random_inputs([9, 4], len(tiny.PIECES))
+    found = []
+    for folder in (first, second):
+        with load_tagger(folder) as tagger:
+            assert tagger.calibration.temperature == tagger.config.temperature == 2.0
+            found.append(tagger.probabilities(ids, mask)[mask == 1])
+    np.testing.assert_allclose(*found, atol=1e-5)
+
+
 def test_labels_of_bioes_are_merged_and_nothing_else_changes(tmp_path):
     source = checkpoint(tmp_path / "checkpoint", "bert", BIOES)
     adopt(str(source), tmp_path / "model", {})

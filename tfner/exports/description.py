@@ -14,20 +14,9 @@ from typing import Any
 from tfner.evaluation.scores import write_scores
 from tfner.folder import DESCRIPTION, ENCODER, SCORES, WEIGHTS, digest, of_task
 from tfner.modeling import variants
-from tfner.modeling.pretrained import load_tokenizer, piece_limit
+from tfner.modeling.pretrained import CLASSES, load_tokenizer, piece_limit
 from tfner.tagging.exported import describe
 from tfner.training.state import TrainedModel
-
-CLASSES = {
-    "bert": ("BertForTokenClassification", "bert"),
-    "camembert": ("CamembertForTokenClassification", "roberta"),
-    "distilbert": ("DistilBertForTokenClassification", "distilbert"),
-    "electra": ("ElectraForTokenClassification", "electra"),
-    "roberta": ("RobertaForTokenClassification", "roberta"),
-    "xlm-roberta": ("XLMRobertaForTokenClassification", "roberta"),
-}
-"""For each model type, the class with the architecture of `finetune` (encoder, dropout, one linear layer on the last hidden
-states), and the name of the encoder in that class."""
 
 
 def write_description(folder: Path, trained: TrainedModel, inputs: list[str] | None = None) -> None:

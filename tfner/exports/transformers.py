@@ -15,9 +15,10 @@ import tf_keras as keras
 from tfner.config import Config
 from tfner.errors import UserError, setting
 from tfner.exports.card import model_card
-from tfner.exports.description import CLASSES, write_description
+from tfner.exports.description import write_description
 from tfner.folder import CARD
 from tfner.modeling import variants
+from tfner.modeling.pretrained import CLASSES
 from tfner.training.state import TrainedModel
 
 

@@ -6,17 +6,39 @@ Takes the encoder's name; returns transformers objects. Its weights are loaded i
 from __future__ import annotations
 
 import reprlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
 from tfner.connection import hub_answers, unreachable
 from tfner.errors import UserError, one_line, setting
-from tfner.folder import CHECKPOINTS, DESCRIPTION, TRAINING, WEIGHTS, digest, read_json, versions
+from tfner.folder import (
+    CHECKPOINTS,
+    CONFIG,
+    DESCRIPTION,
+    ENCODER,
+    SAVED_MODEL,
+    TRAINING,
+    WEIGHTS,
+    digest,
+    read_json,
+    versions,
+)
 from tfner.modeling.tokenizer import require_fast
 from tfner.terminal import quote
 
 Loaded = TypeVar("Loaded")
+
+CLASSES = {
+    "bert": ("BertForTokenClassification", "bert"),
+    "camembert": ("CamembertForTokenClassification", "roberta"),
+    "distilbert": ("DistilBertForTokenClassification", "distilbert"),
+    "electra": ("ElectraForTokenClassification", "electra"),
+    "roberta": ("RobertaForTokenClassification", "roberta"),
+    "xlm-roberta": ("XLMRobertaForTokenClassification", "roberta"),
+}
+"""For each model type, the class with the architecture of `finetune` (encoder, dropout, one linear layer on the last hidden
+states), and the name of the encoder in that class."""
 
 _MOST = {
     "hidden_size": 2**16,
@@ -37,7 +59,7 @@ def encoder_source(name: str | Path) -> str:
     For `demo` it is the embedded encoder, made in the cache on first use; for a model that tfner trained, the export for
     transformers of its newest weights.
 
-    Raises UserError for a path that is not a model folder, and for a trained model without such an export.
+    Raises UserError for a path that is not a model folder, and for a trained model that has, or can have, no such export.
     """
     name = str(name)
     if name == "demo":
@@ -48,11 +70,21 @@ def encoder_source(name: str | Path) -> str:
     if state := newest_state(path):
         exported = _export_of(path, state)
         if exported is None:
+            variant, kind = read_json(state / CONFIG)["variant"], load_encoder_config(str(state / ENCODER)).model_type
+            if variant == "head" or kind not in CLASSES:
+                raise UserError(
+                    f"{setting('encoder', name)}: expected a model of variant finetune or replace with an encoder of type "
+                    f"{', '.join(CLASSES)}, which can be exported as an encoder, found {variant} with {kind}: choose another "
+                    "model, or give the encoder that it was trained from"
+                )
             raise UserError(
                 f"{setting('encoder', name)}: this is a model of tfner, and its newest weights are not exported as an encoder: "
                 f"do it with python -m tfner.export {quote(path)} --format transformers"
             )
         return str(exported)
+    if (path / SAVED_MODEL).is_file():
+        model = quote(path.absolute().parent)
+        raise UserError(f"{setting('encoder', name)}: this is an exported version: give the model's folder, {model}")
     if path.is_dir():
         if not (path / "config.json").is_file():
             raise UserError(
@@ -133,9 +165,11 @@ def load_encoder_config(source: str) -> Any:
     config = from_hub_or_folder(source, "config", AutoConfig.from_pretrained)
     for size, most in _MOST.items():
         value = getattr(config, size, 1)
-        if type(value) is not int or not 1 <= value <= most:
+        least = 0 if size == "num_hidden_layers" else 1  # all layers may have been dropped
+        if type(value) is not int or not least <= value <= most:
             raise UserError(
-                f"config.json: expected {size} from 1 to {most:,}, found {reprlib.repr(value)}: choose another encoder", source
+                f"config.json: expected {size} from {least} to {most:,}, found {reprlib.repr(value)}: choose another encoder",
+                source,
             )
     values = getattr(config, "vocab_size", 1) * getattr(config, "hidden_size", 1)
     positions = getattr(config, "max_position_embeddings", None) or 1
@@ -161,7 +195,19 @@ def _export_of(model: Path, state: Path) -> Path | None:
     if not exports:
         return None
     wanted = digest(state / WEIGHTS)
-    return next((folder for folder in exports if read_json(folder / DESCRIPTION).get("weights") == wanted), None)
+    return next((folder for folder in exports if description_of(folder).get("weights") == wanted), None)
+
+
+def description_of(source: str | Path) -> Mapping[str, Any]:
+    """What tfner knows of an encoder that it exported for transformers; nothing of other encoders."""
+    path = Path(source) / DESCRIPTION
+    found: Mapping[str, Any] = read_json(path) if path.is_file() else {}
+    return found
+
+
+def own_temperature(source: str | Path) -> float:
+    """What the classification layer that an encoder comes with was divided by, as tfner does at an export; usually 1."""
+    return float(description_of(source).get("calibration", {}).get("temperature", 1.0))
 
 
 def piece_limit(config: Any, tokenizer: Any) -> int:

@@ -18,6 +18,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable, Sequence
+from operator import attrgetter
 from typing import Any
 
 import tensorflow as tf
@@ -27,12 +28,14 @@ from tfner.config import AUTO, PRECISIONS, VARIANTS, Config
 from tfner.errors import UserError, one_line, setting
 from tfner.modeling.layers import Dropout, Stack, speed_up
 from tfner.modeling.merged import Merged
-from tfner.modeling.pretrained import from_hub_or_folder, load_encoder_config
+from tfner.modeling.pretrained import description_of, from_hub_or_folder, load_encoder_config, own_temperature
 
 ENCODER = "encoder"
 """The name of the layer that holds the encoder. All other layers of a model are new, without pretrained weights."""
 MERGED = "tfner_merged"
 """The entry of an encoder's config with the ids of the source labels of each merged label."""
+_ABOVE = {"esm": "encoder.emb_layer_norm_after", "roberta-prelayernorm": "LayerNorm"}
+"""For each model type that has one, the layer of its encoder above the transformer layers. Everything else is below them."""
 
 
 def _finetune(hidden: tf.Tensor, labels: Sequence[int], settings: Config, loaded: Any) -> tf.Tensor:
@@ -94,7 +97,7 @@ def build_model(
             are used.
         weights: False leaves the weights of the encoder random, for a model whose weights are loaded afterwards.
         names: the labels. If an encoder comes with a classification layer for the same ones, in any order, `finetune` keeps its
-            weights.
+            weights, multiplied by the temperature that an export of tfner divided them by.
         merged: keeps the encoder's own classification layer and merges its labels: for each label, the ids of its source
             labels; for `finetune` [the entry `MERGED` of the encoder's config].
 
@@ -110,21 +113,7 @@ def build_model(
     merged = merged or getattr(config, MERGED, None)
     order = list(range(config.num_labels)) if merged else _classifier_order(config, names)
     config.num_labels = config.num_labels if merged else sum(sizes)
-    if variant == "replace":
-        if config.num_hidden_layers < 2:
-            raise UserError(
-                f"{setting('variant', variant)} removes the last transformer layer: expected an encoder of at least 2, found "
-                f"{config.num_hidden_layers}: choose another encoder or variant",
-                source,
-            )
-        config.num_hidden_layers -= 1
-    if settings.drop_layers > config.num_hidden_layers:
-        raise UserError(
-            f"{setting('drop_layers', settings.drop_layers)}: expected at most {config.num_hidden_layers}, the transformer "
-            f"layers of the encoder{' that replace leaves' if variant == 'replace' else ''}",
-            source,
-        )
-    config.num_hidden_layers -= settings.drop_layers
+    _remove_layers(config, variant, settings.drop_layers, source)
     policy = keras.mixed_precision.global_policy()
     keras.mixed_precision.set_global_policy(PRECISIONS["float32" if settings.precision == AUTO else settings.precision])
     try:
@@ -132,7 +121,7 @@ def build_model(
         loaded = _load(config, source, weights, new, classified=variant == "finetune")
         encoder = _main_layer(loaded, config, source)
         if variant == "finetune":
-            _prepare_classifier(loaded.classifier, config.hidden_size, settings, order)
+            _prepare_classifier(loaded.classifier, config.hidden_size, settings, order, own_temperature(source))
         ids = keras.Input((None,), dtype=tf.int32, name="input_ids")
         mask = keras.Input((None,), dtype=tf.int32, name="attention_mask")
         hidden = encoder(input_ids=ids, attention_mask=mask)[0]
@@ -155,7 +144,10 @@ def classifier_note(variant: str, source: str, names: Sequence[str]) -> str | No
     if own is None:
         return None
     if variant != "finetune":
-        return f"the encoder's own classification layer is left out: {variant} has layers of its own"
+        note = f"the encoder's own classification layer is left out: {variant} has layers of its own"
+        if variant == description_of(source).get("config", {}).get("variant") == "replace":
+            note += "; the encoder is without its last transformer layer already, and replace removes another one"
+        return note
     if not names:
         return "the encoder's own classification layer is left out: a model for several tasks has a new one"
     if sorted(own) == sorted(names):
@@ -212,9 +204,10 @@ def trained_variables(model: keras.Model, frozen: int = 0) -> list[tf.Variable]:
         raise UserError(
             f"{setting('freeze_layers', frozen)}: expected at most {len(layers)}, the transformer layers of the model"
         )
-    upper = {v.ref() for layer in layers[frozen:] for v in layer.trainable_variables}
-    new = {v.ref() for v in new_variables(model)}
-    return [v for v in model.trainable_variables if v.ref() in upper | new]
+    above = _ABOVE.get(encoder.config.model_type)
+    upper = [*layers[frozen:], *([attrgetter(above)(encoder)] if above else [])]
+    trained = {v.ref() for v in (*new_variables(model), *(v for layer in upper for v in layer.trainable_variables))}
+    return [v for v in model.trainable_variables if v.ref() in trained]
 
 
 def new_variables(model: keras.Model) -> list[tf.Variable]:
@@ -248,6 +241,36 @@ def _refuse_unsupported(config: Any, source: str) -> None:
         )
 
 
+def _remove_layers(config: Any, variant: str, dropped: int, source: str) -> None:
+    """Removes the highest transformer layers: that of `replace`, then as many as are dropped."""
+    left = config.num_hidden_layers
+    if variant == "replace":
+        if left < 2:
+            raise UserError(
+                f"{setting('variant', variant)} removes the last transformer layer: expected an encoder of at least 2, found "
+                f"{left}: choose another encoder or variant",
+                source,
+            )
+        left -= 1
+    if dropped > left:
+        raise UserError(
+            f"{setting('drop_layers', dropped)}: expected at most {left}, the transformer layers of the encoder"
+            f"{' that replace leaves' if variant == 'replace' else ''}",
+            source,
+        )
+    if left - dropped == config.num_hidden_layers:
+        return
+    try:
+        config.num_hidden_layers = left - dropped
+    except NotImplementedError as error:  # Funnel, whose layers are in blocks
+        given = setting("drop_layers", dropped) if dropped else setting("variant", variant)
+        raise UserError(
+            f"{given}: expected an encoder from which single layers can be removed, such as BERT, found {config.model_type}: "
+            "choose another encoder, or keep all layers",
+            source,
+        ) from error
+
+
 def own_labels(config: Any) -> list[str] | None:
     """The labels of the classification layer that an encoder comes with, or None if it has none."""
     if not any("ForTokenClassification" in name for name in config.architectures or ()):
@@ -261,16 +284,16 @@ def _classifier_order(config: Any, names: Sequence[str]) -> list[int] | None:
     return [own.index(name) for name in names] if own and sorted(own) == sorted(names) else None
 
 
-def _prepare_classifier(layer: Any, width: int, settings: Config, order: list[int] | None) -> None:
-    """Gives a classification layer new weights, or puts its own into the order of the labels."""
+def _prepare_classifier(layer: Any, width: int, settings: Config, order: list[int] | None, temperature: float) -> None:
+    """Gives a classification layer new weights, or puts its own, times the temperature, into the order of the labels."""
     if not layer.built:
         layer.build((None, None, width))
     if order is None:
         layer.kernel.assign(_initializer(settings)(layer.kernel.shape))
         layer.bias.assign(tf.zeros_like(layer.bias))
     else:
-        layer.kernel.assign(tf.gather(layer.kernel, order, axis=1))
-        layer.bias.assign(tf.gather(layer.bias, order))
+        layer.kernel.assign(temperature * tf.gather(layer.kernel, order, axis=1))
+        layer.bias.assign(temperature * tf.gather(layer.bias, order))
 
 
 def _load(config: Any, source: str, weights: bool, new: tuple[str, ...], classified: bool) -> Any:

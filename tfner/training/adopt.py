@@ -16,9 +16,10 @@ from tfner.config import make_config
 from tfner.contents import note_contents
 from tfner.errors import UserError, setting
 from tfner.evaluation.scores import write_scores
-from tfner.folder import ENCODER, HISTORY, SCORES, TRAINING, next_version, publish
+from tfner.folder import CALIBRATION, ENCODER, HISTORY, SCORES, TRAINING, next_version, publish, write_json
 from tfner.labels import LabelSet, split_tag
-from tfner.modeling.pretrained import encoder_source, load_encoder_config, load_tokenizer
+from tfner.modeling.calibration import Calibration
+from tfner.modeling.pretrained import encoder_source, load_encoder_config, load_tokenizer, own_temperature
 from tfner.modeling.variants import MERGED, build_model, own_labels
 from tfner.training.report import COLUMNS
 from tfner.training.run import resolved
@@ -56,7 +57,8 @@ def adopt(source: str, folder: Path, corpus: Mapping[str, Any]) -> int:
     config = make_config("standard", encoder=source, output=str(folder), precision="float32", **{"corpus": "", **corpus})
     if len(config.tasks) > 1:
         raise UserError(f"{setting('task', config.task)}: expected the one task that the checkpoint was trained for")
-    config = replace(config, decode="greedy")  # an I- of IOB1 may begin an entity
+    calibration = Calibration(own_temperature(source))
+    config = replace(config, decode="greedy", temperature=calibration.temperature)  # an I- of IOB1 may begin an entity
     config = resolved(config, description.hidden_size)
     labels, numbers = labels_of(own, config.task == "pos", source)
     merged = None if numbers == [[i] for i in range(len(own))] else numbers
@@ -67,6 +69,7 @@ def adopt(source: str, folder: Path, corpus: Mapping[str, Any]) -> int:
         if merged:
             path = state / ENCODER / "config.json"
             path.write_text(json.dumps(json.loads(path.read_text("utf-8")) | {MERGED: merged}, indent=2), "utf-8")
+        write_json(state / CALIBRATION, calibration.to_values())
         note_contents(state)
         save_weights(state, model)
         (state / HISTORY).write_text(",".join(COLUMNS) + "\n", "utf-8")
