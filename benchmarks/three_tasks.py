@@ -5,7 +5,7 @@
 Trains, for each seed, a model with `--task ner,pos,chunk` and one for each task, with the same settings, into FOLDER. Models
 that are there are not trained again. Seconds of training are those of the epochs, without their scoring. Tagging is timed on
 the test split with TensorFlow: one pass for all tasks, and three models one after the other, in turns; the median is shown.
-Claims are those of `tfner.compare`.
+Claims are those of `tfner.compare`, with p values that are adjusted for the three tasks after Holm.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from tfner.config import TASKS, Config, add_flags, make_config  # noqa: E402
 from tfner.data.load import corpus_of  # noqa: E402
 from tfner.evaluation.scores import f1_of_counts  # noqa: E402
 from tfner.experiments.breakdown import document_counts  # noqa: E402
-from tfner.experiments.claims import compare_pairs  # noqa: E402
+from tfner.experiments.claims import compare_pairs, holm  # noqa: E402
 from tfner.experiments.results import mean_and_deviation  # noqa: E402
 from tfner.folder import EXTRA, HISTORY, SAVED_MODEL, read_history, resolve  # noqa: E402
 from tfner.tagging.load import load_tagger  # noqa: E402
@@ -97,10 +97,11 @@ def main() -> None:
         for tagger in (all_tasks, *taggers.values()):
             tagger.close()
     print("\n| test F1 | one model for three tasks | a model for each | claim |\n|---|---|---|---|")
-    for task in TASKS:
-        (claim,) = compare_pairs(counts[task])
+    claims = [compare_pairs(counts[task])[0] for task in TASKS]
+    for task, claim, p in zip(TASKS, claims, holm([claim.adjusted_p for claim in claims]), strict=True):
+        claim = replace(claim, adjusted_p=p)
         ends = "" if claim.interval is None else f" [{claim.interval[0]:+.4f}, {claim.interval[1]:+.4f}]"
-        what = f"{claim} {claim.one} - {claim.other} {claim.difference:+.4f}{ends}, p {claim.p:.4f}"
+        what = f"{claim} {claim.one} - {claim.other} {claim.difference:+.4f}{ends}, p {p:.4f}"
         print(f"| {task} | {mean_and_deviation(f1[task, 'together'])} | {mean_and_deviation(f1[task, 'alone'])} | {what} |")
     print("\n| | one model for three tasks | a model for each, together | ratio |\n|---|---|---|---|")
     rows = {"seconds of training": training, "seconds to tag the test split": tagging, "MiB": sizes}
