@@ -49,8 +49,8 @@ def verify(settings: list[str], kills: int, generator: random.Random, folder: Pa
         after = generator.uniform(0.5, 1.5) * seconds / (kills + 1)
         try:
             process.wait(after)
-            print(f"the comparison ended before kill {number}")
-            break
+            print(f"the comparison ended before kill {number}: choose other --kills or --epochs")
+            return False
         except subprocess.TimeoutExpired:
             both = generator.random() < 0.5
             trainings = children(process.pid) if both else []

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from tfner.config import PRESETS, VARIANTS, Config, add_flags
 from tfner.errors import UserError, setting
 from tfner.experiments.estimate import expected_seconds
-from tfner.experiments.plan import NOT_VARIED, REPORT, REPORT_FILES, RUNS, SEEDS, Plan, Request, make_plan, read_vary
+from tfner.experiments.plan import NOT_VARIED, REPORT, REPORT_FILES, RUNS, SEEDS, SPLITS, Plan, Request, make_plan, read_vary
 from tfner.experiments.runs import carry_out, check_folder, duration, finished, is_begun
 from tfner.folder import check_output
 from tfner.terminal import Parser, command, filled, print_json, quiet_imports, table
@@ -26,7 +26,7 @@ from tfner.terminal import Parser, command, filled, print_json, quiet_imports, t
 if TYPE_CHECKING:
     from tfner.experiments.results import Results
 
-TUNING = "they were not tuned for this comparison, unless the command shows settings that were; defaults: see docs/results.md."
+TUNING = "not stated (--tuning). How the defaults of tfner were chosen is in docs/results.md."
 """What a report says about the choice of settings where `--tuning` is not given."""
 
 
@@ -38,6 +38,7 @@ def compare(
     preset: str | None = None,
     tuning: str = TUNING,
     discard_models: bool = False,
+    split: str = Request.split,
     say: Callable[[str], None] = print,
     **settings: Any,
 ) -> Results:
@@ -51,6 +52,7 @@ def compare(
         preset: as for `tfner train`.
         tuning: how the settings were chosen, for the report.
         discard_models: whether to delete each model once its results are saved.
+        split: the split on which models are compared, one of `plan.SPLITS`; with `validation` the report has no test scores.
         say: called with each line for the terminal.
         settings: other settings of `Config`, for all runs.
 
@@ -60,7 +62,7 @@ def compare(
     Raises:
         UserError: for settings that cannot be used, a folder that holds another comparison, and if all runs fail.
     """
-    request = Request(variants, seeds, vary or {}, output, preset, settings)
+    request = Request(variants, seeds, vary or {}, output, preset, settings, split)
     plan = plan_comparison(request)
     done, failed = carry_out(plan, say, discard_models)
     if not done:
@@ -70,7 +72,7 @@ def compare(
         from tfner.experiments.results import collect, find_facts
 
     facts = find_facts(request.command, tuning)
-    results = collect(plan, done, failed, facts)
+    results = collect(plan, done, failed, facts, split)
     write_report(plan.folder, list(sections(results)), results.to_json())
     for line in summary_lines(results):
         say(line)
@@ -152,6 +154,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     own("--preset", metavar="|".join(PRESETS), help="settings that other flags override, as for tfner train")
     own("--tuning", metavar="TEXT", help="how the settings were chosen, for the report")
     own("--discard-models", action="store_true", help="delete each model once its results are saved")
+    own(
+        "--split",
+        choices=SPLITS,
+        metavar="|".join(SPLITS),
+        help="split to compare on; with validation, the report has no test scores, so that settings can be chosen by it [test]",
+    )
     parser.add_argument(
         "--study", metavar="collapse", help="find out why models 2 and 3 of the study predict one class, instead"
     )

@@ -1,6 +1,7 @@
 """Plans: the runs and their names, values of `--vary`, fingerprints, and folders that hold another plan."""
 
 import json
+import shlex
 from pathlib import Path
 
 import pytest
@@ -76,6 +77,32 @@ def test_wrong_variants_numbers_and_values_are_refused(tmp_path, corpus):
         plan(tmp_path, corpus, vary={"batch_size": [0]})
     with pytest.raises(UserError, match="planned twice"):
         plan(tmp_path, corpus, vary={"epochs": [1, 1]})
+    with refused("compare unknown split", setting="split"):
+        make_plan(Request(split="dev", settings={"corpus": str(corpus)}))
+
+
+def test_conditions_have_folders_and_names_of_their_own(tmp_path):
+    corpora = [tmp_path / name for name in ("a/数据", "b/数据", "a/语料")]
+    for folder in corpora:
+        folder.mkdir(parents=True)
+        write_corpus(folder, sizes={"train": 20, "validation": 10, "test": 10})
+    made = make_plan(Request(["head"], 1, {"corpus": [str(folder) for folder in corpora]}, tmp_path / "out"))
+    assert [run.condition.name for run in made.runs] == [
+        f"head, corpus {corpora[0]}",
+        f"head, corpus {corpora[1]}",
+        "head, corpus 语料",
+    ]
+    assert len({run.folder for run in made.runs}) == 3
+
+
+def test_the_command_of_a_request_asks_for_the_same(tmp_path):
+    settings = {"corpus": "my corpus", "head_units": (20, 8), "deterministic": True, "one_document": False, "tag_column": None}
+    request = Request(["head"], 2, {"epochs": [1, 2]}, "a folder", "demo", settings, "validation")
+    words = shlex.split(request.command)
+    assert words[3:] == [
+        *("--variants", "head", "--seeds", "2", "--vary", "epochs=1,2", "--output", "a folder", "--preset", "demo"),
+        *("--split", "validation", "--corpus", "my corpus", "--head-units", "20", "8", "--deterministic"),
+    ]
 
 
 def test_fingerprints_follow_settings_sentences_and_encoder(tmp_path):

@@ -3,8 +3,9 @@
 import signal
 
 import pytest
+from support.errors import refused
 
-from tfner.experiments.runs import _reason, duration
+from tfner.experiments.runs import _reason, alone, duration
 
 
 @pytest.mark.parametrize(("seconds", "text"), [(40, "40 s"), (720, "12 min"), (11100, "3 h 5 min")])
@@ -15,7 +16,17 @@ def test_a_duration_is_shown_in_its_unit(seconds, text):
 def test_the_reason_of_a_failure_is_its_error_line_or_its_signal(tmp_path):
     log = tmp_path / "log.txt"
     log.write_text("epoch\nerror: --max-pieces 500: too many\n", "utf-8")
-    assert _reason(2, log) == "--max-pieces 500: too many"
-    assert "memory" in _reason(-signal.SIGKILL, log)
-    log.write_text("Traceback\nMemoryError\n", "utf-8")
-    assert _reason(1, log) == "MemoryError"
+    assert _reason(2, log, 0) == "--max-pieces 500: too many"
+    assert "memory" in _reason(-signal.SIGKILL, log, 0)
+    before = log.stat().st_size
+    with log.open("a", encoding="utf-8") as file:
+        file.write("Traceback\nMemoryError\n")
+    assert _reason(1, log, before) == "MemoryError"  # not that of an earlier attempt
+
+
+def test_two_comparisons_in_one_folder_are_refused(tmp_path):
+    folder = tmp_path / "comparison"
+    with alone(folder), refused("compare twice at once", path=folder), alone(folder):
+        pass
+    with alone(folder):  # once the first one has ended
+        pass

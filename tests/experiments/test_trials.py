@@ -30,7 +30,7 @@ def test_what_is_finished_is_not_trained_again(collapse_results, plan_some, monk
 
 @pytest.mark.slow
 def test_a_dry_run_says_how_long_the_rest_takes(collapse_results, plan_some, tmp_path):
-    folder, results, _ = collapse_results
+    folder, _, _ = collapse_results
     lines = []
     dry_run(plan_some(tmp_path / "new"), lines.append)
     assert lines[-1] == "the time that the others take is known when one is finished"

@@ -88,8 +88,9 @@ def score_by_kind(
 def error_counts(sentences: Sequence[Sentence], predicted: Sequence[Tags]) -> dict[str, int]:
     """The errors of each kind, as nervaluate counts them.
 
-    `boundary`: a prediction overlaps a gold entity but has other words, whatever its type. `type`: it overlaps one, of another
-    type. `missed` and `spurious`: nothing overlaps the gold entity, or the prediction. An error may be of boundary and of type.
+    Each prediction is paired with at most one gold entity that it overlaps. `boundary`: their words differ, whatever the types.
+    `type`: their types differ. `missed` and `spurious`: a gold entity, or a prediction, without a partner. An error may be of
+    boundary and of type.
     """
     from nervaluate import Evaluator
 

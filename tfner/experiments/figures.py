@@ -136,7 +136,8 @@ def _figure(width: float, height: float) -> Figure:
 
 
 def _colour(i: int) -> str:
-    return COLOURS[i % len(COLOURS)]
+    colour = COLOURS[i % len(COLOURS)]
+    return INK if colour == "#000000" else colour  # black cannot be seen on a dark page
 
 
 def _legend(figure: Figure, entries: int) -> None:

@@ -12,6 +12,7 @@ import itertools
 import json
 import re
 import shlex
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
@@ -31,6 +32,8 @@ REPORT, RESULTS, SUMMARY = REPORT_FILES = ("report.html", "results.json", "resul
 """The files of a comparison, beside its runs."""
 SEEDS = 5
 """The seeds of each model, unless another number is asked for: enough for most claims (`benchmarks/simulate_claims.py`)."""
+SPLITS = ("test", "validation")
+"""The splits on which models are compared: test at the end, and validation to choose settings without a look at test."""
 NOT_VARIED = {"variant": "variants", "seed": "seeds", "output": "output", "tensorboard": "tensorboard"}
 """Settings that are not varied, and the flag that they have instead."""
 
@@ -46,6 +49,7 @@ class Request:
         output: the folder of the comparison, or None for `comparisons/CORPUS`.
         preset: a key of `config.PRESETS`, or None for the one that suits the encoder.
         settings: other settings of all runs.
+        split: the split on which models are compared, one of SPLITS.
     """
 
     variants: Sequence[str] = tuple(VARIANTS)
@@ -54,6 +58,7 @@ class Request:
     output: str | Path | None = None
     preset: str | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
+    split: str = "test"
 
     @property
     def folder(self) -> Path:
@@ -66,17 +71,18 @@ class Request:
         """The command that asks for the same."""
 
         def shown(value: Any) -> str:
-            return (
-                " ".join(map(str, value)) if isinstance(value, tuple) else str(value).lower() if value is True else str(value)
-            )
+            return " ".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
         words = ["python", "-m", "tfner.compare", "--variants", *self.variants, "--seeds", str(self.seeds)]
         for name, values in self.vary.items():
             words += ["--vary", f"{name}={','.join(map(shown, values))}"]
         words += ["--output", str(self.output)] if self.output else []
         words += ["--preset", self.preset] if self.preset else []
+        words += ["--split", self.split] if self.split != Request.split else []
         for name, value in self.settings.items():
-            words += ["--" + name.replace("_", "-"), *([] if value is True else shown(value).split())]
+            if value is not False and value is not None:
+                values = [] if value is True else value if isinstance(value, tuple) else [value]
+                words += ["--" + name.replace("_", "-"), *map(str, values)]
         return shlex.join(words)
 
 
@@ -141,18 +147,21 @@ def make_plan(request: Request) -> Plan:
     for name in variants:
         if name not in VARIANTS:
             raise UserError(f"{setting('variants', name)}: expected some of {', '.join(VARIANTS)}")
+    if request.split not in SPLITS:
+        raise UserError(f"{setting('split', request.split)}: expected {' or '.join(SPLITS)}")
     if not variants or seeds < 1:
         raise UserError(f"{setting('variants') if not variants else setting('seeds', seeds)}: expected at least one")
     conditions = []
     for variant, *values in itertools.product(variants, *vary.values()):
         varied = dict(zip(vary, values, strict=True))
-        shown = [f"{name.replace('_', ' ')} {_shown(value)}" for name, value in varied.items()]
+        shown = [f"{name.replace('_', ' ')} {_shown(value, vary[name])}" for name, value in varied.items()]
         config = make_config(request.preset, **{**request.settings, **varied, "variant": variant})
         conditions.append(Condition(", ".join([variant, *shown]), varied, config))
     names = [condition.name for condition in conditions]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice:
         raise UserError(f"{twice} is planned twice: name each variant and each value once")
+    slugs = _slugs(names)
     corpora: dict[str, Corpus] = {}
     checksums: dict[str, str] = {}
     for condition in conditions:
@@ -163,7 +172,7 @@ def make_plan(request: Request) -> Plan:
     encoders = {encoder: encoder_checksum(encoder) for encoder in {c.config.encoder for c in conditions}}
     runs = []
     for seed, condition in itertools.product(range(seeds), conditions):
-        own = folder / RUNS / f"{slug(condition.name)}-seed{seed}"
+        own = folder / RUNS / f"{slugs[condition.name]}-seed{seed}"
         config = replace(condition.config, seed=seed, output=str(own / "model"))
         fingerprint = {
             "settings": {k: v for k, v in json.loads(config.to_json()).items() if k not in MAY_DIFFER},
@@ -229,18 +238,26 @@ def _read_value(name: str, value: str, text: str) -> Any:
     return tuple(read) if isinstance(read, list) else read
 
 
-def _shown(value: Any) -> str:
-    """A value of a setting in the name of a condition; a path is shown by its last part."""
+def _shown(value: Any, values: Sequence[Any]) -> str:
+    """A value of a setting in the name of a condition; a path is shown by its last part, if that tells it from the others."""
     if isinstance(value, tuple):
         return " ".join(map(str, value))
-    if isinstance(value, str) and "/" in value:
-        return Path(value).name
-    return str(value)
+    last = Path(str(value)).name
+    return last if [Path(str(other)).name for other in values].count(last) == 1 else str(value)
 
 
 def slug(name: str) -> str:
     """A name as part of a file name."""
     return re.sub(r"[^A-Za-z0-9.]+", "-", name).strip("-.")
+
+
+def _slugs(names: Sequence[str]) -> dict[str, str]:
+    """For each name a part of a file name. Where several would have the same, they are told apart by a checksum."""
+    found = {name: slug(name) for name in names}
+    same = Counter(found.values())
+    return {
+        name: own if same[own] == 1 else f"{own}-{hashlib.sha256(name.encode()).hexdigest()[:8]}" for name, own in found.items()
+    }
 
 
 def corpus_checksum(corpus: Corpus) -> str:

@@ -32,6 +32,7 @@ MOST_TYPES = 12
 """Types that the table and the plot of types show, the most frequent ones."""
 MOST_LABELS = 14
 """Labels with which a confusion matrix is shown."""
+_BARS = "F1 by {}: mean over seeds, with a line of one standard deviation to each side"
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ def sections(results: Results) -> Iterator[Section]:
     for group in results.groups:
         yield _summary(group)
         yield _claims(group)
-        for split in (s for s in ("test", "validation") if s in group.corpus.splits):
+        for split in group.shown:
             yield _scores(group, split)
         yield _types(group)
         yield _curves(group)
@@ -117,9 +118,13 @@ def origin(facts: Mapping[str, Any]) -> list[str]:
 
 def _facts(results: Results) -> Section:
     tuning = results.facts["tuning"]
+    if any(group.split == "test" for group in results.groups):
+        test = "The test split was scored once for each run, after its training."
+    else:
+        test = "Scores of a test split are not shown."
     text = [
         *origin(results.facts),
-        f"How the settings were chosen: {tuning} The test split was scored once for each run, after its training.",
+        f"How the settings were chosen: {tuning} {test}",
     ]
     text += [f"FAILED: {failed.run.name}: {failed.error}" for failed in results.failed]
     if len(results.groups) > 1:
@@ -146,7 +151,13 @@ def _summary(group: Group) -> Section:
         text.append("A model with one seed is a single run: its interval comes from the documents alone.")
     plot = figures.intervals(f1, group.intervals, f"F1 ({group.split})")
     table = Table(["model", "seeds", "F1", "95 % interval of the mean"], rows)
-    return Section(group.title, 2, text, [table], [(plot, "F1 of each model with its interval and seeds")])
+    return Section(
+        group.title,
+        2,
+        text,
+        [table],
+        [(plot, "F1: a dot for each seed, a line for their mean, a bar for the 95 % interval of the mean")],
+    )
 
 
 def _claims(group: Group) -> Section:
@@ -210,13 +221,13 @@ def _types(group: Group) -> Section:
     names = [model.name for model in group.models]
     table = Table(["type", "number", *(f"`{name}`" for name in names)], rows)
     text = [f"The {len(shown)} most frequent of {len(numbers)} types."] if len(shown) < len(numbers) else []
-    return Section(f"F1 by type ({group.split})", 3, text, [table], [(figures.bars(by_type, names), "F1 by type")])
+    return Section(f"F1 by type ({group.split})", 3, text, [table], [(figures.bars(by_type, names), _BARS.format("type"))])
 
 
 def _curves(group: Group) -> Section:
     histories = {model.name: [run.history for run in model.runs] for model in group.models}
     plot = figures.curves(histories, {"val_loss": "loss per label", "f1": "F1"})
-    return Section("Learning curves", plots=[(plot, "validation loss and F1 by epoch")])
+    return Section("Learning curves", plots=[(plot, "validation loss and F1 by epoch, a line for each seed")])
 
 
 def _kinds(group: Group) -> Iterator[Section]:
@@ -229,7 +240,7 @@ def _kinds(group: Group) -> Iterator[Section]:
             cells = [mean_and_deviation(f1[kind][name]) if name in f1[kind] else "-" for name in names]
             rows.append([kind, f"{gold:,}", *cells])
         table = Table([way, "gold", *(f"`{name}`" for name in names)], rows)
-        plots = [(figures.bars(f1, names), f"F1 by {way}")]
+        plots = [(figures.bars(f1, names), _BARS.format(way))]
         yield Section(f"F1 by {way} ({group.split})", tables=[table], plots=plots)
 
 
@@ -239,8 +250,9 @@ def _errors(group: Group) -> Section:
         for name, of_model in group.errors.items()
     ]
     text = [
-        "Mean over seeds, counted by nervaluate: a prediction overlaps a gold entity but has other words (boundary), overlaps "
-        "one of another type (type; an error may be both), or overlaps none (spurious); nothing overlaps a missed entity."
+        "Mean over seeds, counted by nervaluate, which pairs a prediction with at most one gold entity: one that it overlaps, "
+        "but whose words are others (boundary), or whose type is another (type; an error may be both). A prediction without "
+        "a partner is spurious, and a gold entity without one is missed."
     ]
     return Section(f"Errors ({group.split})", text=text, tables=[Table(["model", *ERRORS], rows)])
 
@@ -258,7 +270,7 @@ def _sentences(group: Group) -> Iterator[Section]:
     if len(group.models) > 1 and disagree:
         yield Section("Sentences that models disagree about", sentences=disagree, plain=group.plain)
     if shared:
-        yield Section("Mistakes that all runs share", sentences=shared, plain=group.plain)
+        yield Section("Sentences that every run gets wrong", sentences=shared, plain=group.plain)
 
 
 def _costs(group: Group) -> Section:

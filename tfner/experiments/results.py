@@ -70,6 +70,11 @@ class Group:
         return f"{Path(self.corpus.name).name or self.corpus.name} ({self.corpus.task})"
 
     @property
+    def shown(self) -> tuple[str, ...]:
+        """The splits whose scores are shown."""
+        return tuple(dict.fromkeys((self.split, "validation")))
+
+    @property
     def plain(self) -> bool:
         return self.corpus.labels.plain
 
@@ -167,8 +172,10 @@ class Results:
         }
 
 
-def collect(plan: Plan, finished: Sequence[Finished], failed: Sequence[Failed], facts: Mapping[str, Any]) -> Results:
-    """The results of finished runs."""
+def collect(
+    plan: Plan, finished: Sequence[Finished], failed: Sequence[Failed], facts: Mapping[str, Any], split: str = "test"
+) -> Results:
+    """The results of finished runs, compared on a split; on validation where a corpus does not have it."""
     by_condition: dict[str, list[Finished]] = defaultdict(list)
     for run in finished:
         by_condition[run.run.condition.name].append(run)
@@ -179,7 +186,7 @@ def collect(plan: Plan, finished: Sequence[Finished], failed: Sequence[Failed], 
     groups = []
     for models in by_corpus.values():
         corpus = plan.corpus(models[0].condition)
-        groups.append(Group(corpus, "test" if "test" in corpus.splits else "validation", tuple(models)))
+        groups.append(Group(corpus, split if split in corpus.splits else "validation", tuple(models)))
     return Results(plan, tuple(groups), tuple(failed), facts)
 
 
@@ -212,7 +219,9 @@ def _group_json(group: Group) -> dict[str, Any]:
     for model in group.models:
         rows = {}
         for run in model.runs:
-            scores = {split: {k: v for k, v in s.to_json().items() if k != "confusion"} for split, s in run.scores.items()}
+            scores = {
+                split: {k: v for k, v in run.scores[split].to_json().items() if k != "confusion"} for split in group.shown
+            }
             rows[run.run.config.seed] = {"scores": scores, "history": _without_times(run.history)}
         counts = np.stack(list(group.counts[model.name].values()))
         models[model.name] = {

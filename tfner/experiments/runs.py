@@ -33,6 +33,7 @@ from tfner.folder import (
     SCORES,
     TRAINING,
     is_locked,
+    lock_state,
     read_history,
     versions,
     write_json,
@@ -127,10 +128,16 @@ def carry_out(
     """
     done: list[Finished] = []
     failed: list[Failed] = []
-    with _stops_on_sigterm(), tqdm(total=0, bar_format="{desc}", leave=False, file=sys.stderr, disable=None) as bar:
+    with (
+        alone(plan.folder),
+        _stops_on_sigterm(),
+        tqdm(total=0, bar_format="{desc}", leave=False, file=sys.stderr, disable=None) as bar,
+    ):
         for number, run in enumerate(plan.runs, start=1):
             if known := finished(run):
                 done.append(known)
+                if discard_models:
+                    shutil.rmtree(run.folder / MODEL, ignore_errors=True)
                 continue
 
             def show(run: Run = run, number: int = number) -> None:
@@ -149,6 +156,17 @@ def carry_out(
             f1, left = result.scores["validation"].overall.f1, _time_left(plan.runs[number:], done)
             say(f"{place}: validation F1 {f1:.4f}, {result.wall_seconds:.0f} s{left}")
     return done, failed
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Makes sure that no other process trains the runs in a folder. Raises UserError where one does."""
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = lock_state(folder, "comparison")
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _train(run: Run, show: Callable[[], None]) -> Finished | Failed:
@@ -170,10 +188,11 @@ def _train(run: Run, show: Callable[[], None]) -> Finished | Failed:
 
     record(None)
     with (run.folder / LOG).open("ab") as log:
+        begin = log.tell()
         command = [sys.executable, "-m", "tfner.train", "--resume", *as_flags(run.config)]
         status = _wait(subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True), show, lambda: record(None))
     if status:
-        return Failed(run, _reason(status, run.folder / LOG))
+        return Failed(run, _reason(status, run.folder / LOG, begin))
     number = find_finished(run.config)
     assert number, "the training is finished"
     state, export = run.config.folder / TRAINING / str(number), run.config.folder / str(number)
@@ -263,9 +282,10 @@ def duration(seconds: float) -> str:
     return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
 
 
-def _reason(status: int, log: Path) -> str:
-    """Why a training ended: its error line, or its last line."""
-    lines = [line for line in log.read_text("utf-8", errors="replace").splitlines() if line.strip()]
+def _reason(status: int, log: Path, begin: int) -> str:
+    """Why a training ended: its error line, or its last line, in the log from a byte on."""
+    text = log.read_bytes()[begin:].decode("utf-8", errors="replace")
+    lines = [line for line in text.splitlines() if line.strip()]
     if status < 0:
         return f"it was killed by signal {-status}" + (", perhaps for its memory" if status == -signal.SIGKILL else "")
     last = next((line for line in reversed(lines) if line.startswith("error: ")), lines[-1] if lines else "it left no message")

@@ -21,7 +21,7 @@ from tfner.corpus import Corpus
 from tfner.errors import UserError, setting
 from tfner.experiments.choices import DECISIVE, TRIALS, Trial
 from tfner.experiments.plan import REPORT_FILES, RUNS, corpus_checksum, differences, encoder_checksum, read_corpus, slug
-from tfner.experiments.runs import duration
+from tfner.experiments.runs import alone, duration
 from tfner.folder import check_output, write_json, write_whole
 from tfner.terminal import quiet_imports, table
 
@@ -191,6 +191,11 @@ def carry_out(study: Study, say: Callable[[str], None] = print) -> list[Outcome]
 
     A trial that is interrupted starts again with its first epoch.
     """
+    with alone(study.folder):
+        return _carry_out(study, say)
+
+
+def _carry_out(study: Study, say: Callable[[str], None]) -> list[Outcome]:
     done: list[Outcome] = []
     runs = study.runs()
     for number, (seed, trial) in enumerate(runs, start=1):
