@@ -1,3 +1,4 @@
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -33,6 +34,8 @@ def test_a_smaller_share_of_the_training_sentences_is_part_of_a_larger_one():
         assert set(one.splits["train"]) <= set(other.splits["train"])
         assert one.labels == corpus.labels and one.splits["test"] == corpus.splits["test"]
     assert len(with_train_share(corpus, 1e-9).splits["train"]) == 1
+    without = replace(corpus, splits={"test": corpus.splits["test"]})
+    assert with_train_share(without, 0.1) == without
     assert drawn[0].notes[-1] == f"train: {sizes[0]:,} of {sizes[-1]:,} sentences are used"
 
 

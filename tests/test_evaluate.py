@@ -134,6 +134,8 @@ def test_a_second_annotation_is_scored_as_well(model, corpus, tmp_path, capsys):
     output = capsys.readouterr().out
     assert str(path) in output and "f1, second annotation" in output
     assert f"{found.scores.overall.f1:.4f}" in output and f"{found.also.overall.f1:.4f}" in output
+    second = json.loads((tmp_path / "e" / SCORES).read_text())["second"]
+    assert second["overall"]["f1"] == found.also.overall.f1 and second["suspects"]["number"] == found.suspects.number > 0
 
 
 def test_an_annotation_of_other_words_is_refused_with_its_line(model, corpus, tmp_path):

@@ -67,9 +67,12 @@ class Corpus:
 def with_train_share(corpus: Corpus, share: float) -> Corpus:
     """The same corpus with a random share of its training sentences, at least one, in their order.
 
-    The sentences of a smaller share are among those of a larger one. Labels stay those of all training sentences.
+    The sentences of a smaller share are among those of a larger one. Labels stay those of all training sentences. A corpus
+    without a train split is returned as it is.
     """
-    train = corpus.splits.get("train", ())
+    if "train" not in corpus.splits:
+        return corpus
+    train = corpus.splits["train"]
     number = max(1, round(share * len(train)))
     drawn = sorted(random.Random(0).sample(range(len(train)), len(train))[:number])
     note = f"train: {number:,} of {len(train):,} sentences are used"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +15,17 @@ from tfner.config import AUTO, CORPUS_SETTINGS, TASKS, Config, add_flags, add_ru
 from tfner.corpus import SPLITS, Corpus, Sentence
 from tfner.data.load import corpus_of, read_annotation
 from tfner.errors import UserError, setting
-from tfner.evaluation.annotations import format_both, suspects
+from tfner.evaluation.annotations import Suspects, format_both, suspects
 from tfner.evaluation.mistakes import Mistake, mistakes
-from tfner.evaluation.reliability import Reliability, accepted_table, reliability, scored_entities, scored_words
+from tfner.evaluation.reliability import (
+    Accepted,
+    Reliability,
+    accepted_table,
+    count_accepted,
+    reliability,
+    scored_entities,
+    scored_words,
+)
 from tfner.evaluation.scores import INTERVAL_SAMPLES, Scores, format_confusion, format_scores, score
 from tfner.folder import (
     EVALUATION_FILES,
@@ -48,6 +56,8 @@ class Evaluation:
         reliability: whether scores are probabilities, for words and for entities.
         folder: where all this is saved.
         also: the scores under a second annotation, or None where there is none.
+        suspects: how well the mistakes find the differences of that annotation, or None where there is none.
+        accepted: for each type and `overall` the numbers of accepted entities, or None for a model without thresholds.
     """
 
     scores: Scores
@@ -55,6 +65,17 @@ class Evaluation:
     reliability: Mapping[str, Reliability]
     folder: Path
     also: Scores | None = None
+    suspects: Suspects | None = None
+    accepted: Mapping[str, Accepted] | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """The scores, and where they exist the numbers of accepted entities and what a second annotation says, for JSON."""
+        values = self.scores.to_json()
+        if self.accepted is not None:
+            values["accepted"] = {name: asdict(one) for name, one in self.accepted.items()}
+        if self.also is not None and self.suspects is not None:
+            values["second"] = self.also.to_json() | {"suspects": asdict(self.suspects)}
+        return values
 
 
 def evaluate(
@@ -100,7 +121,7 @@ def evaluate(
         config = replace(tagger.config or Config(), **corpus)
         if len(config.tasks) > 1:
             config = replace(config, task=tagger.task or config.task)
-        data = corpus_of(replace(config, unseen_labels="keep"))
+        data = corpus_of(replace(config, unseen_labels="keep", train_share=1.0))
         labels = tagger.labels or data.labels
         sentences = _sentences(data, split, labels, config, version)
         second: list[tuple[str, ...]] | None = None
@@ -124,20 +145,22 @@ def evaluate(
     what = f"{version}, {data.task}," if tagger.task and "," in (tagger.config or config).task else f"{version}"
     say(f"{what} on the {split} split of {config.corpus}\n\n{format_scores(scores)}\n\n{format_confusion(scores)}\n")
     say("calibration error: " + ", ".join(f"{what} {one.error:.4f}" for what, one in reliabilities.items()) + "\n")
+    accepted = other = suspected = None
     if isinstance(tagger, RowTagger) and tagger.calibration.thresholds is not None:
-        say(f"{accepted_table(kinds, of_entities, right, tagger.calibration.accepts)}\n")
-    other = None
+        accepted = count_accepted(kinds, of_entities, right, tagger.calibration.accepts)
+        say(f"{accepted_table(accepted)}\n")
     if second is not None:
-        other = score(second, predicted, labels, INTERVAL_SAMPLES)
-        say("\n".join([str(also), *notes, "", format_both(scores, other), "", str(suspects(gold, second, everything)), ""]))
+        other, suspected = score(second, predicted, labels, INTERVAL_SAMPLES), suspects(gold, second, everything)
+        say("\n".join([str(also), *notes, "", format_both(scores, other), "", str(suspected), ""]))
     say("the worst mistakes\n" + "".join(f"\n{m}\n" for m in found))
     for line in warnings:
         say(line)
     history = Path(version) / EXTRA / HISTORY  # exports for other runtimes have none
     rows = read_history(history) if history.is_file() else []
-    publish(target, lambda folder: _write(folder, scores, found, rows, reliabilities, other), replace=True)
+    evaluation = Evaluation(scores, found, reliabilities, target, other, suspected, accepted)
+    publish(target, lambda folder: _write(folder, evaluation, rows), replace=True)
     say(f"saved in {target}")
-    return Evaluation(scores, found, reliabilities, target, other)
+    return evaluation
 
 
 def _load(model: str | Path, runtime: str, decode: str | None, task: str | None) -> Tagger:
@@ -178,23 +201,17 @@ def _sentences(data: Corpus, split: str, labels: LabelSet, config: Config, model
     return data.splits[split]
 
 
-def _write(
-    folder: Path,
-    scores: Scores,
-    found: Sequence[Mistake],
-    history: Sequence[Mapping[str, str]],
-    reliabilities: Mapping[str, Reliability],
-    other: Scores | None,
-) -> None:
+def _write(folder: Path, evaluation: Evaluation, history: Sequence[Mapping[str, str]]) -> None:
     """Writes `EVALUATION_FILES`; learning curves need a history, and scores of a second annotation need one."""
     with quiet_imports():
         from tfner.evaluation import plots
 
     scores_json, scores_text, mistakes_text, confusion, curves, *more = EVALUATION_FILES
     reliability_json, reliability_png, second_json = more
-    write_json(folder / scores_json, scores.to_json())
+    scores, reliabilities, other = evaluation.scores, evaluation.reliability, evaluation.also
+    write_json(folder / scores_json, evaluation.to_json())
     (folder / scores_text).write_text(f"{format_scores(scores)}\n\n{format_confusion(scores)}\n", "utf-8")
-    (folder / mistakes_text).write_text("\n".join(f"{m}\n" for m in found), "utf-8")
+    (folder / mistakes_text).write_text("\n".join(f"{m}\n" for m in evaluation.mistakes), "utf-8")
     plots.save(plots.confusion_matrix(scores), folder / confusion)
     write_json(folder / reliability_json, {what: one.to_json() for what, one in reliabilities.items()})
     plots.save(plots.reliability_plot(reliabilities), folder / reliability_png)
@@ -234,7 +251,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     as_json = arguments.pop("json")
     evaluation = evaluate(**arguments, say=lambda line: print(line, file=sys.stderr if as_json else sys.stdout))
     if as_json:
-        print_json(evaluation.scores.to_json())
+        print_json(evaluation.to_json())
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tfner.evaluation.reliability import BINS, accepted_table, reliability, scored_entities, scored_words
+from tfner.evaluation.reliability import BINS, accepted_table, count_accepted, reliability, scored_entities, scored_words
 
 
 def test_the_error_is_the_weighted_gap_between_score_and_share():
@@ -40,8 +40,10 @@ def test_every_word_and_every_predicted_entity_has_a_score():
 
 
 def test_with_plain_labels_every_word_is_a_prediction():
-    kinds, scores, right = scored_entities([["A", "B"]], [["A", "A"]], [np.array([0.5, 0.25])], plain=True)
+    tags, scored = ([["A", "B", "A"]], [["A", "A", "A"]]), [np.array([0.5, 0.25, 0])]  # the last word has no pieces
+    kinds, scores, right = scored_entities(*tags, scored, plain=True)
     assert (kinds, scores.tolist(), right.tolist()) == (["A", "A"], [0.5, 0.25], [True, False])
+    assert [values.tolist() for values in scored_words(*tags, scored)] == [[0.5, 0.25], [True, False]]
 
 
 def test_other_numbers_of_words_are_refused():
@@ -53,7 +55,8 @@ def test_other_numbers_of_words_are_refused():
 
 def test_accepted_entities_are_counted_by_type():
     kinds, scores, right = scored_entities(GOLD, PREDICTED, PROBABILITIES, plain=False)
-    table = accepted_table(kinds, scores, right, lambda kind, score: kind == "LOC" and score > 0.6)
+    counts = count_accepted(kinds, scores, right, lambda kind, score: kind == "LOC" and score > 0.6)
+    table = accepted_table(counts)
     assert [line.split() for line in table.splitlines()[1:]] == [
         ["LOC", "2", "1", "1.0000"],
         ["PER", "1", "0", "-"],

@@ -319,6 +319,9 @@ def test_with_plain_labels_every_word_is_an_entity(folder):
     check(plain, TEXTS)
     out = run(plain[0]["serving_default"], "text", TEXTS)
     assert out["entity_count"].tolist() == out["word_count"].tolist()
+    out = run(plain[0]["words"], "words", [["Peter", "\u200b", ""]])  # the last two have no pieces
+    assert out["accepted"].tolist() == [[True, False, False]]
+    assert out["label"][0, 1:].tolist() == [b"X", b"X"] and out["score"][0, 1:].tolist() == [0, 0]
 
 
 def test_a_tokenizer_other_than_wordpiece_gives_the_signature_of_pieces_alone(tmp_path):

@@ -8,7 +8,11 @@ from tfner.modeling.calibration import UNCALIBRATED, Calibration, read_calibrati
 
 
 def test_without_thresholds_every_entity_is_accepted():
-    assert UNCALIBRATED.accepts("PER", 0.0)
+    assert UNCALIBRATED.accepts("PER", 1e-30)
+
+
+def test_a_score_of_0_is_never_accepted():
+    assert not UNCALIBRATED.accepts("NN", 0.0) and not Calibration(1.0, {"NN": 0.0}).accepts("NN", 0.0)
 
 
 def test_an_entity_is_accepted_from_the_threshold_of_its_type():

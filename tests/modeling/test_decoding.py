@@ -133,6 +133,7 @@ def test_a_plain_word_without_pieces_gets_the_default_label(wordpiece):
     encoded = row_encoder.encode([UNSEEN])
     (tagged,) = decode(row_encoder, encoded, [np.eye(3, dtype=np.float32)[[1, 2, 2, 1]]])
     assert tagged.tags == ["VERB", row_encoder.labels.default, "VERB"]
+    assert [e.accepted for e in tagged.entities("a b c", [(0, 1), (2, 3), (4, 5)], plain=True)] == [True, False, True]
 
 
 def test_sentences_are_returned_in_order_with_and_without_rows(row_encoder):

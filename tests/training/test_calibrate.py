@@ -145,9 +145,11 @@ def test_an_export_is_calibrated_as_asked_and_an_evaluation_shows_it(runtimes, t
     for runtime in ("openvino", "onnx"):
         with load_tagger(runtimes / runtime / "1") as tagger:
             assert tagger.calibration == own
-    evaluate.evaluate(runtimes / "1", output=tmp_path / "e")
-    output = capsys.readouterr().out
-    assert "precision of accepted" in output and "calibration error: words 0." in output
+    assert evaluate.main([str(runtimes / "1"), "--output", str(tmp_path / "e"), "--json"]) == 0
+    output, printed = capsys.readouterr()
+    assert "precision of accepted" in printed and "calibration error: words 0." in printed
+    accepted = json.loads(output)["accepted"]["overall"]
+    assert accepted["predicted"] >= accepted["accepted"] >= accepted["right"] > 0
 
 
 def test_a_precision_that_no_score_reaches_is_refused(model, tmp_path):

@@ -5,7 +5,7 @@ Takes scores and which of them are right; returns `Reliability`, which is also t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -62,11 +62,12 @@ def reliability(scores: Sequence[float] | np.ndarray, right: Sequence[bool] | np
 def scored_words(
     gold: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]], probabilities: Sequence[np.ndarray]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The score of every word, and whether its tag is right."""
+    """The score of every word, and whether its tag is right. A score of 0 is that of a word without pieces, and left out."""
     for other in (predicted, probabilities):
         check_aligned(gold, other)
     right = [g == p for one, other in zip(gold, predicted, strict=True) for g, p in zip(one, other, strict=True)]
-    return np.concatenate([np.zeros(0), *probabilities]), np.array(right, bool)
+    scores = np.concatenate([np.zeros(0), *probabilities])
+    return scores[scores > 0], np.array(right, bool)[scores > 0]
 
 
 def scored_entities(
@@ -74,7 +75,7 @@ def scored_entities(
 ) -> tuple[list[str], np.ndarray, np.ndarray]:
     """Every predicted entity: its type, its score (the mean probability of its words), and whether it is right.
 
-    With plain labels, every word is one.
+    With plain labels, every word is one, but for those without pieces.
     """
     for other in (predicted, probabilities):
         check_aligned(gold, other)
@@ -82,18 +83,38 @@ def scored_entities(
     for one, other, own in zip(gold, predicted, probabilities, strict=True):
         wanted = set(labelled_spans(one, plain))
         for span in labelled_spans(other, plain):
+            if plain and not own[span.start]:
+                continue
             kinds.append(span.type)
             scores.append(float(np.mean(own[span.start : span.end])))
             right.append(span in wanted)
     return kinds, np.array(scores), np.array(right, bool)
 
 
-def accepted_table(kinds: Sequence[str], scores: np.ndarray, right: np.ndarray, accepts: Callable[[str, float], bool]) -> str:
-    """How many predicted entities of each type are accepted, and how many of those are right, as a table."""
+@dataclass(frozen=True)
+class Accepted:
+    """How many entities of a type are predicted, how many of these are accepted, and how many of those are right."""
+
+    predicted: int
+    accepted: int
+    right: int
+
+
+def count_accepted(
+    kinds: Sequence[str], scores: np.ndarray, right: np.ndarray, accepts: Callable[[str, float], bool]
+) -> dict[str, Accepted]:
+    """The numbers for each type that is predicted, and for `overall`, from what `scored_entities` returns."""
     accepted = np.array([accepts(kind, score) for kind, score in zip(kinds, scores, strict=True)], bool)
-    rows: list[tuple[object, ...]] = [("type", "predicted", "accepted", "precision of accepted")]
+    counts = {}
     for name in (*dict.fromkeys(sorted(kinds)), "overall"):
         own = np.array([name in (kind, "overall") for kind in kinds], bool)
-        some = own & accepted
-        rows.append((name, own.sum(), some.sum(), f"{right[some].mean():.4f}" if some.any() else "-"))
+        counts[name] = Accepted(*(int(some.sum()) for some in (own, own & accepted, own & accepted & right)))
+    return counts
+
+
+def accepted_table(counts: Mapping[str, Accepted]) -> str:
+    """The numbers of `count_accepted` as a table, with the precision of what is accepted."""
+    rows: list[tuple[object, ...]] = [("type", "predicted", "accepted", "precision of accepted")]
+    for name, one in counts.items():
+        rows.append((name, one.predicted, one.accepted, f"{one.right / one.accepted:.4f}" if one.accepted else "-"))
     return table(rows)

@@ -19,8 +19,8 @@ from tfner.data.sentences import ABBREVIATION, BLANK, BREAK, CLOSING, FINAL, LOW
 from tfner.data.words import PATTERN, SPACE
 from tfner.exports.wordpiece import WordPiece, unsupported
 from tfner.labels import split_tag
-from tfner.modeling.calibration import UNCALIBRATED, Calibration
-from tfner.modeling.decoding import ILLEGAL, LEAST, UNITS, legal_transitions
+from tfner.modeling.calibration import LEAST, UNCALIBRATED, Calibration
+from tfner.modeling.decoding import ILLEGAL, UNITS, legal_transitions, unseen
 from tfner.modeling.rows import RowEncoder
 from tfner.modeling.windows import overlap_and_stride
 from tfner.tagging.tagger import Head
@@ -115,7 +115,6 @@ class TextGraph:
         self.least = tf.constant([calibration.least(kind) for kind in labels.types], tf.float32)
         self.decode, self.legal = config.decode, legal_transitions(labels)
         self.wordpiece = WordPiece(row_encoder.tokenizer)
-        self.default = labels.ids[labels.default]
         self.names, self.types = tf.constant(labels.names), tf.constant(labels.types)
         parts = [("", name) if labels.plain else split_tag(name) for name in labels.names]
         self.type_ids = tf.constant([labels.types.index(t) if t else _OUTSIDE for _, t in parts])
@@ -254,7 +253,7 @@ class TextGraph:
     def tag(self, words: tf.Tensor, splits: tf.Tensor, texts: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Label ids, int32 (words,), and their probabilities, float32 (words,), of the words of several sentences.
 
-        A word without pieces gets the default label with probability 1. Long sentences are divided as by `modeling.windows`.
+        A word without pieces has the values of `decoding.unseen`. Long sentences are divided as by `modeling.windows`.
 
         Args:
             words: the words of all sentences, string.
@@ -287,9 +286,8 @@ class TextGraph:
         of_pieces = self._run(ids, tf.gather(row_starts, order), row_lengths)
         offsets = tf.gather(tf.cumsum(row_lengths, exclusive=True), tf.math.invert_permutation(order))
         at = tf.gather(offsets, row) + position - window * stride
-        number = len(self.row_encoder.labels)
-        unseen = tf.broadcast_to(tf.constant(np.eye(number, dtype=np.float32)[self.default]), [tf.size(words), number])
-        probabilities = tf.tensor_scatter_nd_update(unseen, tf.where(visible), tf.gather(of_pieces, at))
+        values = tf.broadcast_to(unseen(self.row_encoder.labels), [tf.size(words), len(self.row_encoder.labels)])
+        probabilities = tf.tensor_scatter_nd_update(values, tf.where(visible), tf.gather(of_pieces, at))
         labels = best_labels(probabilities)
         if self.decode == "viterbi":
             labels = self._obeying(probabilities, labels, splits, sentence_of)

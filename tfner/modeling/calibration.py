@@ -12,7 +12,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from tfner.folder import read_json
+
+LEAST = float(np.finfo(np.float32).tiny)
+"""The least score of a word with pieces, and what a probability of 0 is taken for, whose logarithm is infinite."""
 
 
 @dataclass(frozen=True)
@@ -31,11 +36,9 @@ class Calibration:
     min_precision: float | None = None
 
     def least(self, kind: str) -> float:
-        """The score from which entities of a type are accepted; infinite where none is."""
-        if self.thresholds is None:
-            return 0.0
-        found = self.thresholds.get(kind)
-        return math.inf if found is None else found
+        """The score from which entities of a type are accepted: infinite where none is, and never 0 (see `decoding.unseen`)."""
+        found = 0.0 if self.thresholds is None else self.thresholds.get(kind)
+        return math.inf if found is None else max(found, LEAST)
 
     def accepts(self, kind: str, score: float) -> bool:
         """Whether an entity with this type and score is accepted."""

@@ -15,11 +15,9 @@ import numpy as np
 from tfner.config import DECODERS
 from tfner.errors import UserError, setting
 from tfner.labels import Entity, LabelSet, labelled_spans, split_tag
-from tfner.modeling.calibration import UNCALIBRATED, Calibration
+from tfner.modeling.calibration import LEAST, UNCALIBRATED, Calibration
 from tfner.modeling.rows import EncodedRows, RowEncoder
 
-LEAST = np.finfo(np.float32).tiny
-"""What is taken for a probability of 0, whose logarithm is infinite."""
 UNITS, ILLEGAL = 2**32, -(2**60)
 """Units of a logarithm of 1, and the logarithm of what is not legal. Sums of integers are exact, in whatever order."""
 
@@ -80,6 +78,15 @@ def best_labels(values: np.ndarray) -> np.ndarray:
     return np.asarray(values.argmax(-1))
 
 
+def unseen(labels: LabelSet) -> np.ndarray:
+    """The values of a word without pieces, float32, shape (labels,): the default label has the highest.
+
+    That is `O` with a probability of 1. A plain label has one of 0, as nothing is known of its word, and is never accepted.
+    """
+    default = np.arange(len(labels)) == labels.ids[labels.default]
+    return np.asarray(default - float(labels.plain), np.float32)
+
+
 def legal_transitions(labels: LabelSet) -> np.ndarray:
     """Which label may follow which in IOB2, bool, shape (labels + 1, labels); the last row is for the first word.
 
@@ -128,7 +135,7 @@ def decode(
         how: a key of `config.DECODERS`.
 
     Returns:
-        One result per sentence. A word without pieces gets the default label (`O`) with a probability of 1.
+        One result per sentence. A word without pieces has the values of `unseen`.
 
     Raises:
         UserError: for an unknown decoder.
@@ -136,8 +143,7 @@ def decode(
     if how not in DECODERS:
         raise UserError(f"{setting('decode', how)}: expected one of {', '.join(DECODERS)}")
     labels = row_encoder.labels
-    unseen = np.eye(len(labels), dtype=np.float32)[labels.ids[labels.default]]
-    words = row_encoder.to_words(encoded, probabilities, unseen)
+    words = row_encoder.to_words(encoded, probabilities, unseen(labels))
     chosen = [best_labels(values) for values in words]
     if how == "viterbi":
         legal = legal_transitions(labels)
