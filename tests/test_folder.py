@@ -71,14 +71,22 @@ def test_interrupted_states_have_a_checkpoint_and_no_version(tmp_path):
     assert folders.interrupted_states(tmp_path / "new") == []
 
 
-def test_a_version_appears_complete_or_not_at_all(tmp_path):
+@pytest.mark.parametrize("name", ["1", "new/1", "new/er/1"])
+def test_a_version_appears_complete_or_not_at_all(tmp_path, name):
     def half(folder):
         (folder / "first").write_text("x")
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        folders.publish(tmp_path / "1", half)
+        folders.publish(tmp_path / name, half)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_empty_folder_that_was_there_is_kept_where_nothing_is_published(tmp_path):
+    (tmp_path / "a").mkdir()
+    with pytest.raises(KeyboardInterrupt):
+        folders.publish(tmp_path / "a" / "b" / "1", lambda folder: (_ for _ in ()).throw(KeyboardInterrupt))
+    assert list(tmp_path.rglob("*")) == [tmp_path / "a"]
 
 
 def test_nothing_is_overwritten(tmp_path):

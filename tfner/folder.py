@@ -7,6 +7,7 @@ other formats.
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import hashlib
 import json
@@ -275,7 +276,7 @@ def publish(target: Path, write: Callable[[Path], None], replace: bool = False, 
     """Lets `write` fill a new folder beside `target` and renames it into place.
 
     Wherever this is interrupted, `target` either does not exist or is complete. With `replace`, an existing folder is removed
-    after the new one is written.
+    after the new one is written. If `write` fails, folders above `target` that did not exist are removed again.
 
     Args:
         target: the folder.
@@ -286,6 +287,7 @@ def publish(target: Path, write: Callable[[Path], None], replace: bool = False, 
     Raises:
         UserError: where `target` exists and is not to be replaced, or the disk is full.
     """
+    missing = [path for path in target.absolute().parents if not path.exists()]
     target.parent.mkdir(parents=True, exist_ok=True)
     clear_drafts(target.parent)
     draft = target.parent / f".{target.name}-{os.getpid()}-{secrets.token_hex(4)}"
@@ -318,6 +320,9 @@ def publish(target: Path, write: Callable[[Path], None], replace: bool = False, 
         ) from error
     finally:
         shutil.rmtree(draft, ignore_errors=True)
+        with contextlib.suppress(OSError):  # one that holds something stays, as do those above it
+            for path in missing:
+                path.rmdir()
     return target
 
 
