@@ -10,6 +10,7 @@ from tfner import predict
 from tfner.labels import Entity
 from tfner.tagging.load import load_tagger
 from tfner.tagging.outputs import as_json
+from tfner.tagging.tagger import RowTagger
 
 TEXT = "Peter Blackburn said in Nice"
 ENTITIES = [Entity("PER", "Peter Blackburn", 0, 15, 0.87654321, 0, 2), Entity("LOC", "Nice", 24, 28, 0.5, 4, 5)]
@@ -88,6 +89,21 @@ def test_files_of_all_formats_and_standard_input_give_the_same_entities(capsys, 
     assert outputs[0].count("\n") == 2
     assert "Köln" in outputs[0]
     assert len(set(outputs)) == 1
+
+
+@pytest.mark.parametrize("more", [[], ["--json"], ["--output-format", "conll"]])
+def test_sentences_of_a_file_are_tagged_as_its_documents(capsys, exported, tmp_path, monkeypatch, more):
+    own, documents = RowTagger.predict, []
+
+    def spy(tagger, sentences, progress=iter):
+        documents.extend(sentence.document for sentence in sentences)
+        return own(tagger, sentences, progress)
+
+    monkeypatch.setattr(RowTagger, "predict", spy)
+    (tmp_path / "in.conll").write_text("-DOCSTART- O\n\nPeter O\n\nsaid O\n\n-DOCSTART- O\n\nNice O\n")
+    assert predict.main([str(exported), "--file", str(tmp_path / "in.conll"), *more]) == 0
+    assert documents == [0, 0, 1]
+    assert capsys.readouterr().out.index("said") > 0
 
 
 def test_undecodable_input_is_one_line_with_file_and_line(capsys, exported, tmp_path, monkeypatch):

@@ -19,14 +19,14 @@ from typing import Any
 from tqdm import tqdm
 
 from tfner.config import AUTO, DECODE_HELP, DECODERS, INPUT_FORMATS, RUNTIMES, SENTENCES, SENTENCES_HELP, TASKS, add_runtime
-from tfner.data.inputs import Record, valid
+from tfner.data.inputs import Record, together, valid
 from tfner.data.sources import file_records, find_files, stream_records
 from tfner.data.words import as_text
 from tfner.errors import UserError, setting
 from tfner.labels import Entity
 from tfner.tagging.bulk import REJECTS, Engine, Source, in_this_process, tag_files
 from tfner.tagging.load import load_tagger
-from tfner.tagging.outputs import OUTPUT_FORMATS, as_lines, render
+from tfner.tagging.outputs import OUTPUT_FORMATS, as_lines, render, tag_records
 from tfner.tagging.tagger import TEXTS_PER_CHUNK, Tagger
 from tfner.terminal import Parser, command, counted, filled
 
@@ -129,20 +129,18 @@ def main(argv: Sequence[str] | None = None) -> None:
     records = chain(list(islice(records, 1)), records)  # a file that cannot be read is known before the model is loaded
     chunk = 1 if interactive else TEXTS_PER_CHUNK
     show = partial(tqdm, unit="text", disable=quiet, file=sys.stderr)
-    if format:
-        with _load(arguments) as tagger:
-            _say_runtime(tagger, say)
-            chunks = iter(lambda: list(islice(records, chunk)), [])
+    with _load(arguments) as tagger:
+        _say_runtime(tagger, say)
+        chunks = together(records, chunk, 1 if interactive else 2 * chunk)
+        if format:
             rendered = chain.from_iterable(render(tagger, some, format) for some in chunks)
             sys.stdout.writelines(as_lines(show(rendered), format))
-            for line in tagger.warnings():
-                say(line)
-        return
-    inputs = (record.item for record in records)
-    how = arguments.runtime, arguments.sentences, say, arguments.decode, arguments.task
-    tagged = predict(arguments.model, inputs, chunk, *how)
-    for text, entities in show(tagged):
-        print(format_entities(text, entities, colours))
+        else:
+            tagged = (zip(some, tag_records(tagger, some), strict=True) for some in chunks)
+            for record, entities in show(chain.from_iterable(tagged)):
+                print(format_entities(as_text(record.item), entities, colours))
+        for line in tagger.warnings():
+            say(line)
 
 
 def _load(arguments: argparse.Namespace) -> Tagger:
@@ -177,6 +175,7 @@ def _tag_files(parser: Parser, arguments: argparse.Namespace) -> None:
 
         engine = on_ray(arguments.actors, arguments.ray_address)
     with _load(arguments) as tagger:
+        _say_runtime(tagger, partial(print, file=sys.stderr))
         size = sum(file.stat().st_size for file in files)
         with tqdm(total=size, unit="B", unit_scale=True, disable=not sys.stderr.isatty(), file=sys.stderr) as bar:
             format = arguments.output_format or "jsonl"

@@ -1,4 +1,5 @@
 import json
+from itertools import pairwise, zip_longest
 
 import pytest
 from hypothesis import given, settings
@@ -7,7 +8,7 @@ from support.errors import refused
 
 from tfner.data.conll import DOCUMENT_MARK, read_columns
 from tfner.data.files import read_text
-from tfner.data.inputs import guess_format, read_records, valid
+from tfner.data.inputs import Record, guess_format, read_records, together, valid
 from tfner.data.jsonl import read_jsonl
 from tfner.errors import UserError
 
@@ -89,10 +90,16 @@ ENDS = st.sampled_from(["\n", "\r\n"])
 
 
 def of_file(path, content, kind):
-    """What `predict` reads from a file."""
+    """The words that `predict` reads from a file, and the document of each sentence."""
     path.write_bytes(content.encode())
     with path.open(encoding="utf-8", newline="\n") as lines:
-        return list(read_inputs(lines, kind, path))
+        records = list(valid(read_records(lines, kind, path)))
+    return [record.item for record in records], [record.document for record in records]
+
+
+def joined(documents):
+    """Whether each sentence but the first is of the document of the one before it."""
+    return [one is not None and one == other for one, other in pairwise(documents)]
 
 
 @pytest.fixture(scope="module")
@@ -102,7 +109,7 @@ def folder(tmp_path_factory):
 
 def test_a_line_with_an_empty_word_is_in_its_sentence_for_corpora_and_inputs(folder):
     text = "a\tO\n\tO\nb\tO"
-    assert of_file(folder / "in.conll", text, "conll") == [("a", "", "b")]
+    assert of_file(folder / "in.conll", text, "conll")[0] == [("a", "", "b")]
     assert [s.words for s in read_columns(text, "in.conll", "ner")] == [("a", "", "b")]
 
 
@@ -110,25 +117,56 @@ def test_a_line_with_an_empty_word_is_in_its_sentence_for_corpora_and_inputs(fol
 @given(lines=st.lists(COLUMN_LINES), end=ENDS)
 def test_corpora_and_inputs_have_the_same_sentences_in_conll_columns(folder, lines, end):
     path = folder / "in.conll"
-    found = of_file(path, end.join(lines), "conll")
+    found, documents = of_file(path, end.join(lines), "conll")
     try:
-        expected = [s.words for s in read_columns(read_text(path)[0], path, "ner")]
+        expected = read_columns(read_text(path)[0], path, "ner")
     except UserError as error:
         assert error.line is None, error  # no sentence, which is no mistake in an input
         expected = []
-    assert found == expected
+    assert found == [s.words for s in expected]
+    before = sum(document is None for document in documents)  # sentences before the first mark, which are a document too
+    assert joined(documents[before:]) == joined([s.document for s in expected[before:]])
 
 
 @settings(deadline=None)  # a busy machine is no failure
-@given(sentences=st.lists(st.none() | st.lists(st.text(CHARACTERS, max_size=4), min_size=1)), end=ENDS, escape=st.booleans())
-def test_corpora_and_inputs_have_the_same_sentences_in_json_lines(folder, sentences, end, escape):
+@given(
+    sentences=st.lists(st.none() | st.lists(st.text(CHARACTERS, max_size=4), min_size=1)),
+    named=st.lists(st.dictionaries(st.sampled_from(["document", "document_id"]), st.sampled_from([None, 1, "1"]))),
+    end=ENDS,
+    escape=st.booleans(),
+)
+def test_corpora_and_inputs_have_the_same_sentences_in_json_lines(folder, sentences, named, end, escape):
     path = folder / "in.jsonl"
-    rows = [{"tokens": words, "tags": ["O"] * len(words)} if words else None for words in sentences]
+    pairs = zip_longest(sentences, named[: len(sentences)], fillvalue={})
+    rows = [{"tokens": words, "tags": ["O"] * len(words), **more} if words else None for words, more in pairs]
     content = end.join(" " if row is None else json.dumps(row, ensure_ascii=escape) for row in rows)
-    found = of_file(path, content, "jsonl")
+    found, documents = of_file(path, content, "jsonl")
     assert found == [tuple(words) for words in sentences if words]
     if found:
-        assert found == [s.words for s in read_jsonl(read_text(path)[0], path, "ner")]
+        expected = read_jsonl(read_text(path)[0], path, "ner")
+        assert found == [s.words for s in expected]
+        assert joined(documents) == joined([s.document for s in expected])
+
+
+def test_a_document_is_tagged_together_up_to_a_limit():
+    def lengths(documents, most=4):
+        records = [Record(("x",), i, document=one and ("file", one)) for i, one in enumerate(documents)]
+        return [len(some) for some in together(records, 2, most)]
+
+    assert lengths([None] * 5) == [2, 2, 1]
+    assert lengths("abbbcc") == [4, 2]
+    assert lengths("aabbb") == [2, 3]
+    assert lengths("aaaaaaabb") == [4, 3, 2]
+    assert lengths(["a", None, None]) == [2, 1]
+    assert lengths("aaa", most=1) == [1, 1, 1]
+
+
+def test_records_are_not_held_back_for_the_document_of_the_next():
+    def records(document):
+        yield Record(("x",), 1, document=document)
+        raise AssertionError("read too far")
+
+    assert len(next(together(records(None), 1, 2))) == len(next(together(records(("file", "a")), 1, 1))) == 1
 
 
 def test_comments_and_numbers_of_words_are_no_words():

@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 import time
+from itertools import islice
 from pathlib import Path
 
 import pyarrow
@@ -18,6 +19,8 @@ from support.trainings import TEXT
 
 from tfner import predict
 from tfner.contents import CONTENTS
+from tfner.corpus import Sentence
+from tfner.data.conll import read_columns
 from tfner.errors import UserError
 from tfner.folder import EXTRA
 from tfner.labels import Entity, LabelSet
@@ -104,6 +107,54 @@ def test_a_file_with_other_columns_is_refused_before_the_first_part(files, tmp_p
     with refused("parquet_column_missing_in_a_job", setting="text_column", path=tmp_path / "in" / "z.parquet"):
         tag(Capitals(), [*files, tmp_path / "in" / "z.parquet"], tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+class Neighbours(Capitals):
+    """Tags each word by the number of sentences before it in its document, as a model with document context may."""
+
+    def predict(self, sentences, progress=iter):
+        found, number = [], 0
+        for previous, sentence in zip([None, *sentences], sentences, strict=False):
+            together = previous and sentence.document is not None and sentence.document == previous.document
+            number = number + 1 if together else 0
+            found.append(Tagged(["B-NAME" if number % 2 else "O"] * len(sentence.words), [1.0] * len(sentence.words)))
+        return found
+
+
+@pytest.mark.parametrize("format", ["conll", "jsonl"])
+def test_sentences_are_tagged_with_the_context_that_they_are_evaluated_with(tmp_path, format):
+    documents = [[f"w{i}-{j} O" for j in range(length)] for i, length in enumerate((3, 4, 1, 7, 2, 2))]
+    text = "".join("-DOCSTART- O\n\n" + "".join(f"{sentence}\n\n" for sentence in one) for one in documents)
+    for name in ("a.conll", "b.conll"):  # the last document of one file is not the first of the next
+        (tmp_path / name).write_text(text)
+    sentences = [Sentence(s.words, (), s.document) for s in read_columns(text, "a.conll", "ner")]
+    expected = [one.tags[0] for one in Neighbours().predict(sentences)]
+    assert len(expected) == 19 and 0 < expected.count("O") < 19
+    tag(Neighbours(), [tmp_path / "a.conll", tmp_path / "b.conll"], tmp_path / "out", format=format)
+    if format == "conll":
+        parts = "".join(part.read_text() for part in sorted((tmp_path / "out").glob("part-*")))
+        found = [line.split("\t")[1] for line in parts.splitlines() if line]
+    else:
+        found = ["B-NAME" if row["entities"] else "O" for row in rows(tmp_path / "out")]
+    assert found == expected * 2
+
+
+@pytest.mark.parametrize("length", [7, 100])
+def test_a_job_with_documents_goes_on_to_the_same_files(tmp_path, length):
+    lines = [{"tokens": [f"w{i}"], "document": i // length} for i in range(60)]
+    lines[5] = {"tokens": 1}
+    (tmp_path / "a.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    tag(Neighbours(), [tmp_path / "a.jsonl"], tmp_path / "whole")
+
+    def stopping(*arguments):
+        yield from islice(bulk.in_this_process(*arguments), 2)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        tag(Neighbours(), [tmp_path / "a.jsonl"], tmp_path / "out", engine=stopping)
+    assert list((tmp_path / "out").glob("part-*"))
+    tag(Neighbours(), [tmp_path / "a.jsonl"], tmp_path / "out")
+    assert content(tmp_path / "out") == content(tmp_path / "whole")
 
 
 def test_small_compressed_files_and_folders_with_two_slashes_are_read(tmp_path):
@@ -379,7 +430,9 @@ def test_the_command_says_what_was_tagged(runtimes, files, tmp_path, capsys):
         "utf-8",
     ]
     assert predict.main(argv) == 0
-    assert "35 records of 3 files: 32 tagged, 3 rejected (see rejects.jsonl)" in capsys.readouterr().out
+    printed = capsys.readouterr()
+    assert "35 records of 3 files: 32 tagged, 3 rejected (see rejects.jsonl)" in printed.out
+    assert printed.err.startswith("tagging with ONNX Runtime")
     with load_tagger(runtimes, "onnx") as tagger:
         expected = [as_json(text, tagger.tag(text)) for text in ("Anna 0", "Anna 1")]
     found = [{name: row[name] for name in ("text", "entities")} for row in rows(tmp_path / "out")[:2]]

@@ -6,12 +6,14 @@ import pytest
 import spacy
 from support.errors import refused
 
+from tfner.corpus import Sentence
 from tfner.data.inputs import Record
 from tfner.errors import UserError
 from tfner.labels import Entity
 from tfner.tagging import outputs
 from tfner.tagging.load import load_tagger
 from tfner.tagging.outputs import OUTPUT_FORMATS, as_pipeline, as_spacy, render, write
+from tfner.tagging.tagger import joined_offsets
 
 TEXT = "  Peter <b>Blackburn</b> said no.\nNice\u00a0 is far "
 
@@ -36,6 +38,24 @@ def test_every_format_has_a_value_for_each_record_in_order(tagger, tmp_path):
         assert len(rendered) == 4
         write(tmp_path / format, rendered, format)
         assert (tmp_path / format).stat().st_size > 10
+
+
+def test_sentences_of_a_document_are_tagged_with_their_context(tagger, monkeypatch):
+    monkeypatch.setattr(tagger.row_encoder, "packs", True)
+    words = [("Peter", "said"), ("Nice", "is", "far"), ("EU",)]
+    records = [Record(item, i, document=("file", "0")) for i, item in enumerate(words)]
+    other = Record(TEXT, 9)  # a document of its own
+    tagged = tagger.predict([Sentence(item, (), 0) for item in words])
+    expected = [one.entities(" ".join(w), joined_offsets(w), False) for w, one in zip(words, tagged, strict=True)]
+
+    def scores(some):
+        return [e.score for entities in some for e in entities]
+
+    found = outputs.tag_records(tagger, [*records, other])
+    assert scores(found) == pytest.approx(scores([*expected, tagger.tag(TEXT)]), abs=1e-5)
+    assert scores(found[:3]) != pytest.approx(scores(tagger.tag_many(words)), abs=1e-5)
+    columns = "".join(render(tagger, records, "conll"))
+    assert columns.split()[1::2] == [tag for one in tagged for tag in one.tags]
 
 
 def test_a_page_marks_the_entities_and_escapes_the_text(tmp_path):

@@ -9,19 +9,20 @@ from __future__ import annotations
 import contextlib
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from tfner.config import INPUT_FORMATS
 from tfner.data.conll import DOCUMENT_MARK, TAG, WORD_NUMBER, Rows, are_conllu, are_numbered, columns, sentence_rows
 from tfner.data.files import BYTE_ORDER_MARK, CONLL_EXTENSIONS, JSON_EXTENSIONS, shorten
-from tfner.data.jsonl import is_blank, json_object, string_list
+from tfner.data.jsonl import document_of, is_blank, json_object, string_list
 from tfner.errors import UserError, setting
 
 _HALF_PAIR = re.compile("[\ud800-\udfff]")
 """What readers make of bytes that are not text, which JSON has as escapes alone."""
+T = TypeVar("T")
 _EXAMPLE = '{"text": "..."} or {"tokens": ["...", "..."]}'
 
 
@@ -35,6 +36,8 @@ class Record:
         fields: what else the object of a JSON line, or the row of a table, holds.
         problem: why it is no input.
         source: the line as it was read, where there is a problem.
+        document: the file and the document in it that a sentence of words is from, or None where documents are not marked.
+            Consecutive sentences with the same one are tagged with each other's context.
     """
 
     item: str | tuple[str, ...]
@@ -42,6 +45,7 @@ class Record:
     fields: Mapping[str, Any] = field(default_factory=dict)
     problem: UserError | None = None
     source: str = ""
+    document: tuple[str, str] | None = None
 
 
 def guess_format(name: str) -> str:
@@ -93,7 +97,8 @@ def read_records(lines: Iterable[str], kind: str, name: str | Path) -> Iterator[
     Every line of text and every object yields an input, so results keep the order and number of the input. For `conll`, the
     words are the first column, or the second where the first numbers them; further columns and comments are not used. For
     `conllu`, they are the second column of the lines with whole numbers; comments, lines of several words and empty words are
-    not used. A byte order mark at the start is removed.
+    not used. A byte order mark at the start is removed. Sentences of words have documents as in a corpus (`-DOCSTART-` lines,
+    `"document"`), but those before the first mark have none: whether a mark follows is not known yet.
 
     Args:
         lines: lines as a file yields them that is opened with `newline="\\n"`.
@@ -124,6 +129,33 @@ def valid(records: Iterable[Record]) -> Iterator[Record]:
         yield record
 
 
+def together(
+    items: Iterable[T], size: int, most: int, document: Callable[[T], object] = lambda record: record.document
+) -> Iterator[list[T]]:
+    """Divides records into lists to be tagged together, which depend only on what follows their first one.
+
+    A list has `size` of them, and more where the document of the last one goes on, up to `most`. It is yielded without waiting
+    for the next record, if that does not matter.
+
+    Args:
+        items: records, or what has one.
+        size: how many.
+        most: how many at most.
+        document: returns the document of an item's record.
+    """
+    some: list[T] = []
+    for item in items:
+        if len(some) >= size and document(item) != document(some[-1]):
+            yield some
+            some = []
+        some.append(item)
+        if len(some) == most or (len(some) >= size and document(item) is None):
+            yield some
+            some = []
+    if some:
+        yield some
+
+
 def whole_lines(texts: Iterable[str]) -> Iterator[str]:
     """The lines of a text that comes in pieces. They end only with `\\n`, and each is yielded as soon as its end is there."""
     parts: list[str] = []  # of the line that is not complete yet
@@ -145,26 +177,31 @@ _DECIDING = 3
 def _of_columns(lines: Iterable[str], conllu: bool, name: str | Path) -> Iterator[Record]:
     """The words of each sentence. They are in the second column if the first numbers them in all of the first sentences."""
     numbered: bool | None = None
-    waiting: list[Rows] = []  # until it is decided
+    waiting: list[tuple[Rows, tuple[str, str] | None]] = []  # until it is decided
+    marks = 0
 
     def records() -> Iterator[Record]:
-        for first, rows in waiting:
+        for (first, rows), document in waiting:
             if conllu:
-                yield _of_conllu(first, rows, name)
+                yield replace(_of_conllu(first, rows, name), document=document)
             else:
-                yield Record(tuple(row[1 if numbered and len(row) > 1 else 0] for row in rows), first)
+                words = tuple(row[1 if numbered and len(row) > 1 else 0] for row in rows)
+                yield Record(words, first, document=document)
         waiting.clear()
 
-    for sentence in filter(None, sentence_rows(lines)):
-        waiting.append(sentence)
+    for sentence in sentence_rows(lines):
+        if sentence is None:
+            marks += 1
+            continue
+        waiting.append((sentence, (str(name), str(marks)) if marks else None))
         if numbered is None:
             if not are_numbered(sentence.rows):
                 numbered = False
-            elif sum(len(rows) > 1 for _, rows in waiting) == _DECIDING:
+            elif sum(len(rows) > 1 for (_, rows), _ in waiting) == _DECIDING:
                 numbered = True
         if conllu or numbered is not None:
             yield from records()
-    numbered = any(len(rows) > 1 for _, rows in waiting) if numbered is None else numbered
+    numbered = any(len(rows) > 1 for (_, rows), _ in waiting) if numbered is None else numbered
     yield from records()
 
 
@@ -200,7 +237,8 @@ def _of_json(line: str, number: int, name: str | Path) -> Record:
         if "tokens" in row:
             words = string_list(row, "tokens", name, number)
             del row["tokens"]
-            return Record(tuple(words), number, row)
+            document = document_of(row)
+            return Record(tuple(words), number, row, document=None if document is None else (str(name), document))
         raise UserError(f"expected an object such as {_EXAMPLE}, found {shorten(row)}: correct the line", name, number)
     except UserError as error:
         return Record("", number, problem=error, source=line.rstrip("\r\n"))

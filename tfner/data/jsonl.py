@@ -111,7 +111,7 @@ def read_jsonl(
             raise UserError("expected texts with marked spans, found no words: check that this is the right file", path)
         return sentences
     rows: list[RawSentence] = []
-    documents: list[object] = []
+    documents: list[str | None] = []
     for number, row in objects:
         tokens = string_list(row, "tokens", path, number)
         tags = _list(row, (f"{task}_tags", "tags"), path, number)
@@ -123,12 +123,17 @@ def read_jsonl(
             tags = [_name(tag, label_list, path, number) for tag in tags]
         _refuse_halves((*tokens, *tags), path, number)
         if tokens:
-            document = next((row[key] for key in _DOCUMENT_KEYS if key in row), None)
-            documents.append(None if document is None else json.dumps(document))
+            documents.append(document_of(row))
             rows.append(RawSentence(tuple(tokens), tuple(tags), None, number, step=0))
     if not rows:
         raise UserError(f"expected lines such as {example}, found no sentence: check that this is the right file", path)
     return [row._replace(document=n) for row, n in zip(rows, number_documents(documents), strict=True)]
+
+
+def document_of(row: Mapping[str, Any]) -> str | None:
+    """What tells the document of a row from others, or None where it has none."""
+    document = next((row[key] for key in _DOCUMENT_KEYS if key in row), None)
+    return None if document is None else json.dumps(document)
 
 
 def _refuse_halves(values: Iterable[str], path: Path, line: int) -> None:

@@ -18,7 +18,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from tfner.contents import CONTENTS
-from tfner.data.inputs import Record
+from tfner.data.inputs import Record, together
 from tfner.data.sources import check_file, file_records, identify
 from tfner.data.words import as_text
 from tfner.errors import UserError, setting
@@ -28,9 +28,10 @@ from tfner.tagging.tagger import Tagger, TextTooLarge, utf8_size
 
 MANIFEST, REJECTS = "manifest.json", "rejects.jsonl"
 CHUNK = 4_000
-"""Records that are tagged together: enough to group rows by length."""
+"""Records that are tagged together: enough to group rows by length. A document is not cut, unless there are twice as many."""
 PART = 20_000
-"""Records of a part, a multiple of `CHUNK`. An interruption loses the work of one part, and of what engines have begun."""
+"""Records of a part, and the rest of their last chunk. An interruption loses the work of one part, and of what engines have
+begun."""
 READER = 3
 """Another number wherever the same files would give other records, so that no job goes on with them."""
 MOST_CHARACTERS = 1_000_000
@@ -88,36 +89,31 @@ class Source:
 
     def chunks(self, skip: int = 0) -> Iterator[Chunk]:
         """The records of all files in order, without the first `skip`. Raises UserError where there are fewer."""
-        chunk = Chunk()
-
-        def moved(size: int) -> None:
-            chunk.moved += size
-
-        def note(line: str) -> None:
-            chunk.notes.append(line)
-
+        moved: list[int] = []
+        notes: list[str] = []
         root = os.path.commonpath([file.absolute().parent for file in self.files])
         names = [os.path.relpath(file.absolute(), root) for file in self.files]
         records = (
             (name, record)
             for name, file in zip(names, self.files, strict=True)
-            for record in file_records(file, self.kind, self.encoding, self.column, moved, note)
+            for record in file_records(file, self.kind, self.encoding, self.column, moved.append, notes.append)
         )
         skipped = sum(1 for _ in islice(records, skip))
         if skipped != skip:
             raise UserError(f"expected the {skip:,} records that are tagged already, found {skipped:,}: restore the files")
-        for file, record in records:
-            problem = record.problem or _problem(record)
-            chunk.records += 1
-            if problem is None:
-                chunk.good.append((file, record))
-            else:
-                chunk.rejects.append(_reject(file, record, problem))
-            if chunk.records == CHUNK:
-                yield chunk
-                chunk = Chunk()
-        if chunk.records or chunk.moved:
+        for some in together(records, CHUNK, 2 * CHUNK, lambda one: one[1].document):
+            chunk = Chunk(len(some), moved=sum(moved), notes=[*notes])
+            moved.clear()
+            notes.clear()
+            for file, record in some:
+                problem = record.problem or _problem(record)
+                if problem is None:
+                    chunk.good.append((file, record))
+                else:
+                    chunk.rejects.append(_reject(file, record, problem))
             yield chunk
+        if moved or notes:
+            yield Chunk(moved=sum(moved), notes=notes)
 
 
 Engine = Callable[[Tagger, Source, int, str], Iterator[tuple[Chunk, list[Any]]]]
@@ -274,7 +270,7 @@ def tag_files(
             if moved:
                 moved(chunk.moved)
             part.append((chunk, rendered))
-            if sum(one.records for one, _ in part) == PART:
+            if sum(one.records for one, _ in part) >= PART:
                 _add(output, part, format)
                 part = []
         if any(one.records for one, _ in part):

@@ -12,10 +12,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from tfner.corpus import Sentence
+from tfner.data.files import number_documents
 from tfner.data.inputs import Record
 from tfner.data.words import as_text, split_words
 from tfner.errors import UserError, setting
 from tfner.labels import Entity
+from tfner.modeling.decoding import join
 from tfner.tagging.tagger import Tagger, divide, utf8_size
 
 OUTPUT_FORMATS = {
@@ -37,12 +40,33 @@ def render(tagger: Tagger, records: Sequence[Record], format: str) -> list[Any]:
     """
     if format == "conll":
         return _columns(tagger, records)
-    tagged = zip(records, tagger.tag_many(record.item for record in records), strict=True)
+    tagged = zip(records, tag_records(tagger, records), strict=True)
     if format == "jsonl":
         return [_line(as_json(r.item, entities, r.fields)) for r, entities in tagged]
     if format == "html":
         return [as_displacy(r.item, entities) for r, entities in tagged]
     return [{**as_json(r.item, entities), "fields": to_json(r.fields)} for r, entities in tagged]
+
+
+def tag_records(tagger: Tagger, records: Sequence[Record]) -> list[list[Entity]]:
+    """The entities of records, which are tagged together. The sentences of a document are tagged with their context, as
+    `Tagger.predict` does; a server does not take documents."""
+    if tagger.labels is None or not any(record.document for record in records):
+        return list(tagger.tag_many(record.item for record in records))
+    plain, divided = tagger.labels.plain, _divided(records, tagger.sentences or "none")
+    tagged = iter(tagger.predict([sentence for _, sentences in divided for sentence in sentences]))
+    return [
+        join([next(tagged) for _ in sentences]).entities(as_text(record.item), offsets, plain, tagger.calibration)
+        for record, (offsets, sentences) in zip(records, divided, strict=True)
+    ]
+
+
+def _divided(records: Sequence[Record], how: str) -> list[tuple[list[tuple[int, int]], list[Sentence]]]:
+    """For each record what `divide` returns. The sentences of a text are a document of their own."""
+    for record in records:
+        utf8_size(record.item)  # raises for what cannot be tagged
+    documents = number_documents([record.document or number for number, record in enumerate(records)])
+    return [divide(record.item, how, document) for record, document in zip(records, documents, strict=True)]
 
 
 def write(path: Path, rendered: Iterable[Any], format: str) -> None:
@@ -131,9 +155,7 @@ def _columns(tagger: Tagger, records: Sequence[Record]) -> list[str]:
             f"model's folder, or use {setting('output_format', 'jsonl')}",
             tagger.name,
         )
-    for record in records:
-        utf8_size(record.item)  # raises for what cannot be tagged
-    parts = [divide(record.item, how or "none", number)[1] for number, record in enumerate(records)]
+    parts = [sentences for _, sentences in _divided(records, how or "none")]
     tagged = iter(tagger.predict([sentence for sentences in parts for sentence in sentences]))
     return [
         "".join(
