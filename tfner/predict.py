@@ -167,7 +167,8 @@ def _tag_files(parser: Parser, arguments: argparse.Namespace) -> None:
         parser.error("--output needs --file")
     if arguments.engine != "ray" and (arguments.actors is not None or arguments.ray_address):
         parser.error("--actors and --ray-address need --engine ray")
-    files = find_files(arguments.file, arguments.output)
+    say = partial(print, file=sys.stderr)
+    files = find_files(arguments.file, arguments.output, say)
     source = Source(files, arguments.format, arguments.text_encoding, arguments.text_column)
     engine: Engine = in_this_process
     if arguments.engine == "ray":
@@ -175,7 +176,7 @@ def _tag_files(parser: Parser, arguments: argparse.Namespace) -> None:
 
         engine = on_ray(arguments.actors, arguments.ray_address)
     with _load(arguments) as tagger:
-        _say_runtime(tagger, partial(print, file=sys.stderr))
+        _say_runtime(tagger, say)
         size = sum(file.stat().st_size for file in files)
         with tqdm(total=size, unit="B", unit_scale=True, disable=not sys.stderr.isatty(), file=sys.stderr) as bar:
             format = arguments.output_format or "jsonl"

@@ -244,6 +244,15 @@ def test_linked_folders_are_read_once_and_results_are_left_out(tmp_path):
     assert len(find_files(str(tmp_path / "in"))) == 3
 
 
+def test_linked_files_are_read_once_with_a_note(tmp_path):
+    (tmp_path / "b.txt").write_text("x")
+    (tmp_path / "c.txt").symlink_to(tmp_path / "b.txt")
+    for what in (tmp_path, tmp_path / "*.txt"):
+        said = []
+        assert find_files(str(what), say=said.append) == [tmp_path / "b.txt"]
+        assert said == [f"{tmp_path / 'c.txt'}: left out, because it is the same file as {tmp_path / 'b.txt'}"]
+
+
 def test_results_cannot_be_written_over_the_files(tmp_path):
     (tmp_path / "a.txt").write_text("x")
     for what in (tmp_path, tmp_path / "*.txt"):

@@ -43,9 +43,10 @@ def _marked(error: UnicodeError) -> tuple[str, int]:
 codecs.register_error("tfner.marked", _marked)
 
 
-def find_files(given: str, results: str | Path | None = None) -> list[Path]:
+def find_files(given: str, results: str | Path | None = None, say: Callable[[str], None] = lambda line: None) -> list[Path]:
     """The files that a path or a pattern names, sorted: a file, all files in a folder and below it, or those of a pattern such
-    as `logs/*.jsonl`. Hidden files are left out, and so is what lies in the folder of the results.
+    as `logs/*.jsonl`. Hidden files are left out, and so is what lies in the folder of the results. Of links to one file, the
+    first is taken, which `say` is told.
 
     Raises UserError where there is none, or a folder cannot be read.
     """
@@ -54,15 +55,17 @@ def find_files(given: str, results: str | Path | None = None) -> list[Path]:
         return [path]
     matching = map(Path, glob.glob(str(path), recursive=True))  # noqa: PTH207  any pattern; leaves hidden files out
     found = _below(path) if path.is_dir() else matching
-    files = sorted(p for p in found if p.is_file())
-    if files and results:
-        own = Path(results).expanduser().resolve()
-        files = [p for p in files if own not in p.resolve().parents]
-        if not files:
-            raise UserError(f"{setting('output', results)}: the files to tag are in this folder: choose another one")
+    files: dict[Path, Path] = {}
+    for path in sorted(p for p in found if p.is_file()):
+        if (first := files.setdefault(path.resolve(), path)) != path:
+            say(f"{path}: left out, because it is the same file as {first}")
     if not files:
         raise UserError("expected a file, a folder with files, or a pattern such as 'logs/*.jsonl', found none", given)
-    return files
+    own = Path(results).expanduser().resolve() if results else None
+    kept = [path for place, path in files.items() if own not in place.parents]
+    if not kept:
+        raise UserError(f"{setting('output', results)}: the files to tag are in this folder: choose another one")
+    return kept
 
 
 def _below(folder: Path) -> Iterator[Path]:
