@@ -88,8 +88,8 @@ def sections(study: Study, outcomes: Sequence[Outcome], facts: Mapping[str, Any]
             "padding counts the other pieces, F1 entities as conlleval does. All are of the validation split after each epoch. "
             f"A model has collapsed if it gives {ONE_CLASS:.0%} of the words the same label after the last epoch, which the "
             "study used: its EarlyStopping had more patience than there were epochs, and Keras before 2.16 restores the best "
-            "weights only where it stops. Later versions restore them in any case, those of the epoch with the highest accuracy: "
-            "the restored epoch of the tables.",
+            "weights only where it stops. Later versions restore them in any case, those of the epoch with the highest "
+            "accuracy: the restored epoch of the tables.",
         ],
     )
     for part, title in TITLES.items():

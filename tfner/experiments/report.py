@@ -179,11 +179,11 @@ def _claims(group: Group) -> Section:
     unit = "documents" if group.sentences[0].document is not None else "sentences, as documents are not marked"
     text = [
         *statements(group.claims),
-        "A difference is claimed where its adjusted p value is below 0.05. The interval has the standard error of a bootstrap "
-        f"of {SAMPLES:,} samples of seeds, then {unit}; p is from an approximate randomization test with {SHUFFLES:,} "
-        "shuffles. Adjusted p is the larger of it and of the interval's own p, corrected for all pairs after Holm. The seeds "
-        f"needed are those with which the difference would be found with a probability of {POWER:.0%}; - where no number of "
-        "seeds would do, because the test split is too small, or where one seed says nothing about others.",
+        "A difference is claimed where its adjusted p value is below 0.05. The interval has the variance between seeds, after "
+        f"Student's t, and that of a bootstrap of {SAMPLES:,} samples of {unit}; p is from an approximate randomization test "
+        f"with {SHUFFLES:,} shuffles. Adjusted p is the larger of it and of the interval's own p, corrected for all pairs "
+        "after Holm. The seeds needed are those with which the difference would be found with a probability of "
+        f"{POWER:.0%}; - where no number of seeds would do, because the test split is too small, or with one seed.",
     ]
     header = ["difference", "seeds", "mean F1", "95 % interval", "p", "adjusted p", "claimed", "seeds needed"]
     return Section("Claims", text=text, tables=[Table(header, rows)])
