@@ -5,6 +5,7 @@ import io
 import json
 import os
 import sys
+import tracemalloc
 import zlib
 
 import pyarrow
@@ -12,9 +13,9 @@ import pyarrow.parquet
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.errors import refused
+from support.errors import check_error, refused
 
-from tfner.data import sources
+from tfner.data import inputs, sources
 from tfner.data.inputs import whole_lines
 from tfner.data.sources import check_file, file_records, find_files, identify, stream_records
 from tfner.errors import UserError
@@ -411,6 +412,37 @@ def test_a_stream_is_recognized_by_what_is_there_at_first(text, expected, note):
     found = stream_records(io.BytesIO(text.encode()), None, "utf-8", "standard input", said.append)
     assert [record.item for record in found] == expected
     assert [note in line for line in said] == [True] * (note is not None)
+
+
+@pytest.mark.parametrize("kind", ["text", "jsonl", "conll", "conllu"])
+def test_what_has_no_end_is_a_problem_of_its_own_and_not_held(tmp_path, monkeypatch, kind):
+    monkeypatch.setattr(inputs, "LONGEST_LINE", 100_000)
+    monkeypatch.setattr(inputs, "LONGEST_SENTENCE", 100_000)
+    good = {"text": "Nice\n", "jsonl": '{"text": "Nice"}\n', "conll": "Nice O\n\n", "conllu": "1\tNice" + "\t_" * 8 + "\n\n"}[
+        kind
+    ]
+    long = "x" * 10_000_000 + "\n\n" if kind in ("text", "jsonl") else "1\tx\n" * 200_000 + "\n"
+    (tmp_path / "a").write_text(good + long + good)
+    tracemalloc.start()
+    found = list(file_records(tmp_path / "a", kind))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 5_000_000
+    problems = [record for record in found if record.problem]
+    assert len(problems) == 1 and not found[0].problem and not found[-1].problem
+    assert problems[0].line == good.count("\n") + 1 and len(problems[0].source) <= 1000
+    what = "line" if kind in ("text", "jsonl") else "sentence"
+    check_error(f"a_{what}_without_end_in_{kind}", problems[0].problem, path=tmp_path / "a", line=problems[0].line)
+
+
+def test_a_stream_without_line_ends_is_not_held(monkeypatch):
+    monkeypatch.setattr(sources, "LONGEST_LINE", 100_000)
+    monkeypatch.setattr(inputs, "LONGEST_LINE", 100_000)
+    stream = io.BytesIO(b"x" * 3_000_000)
+    tracemalloc.start()
+    (record,) = stream_records(stream, None, "utf-8", "standard input")
+    assert record.problem and tracemalloc.get_traced_memory()[1] < 1_500_000
+    tracemalloc.stop()
 
 
 def test_lines_may_end_with_cr_alone_where_none_ends_with_lf(tmp_path):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from math import inf
 from pathlib import Path
 from sys import intern
 from typing import NamedTuple
@@ -60,7 +61,7 @@ def columns(line: str) -> list[str]:
     return [cell for cell in cells if cell] if "" in cells else cells
 
 
-def sentence_lines(lines: Iterable[str]) -> Iterator[SentenceLines | None]:
+def sentence_lines(lines: Iterable[str], most: float = inf) -> Iterator[SentenceLines | None]:
     """Yields the lines of each sentence, and None for each document mark. Reads no further than it has to.
 
     A line is blank if it is empty or holds only white space. A line whose first column is `-DOCSTART-` is a document mark.
@@ -68,23 +69,28 @@ def sentence_lines(lines: Iterable[str]) -> Iterator[SentenceLines | None]:
 
     Args:
         lines: lines with or without their `\\n`. Splitting at other characters would split words that contain U+0085 or U+2028.
+        most: the most characters of a sentence. A longer one is not held in memory, and has no lines.
     """
-    first = 0
+    first = size = 0
     sentence: list[str] = []
     for number, line in enumerate(lines, start=1):
         line = line.rstrip(" \t\r\n")
         mark = DOCUMENT_MARK in line and columns(line)[0] == DOCUMENT_MARK
         if line and not line.isspace() and not mark:
-            if not sentence:
+            if not size:
                 first = number
-            sentence.append(line)
+            size += len(line) + 1
+            if size <= most:
+                sentence.append(line)
+            else:
+                sentence = []
             continue
-        if sentence:
+        if size:
             yield SentenceLines(first, sentence)
-            sentence = []
+            sentence, size = [], 0
         if mark:
             yield None
-    if sentence:
+    if size:
         yield SentenceLines(first, sentence)
 
 
@@ -119,15 +125,17 @@ def _is_comment(line: str, other: str) -> bool:
     return bool(cells[0] == "#" and "\t" not in line and tagged and not TAG.fullmatch(cells[-1]))
 
 
-def sentence_rows(lines: Iterable[str], left_out: Callable[[int], None] = lambda number: None) -> Iterator[Rows | None]:
+def sentence_rows(
+    lines: Iterable[str], left_out: Callable[[int], None] = lambda number: None, most: float = inf
+) -> Iterator[Rows | None]:
     """Yields the columns of each sentence of `sentence_lines`, without comments, and None for each document mark.
 
-    `left_out` is called with the number of comments before each sentence.
+    `left_out` is called with the number of comments before each sentence. One of more than `most` characters has no rows.
     """
     usual = ""
-    for sentence in sentence_lines(lines):
-        if sentence is None:
-            yield None
+    for sentence in sentence_lines(lines, most):
+        if sentence is None or not sentence.lines:
+            yield None if sentence is None else Rows(sentence.first, [])
             continue
         kept = without_comments(sentence, usual)
         left_out(kept.first - sentence.first)

@@ -23,6 +23,8 @@ from tfner.errors import UserError, setting
 _HALF_PAIR = re.compile("[\ud800-\udfff]")
 """What readers make of bytes that are not text, which JSON has as escapes alone."""
 T = TypeVar("T")
+LONGEST_LINE, LONGEST_SENTENCE = 1 << 26, 1 << 24
+"""The most characters of a line, and of the lines of a sentence, that are held in memory. What is longer is a problem."""
 _EXAMPLE = '{"text": "..."} or {"tokens": ["...", "..."]}'
 
 
@@ -115,7 +117,9 @@ def read_records(lines: Iterable[str], kind: str, name: str | Path) -> Iterator[
         yield from _of_columns(lines, kind == "conllu", name)
         return
     for number, line in enumerate(lines, start=1):
-        if kind == "text":
+        if len(line) > LONGEST_LINE:
+            yield _too_long("line", LONGEST_LINE, name, number, line[:1000])
+        elif kind == "text":
             yield Record(line.rstrip("\r\n"), number)
         elif not is_blank(line):
             yield _of_json(line, number, name)
@@ -157,15 +161,21 @@ def together(
 
 
 def whole_lines(texts: Iterable[str]) -> Iterator[str]:
-    """The lines of a text that comes in pieces. They end only with `\\n`, and each is yielded as soon as its end is there."""
+    """The lines of a text that comes in pieces. They end only with `\\n`, and each is yielded as soon as its end is there.
+
+    Of a line of more than `LONGEST_LINE` characters, pieces are left out at its end, so that it still has more.
+    """
     parts: list[str] = []  # of the line that is not complete yet
+    size = 0
     for text in texts:
         first, *others = text.split("\n")
-        parts.append(first)
+        if size <= LONGEST_LINE:
+            parts.append(first)
+            size += len(first)
         if others:
             yield "".join(parts) + "\n"
             yield from (line + "\n" for line in others[:-1])
-            parts = [others[-1]]
+            parts, size = [others[-1]], len(others[-1])
     if any(parts):
         yield "".join(parts)
 
@@ -182,20 +192,22 @@ def _of_columns(lines: Iterable[str], conllu: bool, name: str | Path) -> Iterato
 
     def records() -> Iterator[Record]:
         for (first, rows), document in waiting:
-            if conllu:
+            if not rows:
+                yield _too_long("sentence", LONGEST_SENTENCE, name, first)
+            elif conllu:
                 yield replace(_of_conllu(first, rows, name), document=document)
             else:
                 words = tuple(row[1 if numbered and len(row) > 1 else 0] for row in rows)
                 yield Record(words, first, document=document)
         waiting.clear()
 
-    for sentence in sentence_rows(lines):
+    for sentence in sentence_rows(lines, most=LONGEST_SENTENCE):
         if sentence is None:
             marks += 1
             continue
         waiting.append((sentence, (str(name), str(marks)) if marks else None))
         if numbered is None:
-            if not are_numbered(sentence.rows):
+            if sentence.rows and not are_numbered(sentence.rows):
                 numbered = False
             elif sum(len(rows) > 1 for (_, rows), _ in waiting) == _DECIDING:
                 numbered = True
@@ -213,6 +225,12 @@ def _of_conllu(first: int, rows: Sequence[Sequence[str]], name: str | Path) -> R
             error = UserError(f"{problem}{setting('format', 'conll')} for other columns", name, number)
             return Record("", first, problem=error, source="\n".join("\t".join(own) for own in rows))
     return Record(tuple(row[1] for row in rows if row[0].isdecimal()), first)
+
+
+def _too_long(what: str, most: int, name: str | Path, number: int, beginning: str = "") -> Record:
+    """The problem record for a line or a sentence of more than `most` characters."""
+    problem = UserError(f"expected a {what} of at most {most:,} characters, found a longer one: divide it", name, number)
+    return Record("", number, problem=problem, source=beginning)
 
 
 def _without_mark(lines: Iterable[str]) -> Iterator[str]:

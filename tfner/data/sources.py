@@ -21,7 +21,7 @@ from typing import Any, BinaryIO
 from tfner.config import INPUT_FORMATS
 from tfner.contents import sampled
 from tfner.data.files import GZIP, ZSTD, guess_encoding, latin_1_note, line_ends
-from tfner.data.inputs import Record, guess_format, is_array, read_records, recognize, whole_lines
+from tfner.data.inputs import LONGEST_LINE, Record, guess_format, is_array, read_records, recognize, whole_lines
 from tfner.data.words import as_text
 from tfner.errors import UserError, one_line, setting
 from tfner.terminal import quote
@@ -179,7 +179,7 @@ def stream_records(
         UserError: with the line, for bytes that are not text in the encoding.
     """
     texts, first = _decoded(file, encoding, name), ""
-    while "\n" not in first and (text := next(texts, "")):
+    while "\n" not in first and len(first) <= LONGEST_LINE and (text := next(texts, "")):
         first += text
     lines = first.split("\n")  # no more of them: a terminal or a program may wait for the answer to a line
     found = kind or recognize(lines[:-1] or lines, "")
