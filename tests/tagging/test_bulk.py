@@ -7,7 +7,7 @@ import json
 import subprocess
 import sys
 import time
-from itertools import islice
+from itertools import islice, zip_longest
 from pathlib import Path
 
 import pyarrow
@@ -21,11 +21,13 @@ from tfner import predict
 from tfner.contents import CONTENTS
 from tfner.corpus import Sentence
 from tfner.data.conll import read_columns
+from tfner.data.inputs import Record
+from tfner.data.sources import file_records
 from tfner.errors import UserError
 from tfner.folder import EXTRA
 from tfner.labels import Entity, LabelSet
 from tfner.modeling.decoding import Tagged
-from tfner.tagging import bulk
+from tfner.tagging import bulk, outputs
 from tfner.tagging.bulk import MANIFEST, REJECTS, Source, tag_files
 from tfner.tagging.load import load_tagger
 from tfner.tagging.outputs import as_json
@@ -394,6 +396,22 @@ def test_columns_have_the_words_and_tags(files, tmp_path):
     tag(Capitals(), files, tmp_path / "out", format="conll")
     text = (tmp_path / "out" / "part-00003.conll").read_text()
     assert text == "Carl\tB-NAME\n\nDora\tB-NAME\nx\tO\n\n"
+
+
+def test_columns_are_read_again_and_records_that_would_not_be_are_rejected(tmp_path):
+    good = [["Anna", "#x"], ["#", "x"], ["#x"], ["\u200b", "x"]]
+    bad = [["a b"], ["x", "a\tb"], ["a\nb"], [""], ["x", "\u00a0"], ["-DOCSTART-"]]
+    lines = [{"tokens": words} for pair in zip_longest(good, bad) for words in pair if words]
+    (tmp_path / "a.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    counts = tag(Capitals(), [tmp_path / "a.jsonl"], tmp_path / "out", format="conll")
+    assert counts == {"records": 10, "tagged": 4, "rejected": 6}
+    text = (tmp_path / "out" / "part-00000.conll").read_text()
+    assert [list(s.words) for s in read_columns(text, "a.conll", "ner")] == good
+    assert [list(record.item) for record in file_records(tmp_path / "out" / "part-00000.conll")] == good
+    rejects = [json.loads(line) for line in (tmp_path / "out" / REJECTS).read_text().splitlines()]
+    assert sorted(row["record"] for row in rejects) == sorted(bad)
+    with refused("word_not_for_columns", setting="output_format"):
+        outputs.render(Capitals(), [Record(("a b",), 1)], "conll")
 
 
 def test_the_sentences_of_a_text_are_apart_in_columns(tmp_path):

@@ -61,9 +61,15 @@ class Chunk:
     def tag(self, tagger: Tagger, format: str) -> list[Any]:
         """Tags the records and lets go of them; returns their results, from `outputs.render`.
 
-        A text that is too large for the server of the model is rejected.
+        A record that cannot be written in the format, or a text that is too large for the server of the model, is rejected.
         """
-        rendered = self._rendered(tagger, self.good, format)
+        good = []
+        for file, record in self.good:
+            if problem := outputs.unwritable(record, format):
+                self.rejects.append(_reject(file, record, problem))
+            else:
+                good.append((file, record))
+        rendered = self._rendered(tagger, good, format)
         self.good, self.tagged = [], len(rendered)
         return rendered
 

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from tfner.corpus import Sentence
-from tfner.data.files import number_documents
+from tfner.data.conll import DOCUMENT_MARK
+from tfner.data.files import number_documents, shorten
 from tfner.data.inputs import Record
 from tfner.data.words import as_text, split_words
 from tfner.errors import UserError, setting
@@ -46,6 +47,16 @@ def render(tagger: Tagger, records: Sequence[Record], format: str) -> list[Any]:
     if format == "html":
         return [as_displacy(r.item, entities) for r, entities in tagged]
     return [{**as_json(r.item, entities), "fields": to_json(r.fields)} for r, entities in tagged]
+
+
+def unwritable(record: Record, format: str) -> UserError | None:
+    """Why a record cannot be written in a format, or None if it can: words in columns have no white space."""
+    words = [] if format != "conll" or isinstance(record.item, str) else record.item
+    wrong = next((word for word in words if word.split() != [word] or word == DOCUMENT_MARK), None)
+    if wrong is None:
+        return None
+    expected = f"expected words without white space, none of them {DOCUMENT_MARK}, found {shorten(wrong)}"
+    return UserError(f"{setting('output_format', 'conll')}: {expected}: use {setting('output_format', 'jsonl')}")
 
 
 def tag_records(tagger: Tagger, records: Sequence[Record]) -> list[list[Entity]]:
@@ -155,6 +166,9 @@ def _columns(tagger: Tagger, records: Sequence[Record]) -> list[str]:
             f"model's folder, or use {setting('output_format', 'jsonl')}",
             tagger.name,
         )
+    for record in records:
+        if problem := unwritable(record, "conll"):
+            raise problem
     parts = [sentences for _, sentences in _divided(records, how or "none")]
     tagged = iter(tagger.predict([sentence for sentences in parts for sentence in sentences]))
     return [
