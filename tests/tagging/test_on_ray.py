@@ -9,6 +9,7 @@ import threading
 import time
 from contextlib import nullcontext
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pyarrow.parquet
 import pytest
@@ -65,9 +66,12 @@ def actors():
     return found
 
 
-def test_its_files_are_those_of_the_local_engine(tagger, source, local, tmp_path):
+def test_its_files_are_those_of_the_local_engine(tagger, source, local, tmp_path, monkeypatch):
     said = []
-    counts = tag_files(tagger, source, tmp_path / "out", say=said.append, engine=on_ray(2))
+    with TemporaryDirectory() as folder:
+        monkeypatch.setenv("RAY_TMPDIR", folder)
+        counts = tag_files(tagger, source, tmp_path / "out", say=said.append, engine=on_ray(2))
+        assert list(Path(folder).iterdir()) == []
     assert (content(tmp_path / "out"), counts, said) == local
     assert counts == {"records": RECORDS, "tagged": RECORDS - 2, "rejected": 2}
 
@@ -90,6 +94,26 @@ def test_an_actor_that_is_killed_loses_nothing(tagger, source, local, tmp_path):
     done.set()
     thread.join()
     assert len(killed) == 1
+    assert content(tmp_path / "out") == local[0]
+
+
+def test_a_chunk_that_always_kills_its_actor_ends_the_job(tagger, source, local, tmp_path):
+    def kill():
+        while not done.wait(0.05):
+            for pid in actors():
+                os.kill(pid, signal.SIGKILL)
+
+    done = threading.Event()
+    thread = threading.Thread(target=kill)
+    thread.start()
+    try:
+        with pytest.raises(UserError, match="an actor ended 4 times") as caught:
+            tag_files(tagger, source, tmp_path / "out", say=lambda line: None, engine=on_ray(1))
+    finally:
+        done.set()
+        thread.join()
+    assert caught.value.setting == "engine"
+    tag_files(tagger, source, tmp_path / "out", say=lambda line: None)
     assert content(tmp_path / "out") == local[0]
 
 
@@ -145,7 +169,7 @@ def test_ray_is_started_again_where_the_machine_was_too_slow():
     ):
         ray = Slow()
         with pytest.raises(RuntimeError, match=str(error)) if calls < needed else nullcontext():
-            _start(ray, given)
+            _start(ray, given, "folder")
         assert ray.calls == calls
 
 

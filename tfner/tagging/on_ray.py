@@ -12,10 +12,12 @@ import os
 import pickle
 import re
 import socket
+import sys
 import warnings
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from tfner.config import AUTO
@@ -30,6 +32,8 @@ from tfner.terminal import quiet_imports
 _COLUMN = "data"
 _SECONDS = 5.0
 """How long a cluster may take to accept a connection."""
+_TRIES = 3
+"""How often an actor that ended is started again, and a chunk is tagged again."""
 
 
 def on_ray(actors: int | None = None, address: str | None = None) -> Engine:
@@ -49,23 +53,29 @@ def on_ray(actors: int | None = None, address: str | None = None) -> Engine:
 
     def run(tagger: Tagger, source: Source, skip: int, format: str) -> Iterator[tuple[Chunk, list[Any]]]:
         ours = not ray.is_initialized()
-        try:
-            if ours:
-                _connect(ray, address)
-            number = actors or max(1, int(ray.cluster_resources().get("CPU", 1)))
-            for data in _results(ray, tagger, source, skip, format, number):
-                result = pickle.loads(data)
-                if isinstance(result, UserError):
-                    raise result
-                chunk, rendered, report = result
-                if isinstance(tagger, RowTagger):
-                    tagger.report += report
-                yield chunk, rendered
-        except ray.exceptions.RayError as error:
-            raise UserError(f"{setting('engine', 'ray')}: Ray ended the job ({one_line(error)})") from error
-        finally:
-            if ours:
-                ray.shutdown()
+        with TemporaryDirectory(prefix="ray", dir=_temporary(), ignore_cleanup_errors=True) as folder:
+            try:
+                if ours:
+                    _connect(ray, address, folder)
+                number = actors or max(1, int(ray.cluster_resources().get("CPU", 1)))
+                for data in _results(ray, tagger, source, skip, format, number):
+                    result = pickle.loads(data)
+                    if isinstance(result, UserError):
+                        raise result
+                    chunk, rendered, report = result
+                    if isinstance(tagger, RowTagger):
+                        tagger.report += report
+                    yield chunk, rendered
+            except ray.exceptions.ActorDiedError as error:
+                raise UserError(
+                    f"{setting('engine', 'ray')}: an actor ended {_TRIES + 1} times ({one_line(error)}): give it more memory, "
+                    "or find the record with the local engine; the same command goes on after the last part"
+                ) from error
+            except ray.exceptions.RayError as error:
+                raise UserError(f"{setting('engine', 'ray')}: Ray ended the job ({one_line(error)})") from error
+            finally:
+                if ours:
+                    ray.shutdown()
 
     return run
 
@@ -80,13 +90,20 @@ def _import_ray() -> Any:
     return ray
 
 
-def _start(ray: Any, given: str | None, tries: int = 2) -> None:
-    """Connects to a cluster, or starts one on this machine, again if that takes too long: Ray waits 15 s for its processes.
+def _temporary() -> str | None:
+    """Where temporary folders are made, as Ray does it. On macOS, the usual place is too long for the names of sockets."""
+    return os.environ.get("RAY_TMPDIR") or ("/tmp" if sys.platform == "darwin" else None)
+
+
+def _start(ray: Any, given: str | None, folder: str, tries: int = 2) -> None:
+    """Connects to a cluster, or starts one on this machine, whose files are in `folder`, again if that takes too long: Ray
+    waits 15 s for its processes.
 
     Raises RuntimeError if it took too long twice, and what Ray raises otherwise.
     """
     try:
-        ray.init(given or "local", include_dashboard=False, log_to_driver=False, logging_level="error")
+        own = {} if given else {"_temp_dir": folder}
+        ray.init(given or "local", include_dashboard=False, log_to_driver=False, logging_level="error", **own)
     except Exception as error:  # Ray raises nothing narrower where its processes take too long
         late = isinstance(error, TimeoutError) or "timed out" in str(error).lower()
         if not late or given:
@@ -94,10 +111,10 @@ def _start(ray: Any, given: str | None, tries: int = 2) -> None:
         ray.shutdown()
         if tries == 1:
             raise RuntimeError(str(error)) from error
-        _start(ray, given, tries - 1)
+        _start(ray, given, folder, tries - 1)
 
 
-def _connect(ray: Any, address: str | None) -> None:
+def _connect(ray: Any, address: str | None, folder: str) -> None:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # its errors come as exceptions too
     logging.getLogger("ray.data").setLevel(logging.ERROR)
@@ -107,7 +124,7 @@ def _connect(ray: Any, address: str | None) -> None:
             # Ray itself tries for minutes
             socket.create_connection((place[1], int(place[2])), _SECONDS).close()
         with quiet_imports():
-            _start(ray, given)
+            _start(ray, given, folder)
     except (ValueError, OverflowError, RuntimeError, OSError) as error:
         if not given:
             raise UserError(f"{setting('engine', 'ray')}: Ray cannot be started ({one_line(error)})") from error
@@ -161,11 +178,12 @@ def _results(ray: Any, tagger: Tagger, source: Source, skip: int, format: str, a
     context.execution_options.preserve_order = True
     context.target_max_block_size = 1  # bytes: every chunk travels by itself
     context.enable_progress_bars = False
-    options = {"batch_size": 1, "batch_format": "pyarrow"}
+    options: dict[str, Any] = {"batch_size": 1, "batch_format": "pyarrow"}
     with ray.data.DataContext.current(context):  # a Dataset keeps it
         dataset = ray.data.from_items([0], override_num_blocks=1)
         dataset = dataset.map_batches(read, num_cpus=0, **options)
-        dataset = dataset.map_batches(Actor, num_cpus=1, compute=ray.data.ActorPoolStrategy(size=actors), **options)
+        options |= {"compute": ray.data.ActorPoolStrategy(size=actors), "max_restarts": _TRIES, "max_task_retries": _TRIES}
+        dataset = dataset.map_batches(Actor, num_cpus=1, **options)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module=r"ray\.")  # such as that there are more actors than chunks
         for batch in dataset.iter_batches(batch_size=1, batch_format="pyarrow"):
