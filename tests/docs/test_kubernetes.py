@@ -71,6 +71,8 @@ def test_the_pods_of_the_ray_job_have_the_schema_of_kubernetes(ray_job):
     for group in groups:
         pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "x"}, **group["template"]}
         kubernetes_validate.validate(pod, "1.31", strict=True)
+        for container in pod["spec"]["containers"]:
+            assert {"name": "RAY_USAGE_STATS_ENABLED", "value": "0"} in container["env"]
 
 
 def test_the_ray_job_runs_predict_with_an_actor_for_each_core(ray_job):
