@@ -21,8 +21,15 @@ def test_the_first_suspects_are_compared_with_the_second_annotation():
     assert (best.number, best.differing, best.first, best.all_differing) == (120, 90, ((100, 90),), 90)
     worst = suspects(GOLD, SECOND, found(lambda i: 0.5 if i < 90 else 0.9))
     assert worst.first == ((100, 70),)
-    assert "has other tags in 90 (90%)" in str(best)
+    assert "has other tags at such a word in 90 (90%)" in str(best)
     assert "of all 120 that it contradicts, in 90 (75%); in the whole split, 90 sentences" in str(best)
+
+
+def test_a_suspect_counts_only_where_the_second_annotation_differs_at_a_word_that_the_model_contradicts():
+    gold, second, predicted = [["B-PER", "O"]], [["B-ORG", "O"]], [["B-PER", "B-LOC"]]
+    found = mistakes(WORDS[:1], gold, predicted, [[0.9, 0.9]], 1)
+    one = suspects(gold, second, found)
+    assert (one.number, one.differing, one.all_differing) == (1, 0, 1)
 
 
 def test_a_model_without_mistakes_has_no_suspects():

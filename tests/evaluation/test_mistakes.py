@@ -8,9 +8,9 @@ def test_confident_mistakes_come_first_and_equal_ones_keep_their_order():
     gold = [["B-A"], ["O"], ["O", "O"], ["O"], ["O"]]
     predicted = [["I-A"], ["B-A"], ["B-A", "B-A"], ["O"], ["B-A"]]
     found = mistakes([["w"] * len(g) for g in gold], gold, predicted, [[0.9], [0.75], [0.5, 0.4], [0.9], [0.75]])
-    assert [m.sentence for m in found] == [2, 1, 4]  # 0 is correct as conlleval reads it, and so is 3
-    assert found[0].badness == pytest.approx(0.9)
-    assert found[0].spurious == (Span("A", 0, 1), Span("A", 1, 2))
+    assert [m.sentence for m in found] == [1, 4, 2]  # 0 is correct as conlleval reads it, and so is 3
+    assert [m.certainty for m in found] == [0.75, 0.75, 0.5]
+    assert found[2].spurious == (Span("A", 0, 1), Span("A", 1, 2))
     assert len(mistakes([["w"] * len(g) for g in gold], gold, predicted, [[0.5] * len(g) for g in gold], 1)) == 1
 
 

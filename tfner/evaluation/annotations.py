@@ -19,13 +19,13 @@ FIRST = (100, 200)
 
 @dataclass(frozen=True)
 class Suspects:
-    """How many of the sentences that a model contradicts most surely have another annotation.
+    """How many of the sentences that a model contradicts most surely have another annotation where it contradicts the first.
 
     Attributes:
         number: sentences whose predicted tags differ from the first annotation.
-        differing: those of them whose tags in the second annotation differ from the first.
-        first: for some numbers of the worst of them, how many of these do.
-        all_differing: sentences in which the annotations differ.
+        differing: those of them in which the second annotation differs from the first at a word where the model does, too.
+        first: for some numbers of those that it contradicts most surely, how many of these do.
+        all_differing: sentences in which the annotations differ anywhere.
     """
 
     number: int
@@ -35,8 +35,8 @@ class Suspects:
 
     def __str__(self) -> str:
         lines = [
-            f"of the {most} sentences that the model contradicts most surely, the second annotation has other tags in {found} "
-            f"({found / most:.0%})"
+            f"of the {most} sentences that the model contradicts most surely, the second annotation has other tags at such a "
+            f"word in {found} ({found / most:.0%})"
             for most, found in self.first
         ]
         share = f" ({self.differing / self.number:.0%})" if self.number else ""
@@ -53,12 +53,15 @@ def suspects(gold: Sequence[Sequence[str]], other: Sequence[Sequence[str]], foun
     Args:
         gold: the tags of each sentence that the model is scored with.
         other: those of the second annotation.
-        found: all mistakes under the first, the worst first.
+        found: all mistakes under the first, the surest first.
     """
-    differs = [list(one) != list(two) for one, two in zip(gold, other, strict=True)]
-    hits = [differs[mistake.sentence] for mistake in found]
+    hits = [
+        any(p != g != o for p, g, o in zip(mistake.predicted, mistake.gold, other[mistake.sentence], strict=True))
+        for mistake in found
+    ]
     first = tuple((most, sum(hits[:most])) for most in FIRST if most <= len(hits))
-    return Suspects(len(found), sum(hits), first, sum(differs))
+    differing = sum(list(one) != list(two) for one, two in zip(gold, other, strict=True))
+    return Suspects(len(found), sum(hits), first, differing)
 
 
 def format_both(scores: Scores, other: Scores) -> str:

@@ -29,7 +29,7 @@ class Mistake:
         probabilities: the probability of the predicted label of each word.
         missed: gold spans that are not predicted; half-open, in words. With plain tags, each span is one word.
         spurious: predicted spans that are not gold.
-        badness: the sum of the probabilities of the wrong words.
+        certainty: the highest probability of a wrong word.
     """
 
     sentence: int
@@ -39,7 +39,7 @@ class Mistake:
     probabilities: tuple[float, ...]
     missed: tuple[Span, ...]
     spurious: tuple[Span, ...]
-    badness: float
+    certainty: float
 
     def __str__(self) -> str:
         return format_mistake(self)
@@ -55,7 +55,7 @@ def mistakes(
 ) -> list[Mistake]:
     """The `limit` worst sentences.
 
-    Sentences are sorted by `badness`, the highest first, because confident mistakes are the most informative; equal ones keep
+    Sentences are sorted by `certainty`, the highest first, because confident mistakes are the most informative; equal ones keep
     their order. A word is wrong if its entity is wrong: an `I-` that starts an entity, as conlleval reads it, equals a `B-`.
 
     Args:
@@ -87,10 +87,10 @@ def mistakes(
                 probabilities=tuple(ps),
                 missed=tuple(sorted(wanted - got, key=lambda span: span.start)),
                 spurious=tuple(sorted(got - wanted, key=lambda span: span.start)),
-                badness=float(sum(ps[k] for k in wrong)),
+                certainty=float(max(ps[k] for k in wrong)),
             )
         )
-    return sorted(found, key=lambda mistake: -mistake.badness)[:limit]
+    return sorted(found, key=lambda mistake: -mistake.certainty)[:limit]
 
 
 def format_mistake(mistake: Mistake) -> str:
