@@ -113,6 +113,7 @@ def test_auto_stands_in_the_help_where_it_can_be_given(capsys):
         ("setting_below_least", {"freeze_layers": -1}),
         ("setting_below_least", {"temperature": 0.0}),
         ("setting_above_most", {"min_precision": 1.0}),
+        ("setting_below_least", {"min_precision": -0.5}),
         ("setting_of_another_kind", {"temperature": "hot"}),
         ("setting_not_among_choices", {"decode": "beam"}),
         ("setting_share", {"train_share": 0.0}),
@@ -147,6 +148,10 @@ def test_numbers_of_numpy_and_paths_are_taken_as_json_has_them():
     config = make_config(**given)
     assert config == make_config(seed=3, dropout=0.5, head_units=(4,), output=str(Path("a") / "b"))
     assert Config.from_values(json.loads(config.to_json())) == config
+
+
+def test_a_precision_of_0_asks_for_no_thresholds():
+    assert make_config(min_precision=0) == make_config()
 
 
 def test_settings_that_are_not_an_object_are_refused():

@@ -5,13 +5,15 @@ import shutil
 
 import pytest
 from support.errors import refused
-from support.trainings import refused_line
+from support.trainings import SIZES, refused_line
 
 from tfner import evaluate
+from tfner.contents import CONTENTS
+from tfner.demo.corpus import demo_corpus
 from tfner.errors import UserError
 from tfner.evaluation import plots
 from tfner.evaluation.scores import read_scores
-from tfner.folder import EVALUATION_FILES, EVALUATIONS, EXTRA, SCORES
+from tfner.folder import CONFIG, EVALUATION_FILES, EVALUATIONS, EXTRA, SCORES
 
 
 @pytest.fixture(scope="module")
@@ -38,6 +40,15 @@ def test_evaluate_gives_the_scores_of_the_training_and_saves_what_it_prints(own,
     assert json.loads((saved / SCORES).read_text()) == scores
     assert (saved / "scores.txt").read_text() in output.err
     assert (saved / "confusion_matrix.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_all_of_train_is_scored_whatever_share_was_trained_on(model, tmp_path):
+    version = shutil.copytree(model / "1", tmp_path / "model" / "1")
+    config = version / EXTRA / CONFIG
+    config.write_text(json.dumps(json.loads(config.read_text()) | {"train_share": 0.1}))
+    (version / EXTRA / CONTENTS).unlink()
+    words = sum(len(s.words) for s in demo_corpus().splits["train"][: SIZES["train"]])
+    assert evaluate.evaluate(version, "train", tmp_path / "e", say=lambda line: None).scores.words == words
 
 
 def test_no_model_is_refused(tmp_path, capsys):

@@ -17,7 +17,8 @@ from tfner import export
 from tfner import folder as folders
 from tfner.config import VARIANTS
 from tfner.errors import UserError
-from tfner.folder import CHECKPOINTS, DESCRIPTION, EXTRA, TRAINING, WEIGHTS, digest
+from tfner.folder import CHECKPOINTS, DESCRIPTION, EXTRA, LIMITS, TRAINING, WEIGHTS, digest
+from tfner.modeling.calibration import Calibration
 from tfner.modeling.variants import logits_function
 from tfner.tagging.exported import read_exported
 from tfner.tagging.load import find_export, load_tagger, outdated_exports
@@ -74,6 +75,28 @@ def test_an_export_chooses_tags_as_asked_in_every_format(models, tmp_path):
             assert tagger.decode == "greedy"
     with load_tagger(model / "1") as tagger:
         assert tagger.decode == "viterbi"
+
+
+def test_what_is_not_given_is_as_in_the_newest_version(runtimes, tmp_path):
+    def exported(model=None, **given):
+        folder = export.export(model or tmp_path / "model", say=lines.append, **given)
+        found = read_exported(folder)
+        return found.config, found.calibrations["ner"]
+
+    model, lines = shutil.copytree(runtimes, tmp_path / "model"), []
+    _, first = exported()
+    config, calibration = exported(sentences="line")
+    assert (config.sentences, config.decode, config.temperature, calibration) == ("line", "viterbi", "auto", first)
+    config, greedy = exported(decode="greedy")  # whose thresholds are found again, with the same temperature
+    assert (config.sentences, config.decode, greedy.temperature) == ("line", "greedy", first.temperature)
+    assert greedy.thresholds.keys() == first.thresholds.keys() and greedy.min_precision == first.min_precision
+    config, calibration = exported(format="onnx", max_f1_loss=1.0, sentences="split")
+    assert (config.sentences, config.decode, calibration) == ("split", "greedy", greedy)
+    config, calibration = exported(temperature=1, min_precision=0)
+    assert (config.sentences, config.decode, calibration) == ("line", "greedy", Calibration())
+    (model / str(folders.versions(model)[-1]) / EXTRA / LIMITS).write_text("{")
+    lines.clear()
+    assert exported()[0].sentences == "split" and "cannot be read, so the settings of the training are used" in lines[0]
 
 
 @pytest.mark.slow
@@ -175,7 +198,7 @@ def test_an_export_is_never_made_inside_a_version(models):
 def test_a_new_version_says_which_exports_are_of_an_earlier_one(runtimes, tmp_path):
     folder, lines = shutil.copytree(runtimes, tmp_path / "model"), []
     assert outdated_exports(folder) == []
-    version = export.export(folder, temperature=2.0, decode="viterbi", say=lines.append)
+    version = export.export(folder, temperature=2.0, min_precision=0, say=lines.append)
     assert lines == [
         f"the export for {name} is of an earlier version; make one with python -m tfner.export {folder} --format {format}"
         for name, format in (("OpenVINO", "openvino"), ("ONNX Runtime", "onnx"))

@@ -257,6 +257,18 @@ def test_notes_and_single_labels_of_every_task_are_reported(tmp_path):
         check_request(Config(corpus=str(folder), task="ner,chunk", output=str(tmp_path / "m")))
 
 
+def test_a_precision_that_only_some_tasks_reach_is_exported_with_a_line_for_the_others(together, tmp_path):
+    folder, lines = shutil.copytree(together, tmp_path / "model"), []
+    version = export.export(folder, min_precision=0.8, say=lines.append)
+    assert "no score of any type of ner reaches a precision of 0.8, so none is accepted" in lines
+    with load_tagger(version) as tagger:
+        some = {task: any(head.calibration.thresholds.values()) for task, head in tagger.heads.items()}
+        assert not some["ner"] and any(some.values())
+        temperatures = {task: head.calibration.temperature for task, head in tagger.heads.items()}
+    with load_tagger(together, "tensorflow") as tagger:
+        assert temperatures == {task: head.calibration.temperature for task, head in tagger.heads.items()}
+
+
 def test_the_thresholds_of_each_task_are_its_own(together, columns, tmp_path):
     folder, lines = shutil.copytree(together, tmp_path / "model"), []
     version = export.export(folder, min_precision=0.05, say=lines.append, decode="greedy")

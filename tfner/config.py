@@ -120,7 +120,9 @@ class Config:
     )
     one_document: bool = _setting("corpus", False, "read a file without document marks as one document")
     train_share: float = _setting(
-        "corpus", 1.0, "share of the training sentences that is used, drawn at random; a smaller share is part of a larger one"
+        "corpus",
+        1.0,
+        "share of the training sentences that is used, drawn at random, the same for every seed and part of any larger share",
     )
     unseen_labels: str = _setting(
         "corpus", "error", "labels that do not occur in train: stop, or keep them and score them as missed", UNSEEN_LABELS
@@ -189,7 +191,7 @@ class Config:
     temperature: float | str = _setting(
         "tagging",
         1.0,
-        "what logits are divided by before softmax; auto finds it on validation",
+        "what logits are divided by before softmax; auto finds it on validation, 1 leaves them as they are",
         least=0.25,
         most=100,
         auto=True,
@@ -197,8 +199,8 @@ class Config:
     min_precision: float | None = _setting(
         "tagging",
         None,
-        "accept entities from the score from which validation shows this precision for their type",
-        least=0.01,
+        "accept entities from the score from which validation shows this precision for their type; 0 for every entity",
+        least=0,
         most=0.999,
         absent="every entity is accepted",
     )
@@ -213,6 +215,7 @@ class Config:
         for one in fields(self):
             object.__setattr__(self, one.name, _plain(getattr(self, one.name)))
             _check(one, getattr(self, one.name))
+        object.__setattr__(self, "min_precision", self.min_precision or None)
         split_tasks(self.task)
         if not 0 < self.train_share <= 1:
             raise UserError(f"{setting('train_share', self.train_share)}: expected a share above 0, up to 1")

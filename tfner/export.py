@@ -15,7 +15,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tfner.config import CORPUS_SETTINGS, EXPORT_FORMATS, Config, add_flags
+from tfner.config import AUTO, CORPUS_SETTINGS, EXPORT_FORMATS, Config, add_flags
 from tfner.corpus import Sentence
 from tfner.data.load import corpus_of
 from tfner.errors import UserError, setting
@@ -85,9 +85,10 @@ def export(
         max_f1_loss: how far the F1 of such an export may be below that of the trained model.
         sentences: how the exported model divides text into sentences, one of `config.SENTENCES`.
         decode: how it chooses tags, one of `config.DECODERS`.
-        temperature: what its logits are divided by; `auto` finds it on the validation split.
-        min_precision: the precision on the validation split from which entities are accepted. Without any of these four, a
-            version is exported as it was trained, and other formats as the newest version is.
+        temperature: what its logits are divided by; `auto` finds it on the validation split, and 1 leaves them as they are.
+        min_precision: the precision on the validation split from which entities are accepted; 0 accepts all. Which of these
+            four are not given are as in the newest version if that has the same weights, and else as in the training.
+            Thresholds are found again where the decoder or the temperature changes.
         corpus: settings of the corpus of such a split (`config.CORPUS_SETTINGS`) that differ from those of the training.
 
     Returns:
@@ -145,22 +146,21 @@ def export(
         if format != "transformers":
             raise UserError(f"{setting('task', corpus['task'])}: all tasks of a model are exported together: leave it out")
         trained = trained.alone(corpus.get("task", trained.config.tasks[0]))
-        say(f"only the task {trained.config.task} is exported; another one with {setting('task')}")
-    if format != "savedmodel" and not tagging:
-        trained = _as_version(trained, folder)
+        say(f"only the task {trained.config.task} is exported; another one with --task")
+    trained = _as_version(trained, folder, say)
     before = trained.config.decode
-    trained = replace(trained, config=replace(trained.config, **tagging))
+    config = replace(trained.config, **tagging)
+    trained = replace(trained, config=config)
     gated = any(own == format for own, _ in _NEEDS)
-    has_thresholds = any(head.calibration.thresholds is not None for head in trained.heads.values())
-    refit = has_thresholds and trained.config.decode != before
+    refit = config.min_precision is not None and config.decode != before
     calibrated = "temperature" in tagging or "min_precision" in tagging or refit
     validation: Mapping[str, Sequence[Sentence]] = {}
-    if gated or calibrated:
+    if gated or (calibrated and (tagging.get("temperature") == AUTO or config.min_precision is not None)):
         what = "an export for another runtime is tried" if gated else "scores are calibrated"
         labels = {task: head.row_encoder.labels for task, head in trained.heads.items()}
-        validation = _validation(replace(trained.config, **corpus), labels, what)
+        validation = _validation(replace(config, **corpus, train_share=1.0), labels, what)
     if calibrated:
-        trained = _calibrated(trained, validation, say)
+        trained = _calibrated(trained, validation, "temperature" in tagging, say)
     if not gated:
         publish(target, exporter.writer(trained, say))
         if target.parent == folder:
@@ -196,10 +196,14 @@ def _import(
     return export(target, number, output=target / str(number), say=say, **tagging)
 
 
-def _as_version(trained: TrainedModel, model: Path) -> TrainedModel:
+def _as_version(trained: TrainedModel, model: Path, say: Callable[[str], None]) -> TrainedModel:
     """A trained model with the sentences, decoder and calibration of its newest version, if that has the same weights."""
     found = versions(model)
-    version = read_exported(model / str(found[-1]), check=False) if found else None
+    try:
+        version = read_exported(model / str(found[-1]), check=False) if found else None
+    except UserError:
+        say(f"version {found[-1]} cannot be read, so the settings of the training are used")
+        return trained
     if version is None or version.weights != digest(trained.state / WEIGHTS):
         return trained
     names = ("sentences", "decode", "temperature", "min_precision")
@@ -209,27 +213,33 @@ def _as_version(trained: TrainedModel, model: Path) -> TrainedModel:
 
 
 def _calibrated(
-    trained: TrainedModel, validation: Mapping[str, Sequence[Sentence]], say: Callable[[str], None]
+    trained: TrainedModel, validation: Mapping[str, Sequence[Sentence]], anew: bool, say: Callable[[str], None]
 ) -> TrainedModel:
-    """A model with the calibration that its settings ask for. Raises UserError where nothing would be accepted."""
+    """A model with the calibration that its settings ask for; without `anew`, each task keeps its temperature.
+
+    Raises UserError where nothing would be accepted.
+    """
     from tfner.modeling.variants import logits_function
     from tfner.tagging.in_memory import InMemoryTagger
     from tfner.training.calibrate import calibrate
 
-    heads = {}
+    heads, none = {}, []
     for task, head in trained.heads.items():
-        of_task = ""
         if len(trained.heads) > 1:
-            of_task = f" of {task}"
             say(f"task {task}")
-        tagger = InMemoryTagger(logits_function(trained.model), {task: head}, trained.config)
-        found = calibrate(tagger, trained.config, validation[task], say)
+        config = trained.config if anew else replace(trained.config, temperature=head.calibration.temperature)
+        tagger = InMemoryTagger(logits_function(trained.model), {task: head}, config)
+        found = calibrate(tagger, config, validation.get(task, ()), say)
         if found.thresholds is not None and all(value is None for value in found.thresholds.values()):
-            raise UserError(
-                f"{setting('min_precision', trained.config.min_precision)}: no score of any type{of_task} reaches it on the "
-                f"{len(validation[task]):,} sentences of validation: ask for less, or give a corpus with more of them"
-            )
+            none.append(task)
         heads[task] = replace(head, calibration=found)
+    if len(none) == len(heads):
+        raise UserError(
+            f"{setting('min_precision', trained.config.min_precision)}: no score of any type reaches it on the "
+            f"{len(validation[none[0]]):,} sentences of validation: ask for less, or give a corpus with more of them"
+        )
+    for task in none:
+        say(f"no score of any type of {task} reaches a precision of {trained.config.min_precision}, so none is accepted")
     return replace(trained, heads=heads)
 
 
@@ -317,7 +327,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     tagging = ("sentences", "decode", "temperature", "min_precision")
     add_flags(parser, CORPUS_SETTINGS, default="as in the training")
-    add_flags(parser, tagging, default="as in the training; in other formats, as in the newest version")
+    add_flags(parser, tagging, default="as in the newest version of these weights, or as in the training")
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
     arguments = vars(parser.parse_args(argv))
     as_json = arguments.pop("json")

@@ -1,11 +1,13 @@
 """Which tagger a name and a runtime lead to."""
 
 import json
+import shlex
 import shutil
 
 import pytest
 from support.errors import refused
 
+from tfner import export
 from tfner.config import SENTENCES
 from tfner.contents import CONTENTS
 from tfner.demo.corpus import demo_corpus
@@ -180,6 +182,16 @@ def test_the_remedy_for_a_version_without_an_export_names_its_training(copy):
     shutil.rmtree(copy / TRAINING / "1")
     with refused("training_of_the_version_is_gone", setting="runtime", path=copy / "1"):
         find_export(copy / "1", "openvino")
+
+
+def test_the_remedy_for_an_earlier_version_makes_an_export_of_it(copy):
+    shutil.rmtree(copy / "onnx")
+    export.export(copy, sentences="line", decode="greedy", temperature=2.0, min_precision=0, say=lambda line: None)
+    with refused("no_export_of_an_earlier_version", setting="runtime", path=copy / "1") as caught:
+        find_export(copy / "1", "onnx")
+    command = str(caught.value.for_command_line()).partition("python -m tfner.export ")[2]
+    assert export.main([*shlex.split(command), "--max-f1-loss", "1"]) == 0
+    assert find_export(copy / "1", "onnx") == copy / "onnx" / "1"
 
 
 def test_a_runtime_that_does_not_fit_what_is_named_is_refused(copy, address):

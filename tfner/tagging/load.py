@@ -167,8 +167,10 @@ def _remedy(version: Path, runtime: str) -> str:
             return "its training is not there any more, so it cannot be exported again"
         if own not in (None, max(finished_states(home), default=None)):
             more = f" --state {own}"
-        if version.name != str(versions(home)[-1]):  # other formats are exported as the newest version is
-            more += f" --sentences {exported.config.sentences} --decode {exported.config.decode}"
+        if version.name != str(versions(home)[-1]):  # what is not named is as in the newest version
+            config, (one, *others) = exported.config, {own.temperature for own in exported.calibrations.values()}
+            more += f" --sentences {config.sentences} --decode {config.decode} --temperature {AUTO if others else one}"
+            more += f" --min-precision {config.min_precision or 0}"
     return f"make one with python -m tfner.export {quote(home)} --format {runtime}{more}"
 
 
