@@ -22,7 +22,7 @@ from tfner.config import make_config
 from tfner.demo.corpus import demo_corpus
 from tfner.evaluation.scores import read_scores
 from tfner.folder import EXTRA, TRAINING
-from tfner.modeling.variants import logits_function
+from tfner.modeling.variants import classifier_note, logits_function
 from tfner.training.report import COLUMNS
 from tfner.training.request import check_request
 from tfner.training.state import load_state
@@ -177,8 +177,9 @@ def test_a_training_that_is_running_is_not_offered(interrupted):
 
 @pytest.mark.slow
 def test_a_resumed_training_exports_its_own_version_and_is_not_repeated(interrupted):
-    lines = []
+    lines, interrupted = [], replace(interrupted, sentences="line")
     result = train.train(interrupted, lines.append, resume=True)
+    assert load_state(interrupted.folder / TRAINING / "1").config.sentences == "line"
     assert [line for line in lines if line.startswith("resumed in epoch 1, after step")]
     assert result.folder == interrupted.folder / "1" and folders.resolve(interrupted.folder) == result.folder
     assert [row["epoch"] for row in result.history] == [1]
@@ -188,6 +189,8 @@ def test_a_resumed_training_exports_its_own_version_and_is_not_repeated(interrup
     checkpoints.mkdir()  # as after a kill between the export and their removal
     again = train.train(interrupted, lines.append, resume=True)
     assert "this training is finished" in lines[-1]
+    train.train(replace(interrupted, sentences="none", temperature=2.0), lines.append, resume=True)
+    assert "ignored: --sentences, --temperature; python -m tfner.export" in lines[-1]
     assert not checkpoints.exists() and folders.versions(interrupted.folder / folders.TRAINING) == [1]
     assert again.folder == result.folder
     assert {k: s.overall for k, s in again.scores.items()} == {k: s.overall for k, s in result.scores.items()}
@@ -262,9 +265,10 @@ def test_a_trained_model_is_the_encoder_of_another(models, corpus, tmp_path, var
     config = make_config("standard", output=str(tmp_path / "next"), **settings)
     with refused("model_not_exported_as_encoder", setting="encoder"):
         train.train(config, say=lines.append)
-    export.export(model, format="transformers", say=lines.append)
+    source = export.export(model, format="transformers", temperature=2.0, say=lines.append)
     train.train(config, say=lines.append)
     assert any("is trained further" in line for line in lines)
+    assert str(classifier_note("replace", str(source), [])).endswith("replace removes another one") == (variant == "replace")
     run = training_run(corpus, tmp_path / "more", **{k: v for k, v in settings.items() if k != "corpus"})
     ids, mask = tiny.random_inputs([12, 7], 30)
     old = logits_function(load_state(model / TRAINING / "1").model)(ids, mask).numpy()

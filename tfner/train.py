@@ -11,10 +11,21 @@ from pathlib import Path
 
 from tfner.config import PRESETS, Config, add_flags, make_config
 from tfner.evaluation.scores import Scores, read_scores
-from tfner.folder import CHECKPOINTS, HISTORY, SCORES, TRAINING, clear_drafts, is_locked, of_task, publish, read_history
+from tfner.folder import (
+    CHECKPOINTS,
+    HISTORY,
+    SCORES,
+    TRAINING,
+    clear_drafts,
+    is_locked,
+    of_task,
+    publish,
+    read_history,
+    read_settings,
+)
 from tfner.tagging.load import outdated_exports
 from tfner.terminal import Parser, command, print_json, quiet_imports, quote
-from tfner.training.request import check_request, check_resume, find_finished, find_interrupted
+from tfner.training.request import TAGGING, check_request, check_resume, find_finished, find_interrupted
 
 
 @dataclass(frozen=True)
@@ -85,6 +96,9 @@ def _finished(config: Config, number: int, say: Callable[[str], None]) -> Traine
     clear_drafts(model)
     folder, state = model / str(number), model / TRAINING / str(number)
     say(f"this training is finished: {folder}; without --resume a new one begins")
+    before = read_settings(state)[0]
+    if other := ["--" + name.replace("_", "-") for name in TAGGING if getattr(config, name) != getattr(before, name)]:
+        say(f"ignored: {', '.join(other)}; python -m tfner.export {quote(model)} makes a version with these settings")
     shutil.rmtree(state / CHECKPOINTS, ignore_errors=True)
     history = [{name: float(value) for name, value in row.items()} for row in read_history(state / HISTORY)]
     return Trained(folder, history, {task: read_scores(of_task(state, config, task) / SCORES) for task in config.tasks})

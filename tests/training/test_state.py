@@ -1,13 +1,15 @@
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from support import tiny
 from support.errors import refused
 
+from tfner.contents import note_contents
 from tfner.folder import CONFIG, LABELS, WEIGHTS
 from tfner.modeling.variants import logits_function
-from tfner.training.state import load_state
+from tfner.training.state import change_settings, load_state
 
 
 @pytest.fixture(scope="module")
@@ -28,6 +30,14 @@ def test_a_state_gives_the_model_with_what_belongs_to_it(state):
     assert np.ptp(logits[0], axis=0).min() > 1e-3
     assert (one.state, one.scores, one.config.dropout) == (state, {"ner": {}}, 0.3)
     assert one.row_encoder.labels.names == tiny.LABELS
+
+
+def test_other_settings_of_a_training_that_goes_on_leave_its_state_complete(copy):
+    note_contents(copy)
+    config = replace(load_state(copy).config, temperature="auto", min_precision=0.5)
+    change_settings(copy, config)
+    assert load_state(copy).config == config
+    assert {path.name for path in copy.iterdir() if path.name.startswith(".")} == set()
 
 
 def test_a_truncated_file_of_weights_is_refused(copy):

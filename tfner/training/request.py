@@ -63,10 +63,9 @@ def check_request(config: Config) -> Corpus:
     return corpus
 
 
-MAY_DIFFER = (
-    *("output", "tensorboard", "checkpoint_minutes", "strategy", "accumulate_steps"),
-    *("sentences", "temperature", "min_precision"),
-)
+TAGGING = ("sentences", "temperature", "min_precision")
+"""Settings of the exported model, which `tfner.export` takes too."""
+MAY_DIFFER = ("output", "tensorboard", "checkpoint_minutes", "strategy", "accumulate_steps", *TAGGING)
 """Settings that a training may be resumed with other values of: they do not change what is learned."""
 CHOSEN = ("learning_rate", "head_learning_rate", "precision")
 """Settings whose value in a training state is the one that was chosen where `auto` was given."""

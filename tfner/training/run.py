@@ -54,7 +54,7 @@ from tfner.training.request import MAY_DIFFER, as_before
 from tfner.training.schedule import AdaptiveSchedule, FixedSchedule, Schedule, best_epoch, default_rates
 from tfner.training.scoring import score_splits
 from tfner.training.signals import StopSignals
-from tfner.training.state import TrainedModel, begin_state, load_state, save_weights
+from tfner.training.state import TrainedModel, begin_state, change_settings, load_state, save_weights
 from tfner.training.step import StepResult, train_step
 
 _COPIES = 5
@@ -271,6 +271,8 @@ class TrainingRun:
         if resume:
             try:
                 self._restore()
+                if self.devices.chief:
+                    change_settings(self.state, self.config)
             except UserError:
                 self.unlock()
                 raise

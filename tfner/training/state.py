@@ -16,10 +16,23 @@ from typing import Any
 import tf_keras as keras
 
 from tfner.config import Config
-from tfner.contents import check_contents
+from tfner.contents import CONTENTS, check_contents, sampled
 from tfner.errors import UserError, one_line, setting
 from tfner.evaluation.scores import Scores, read_scores
-from tfner.folder import CALIBRATION, CONFIG, ENCODER, LABELS, SCORES, WEIGHTS, check_room, of_task, read_settings, write_whole
+from tfner.folder import (
+    CALIBRATION,
+    CONFIG,
+    ENCODER,
+    LABELS,
+    SCORES,
+    WEIGHTS,
+    check_room,
+    of_task,
+    read_json,
+    read_settings,
+    write_json,
+    write_whole,
+)
 from tfner.labels import LabelSet
 from tfner.modeling.calibration import read_calibration
 from tfner.modeling.pretrained import load_encoder_config, load_tokenizer, piece_limit
@@ -76,6 +89,16 @@ def begin_state(folder: Path, config: Config, labels: Mapping[str, LabelSet], so
         (place / LABELS).write_text(json.dumps(own.names, ensure_ascii=False), "utf-8")
     load_encoder_config(source).save_pretrained(folder / ENCODER)
     tokenizer.save_pretrained(folder / ENCODER)
+
+
+def change_settings(folder: Path, config: Config) -> None:
+    """Writes the settings of a training that goes on with others (`request.MAY_DIFFER`)."""
+    if (folder / CONFIG).read_text("utf-8") == config.to_json():
+        return
+    write_whole(folder / CONFIG, lambda draft: draft.write_text(config.to_json(), "utf-8"))
+    if (folder / CONTENTS).is_file():
+        noted = read_json(folder / CONTENTS) | {CONFIG: sampled(folder / CONFIG)}
+        write_whole(folder / CONTENTS, lambda draft: write_json(draft, noted))
 
 
 def save_weights(folder: Path, model: keras.Model) -> None:
