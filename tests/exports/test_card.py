@@ -87,4 +87,13 @@ def test_calibration_and_decoding_are_described(trained):
     assert "Tags are chosen by `greedy`" in text and "divided by 1.250" in text and "precision of 0.9" in text
     assert "| `PER` | 0.5000 |" in text and "| `LOC` | never |" in text
     assert "Before this export, with tags chosen by `viterbi`." in text
-    assert "Tags are chosen" not in model_card(own, "transformers")
+    text = model_card(own, "transformers")
+    assert "Tags are chosen" not in text and "With tags chosen by `viterbi`; a pipeline takes" in text
+    assert "divided by the temperature, 1.250, so" in text and "temperature" not in model_card(trained, "transformers")
+
+
+@pytest.mark.parametrize(("context", "said"), [("sentence", 0), ("document", 1), ("mixed", 1)])
+@pytest.mark.parametrize("format", ["savedmodel", "transformers"])
+def test_scores_with_the_context_of_documents_say_so(trained, format, context, said):
+    text = model_card(replace(trained, config=replace(trained.config, context=context)), format)
+    assert text.count("\n\nThe sentences shared rows with others of their document. Scores of single sentences are") == said
