@@ -1,19 +1,27 @@
 """The signatures of other runtimes answer as the graph of the SavedModel does."""
 
+import shutil
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support import tiny
+from support.local_server import ThreadServer
 from support.trainings import TEXT
 
+from tfner import export
 from tfner.contract import PIECES, SIGNATURES, WORDS
 from tfner.contract import TEXT as TEXTS
 from tfner.demo.corpus import demo_corpus
+from tfner.folder import CARD, EXTRA, GRAPHS, TRAINING, read_settings
 from tfner.serving.rest import RestError
 from tfner.serving.servable import load_servable
+from tfner.tagging.exported import read_exported
 from tfner.tagging.load import load_tagger
 from tfner.tagging.signatures import make_servable
+from tfner.training.state import change_settings
 
 
 @pytest.fixture(scope="module")
@@ -65,6 +73,45 @@ def test_the_graph_accepts_some_entities(graph):
     found = graph.call(TEXTS.name, {"text": as_bytes([" ".join(s.words) for s in demo_corpus().splits["test"][:100]])})
     accepted = found["entity_accepted"][np.arange(found["entity_accepted"].shape[1]) < found["entity_count"][:, None]]
     assert accepted.any() and not accepted.all()
+
+
+def test_a_model_answers_the_same_wherever_it_runs_and_its_cards_describe_it(model, tmp_path):
+    folder = shutil.copytree(model, tmp_path / "model")
+    shutil.rmtree(folder / "1")
+    state = folder / TRAINING / "1"
+    change_settings(state, replace(read_settings(state)[0], context="document"))
+    asked = {"decode": "viterbi", "temperature": 1.5, "min_precision": 0.1}
+    version = export.export(folder, output=folder / "1", say=lambda line: None, **asked)
+    exports = [export.export(folder, format=name, max_f1_loss=1.0, say=lambda line: None) for name in GRAPHS]
+    own = load_servable(version)
+    servables = [own, *(make_servable(load_tagger(one), one.parent.name, 1, one) for one in exports)]
+
+    sentences = [s.words for s in demo_corpus().splits["test"][:120]]
+    texts = [" ".join(word for words in sentences[i : i + 4] for word in words) for i in range(0, 120, 4)]
+    rows = [[*words, *[""] * (max(map(len, sentences)) - len(words))] for words in sentences]
+    for signature, values in ((TEXTS, as_bytes(texts)), (WORDS, np.stack([as_bytes(row) for row in rows]))):
+        (name,) = signature.inputs
+        expected = own.call(signature.name, {name: values})
+        for one in servables[1:]:
+            assert_equal(one.call(signature.name, {name: values}), expected)
+    with ThreadServer(servables) as server:
+        addresses = [f"{server.address}v1/models/{one.name}" for one in servables]
+        first, *others = (list(load_tagger(one).tag_many([*texts, *sentences])) for one in (version, *exports, *addresses))
+    assert {e.accepted for one in first for e in one} == {True, False}
+    for found in others:
+        assert [[replace(e, score=0) for e in one] for one in found] == [[replace(e, score=0) for e in one] for one in first]
+        scores = [[e.score for one in each for e in one] for each in (found, first)]
+        assert scores[0] == pytest.approx(scores[1], abs=1e-4)
+    assert max(len(e.text.split()) for one in first for e in one) > 1
+    within, alone = ([e.score for one in some for e in one] for some in (first[: len(texts)], first[len(texts) :]))
+    assert alone != pytest.approx(within, abs=1e-3)  # neighbours matter
+
+    calibration = read_exported(version).calibrations["ner"]
+    cards = [(one / CARD).read_text("utf-8") for one in (version / EXTRA, *exports)]
+    for card in cards:
+        assert "Tags are chosen by `viterbi`" in card and "divided by 1.500" in card and "shared rows" in card
+        for kind, least in calibration.thresholds.items():
+            assert f"| `{kind}` | {'never' if least is None else f'{least:.4f}'} |" in card
 
 
 def test_words_get_the_labels_of_the_graph(servable, graph):
