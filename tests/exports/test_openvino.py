@@ -25,7 +25,8 @@ def test_the_folder_has_all_files(runtimes):
 @pytest.mark.slow
 @pytest.mark.parametrize(("kind", "variant"), [("distilbert", "replace"), ("roberta", "head"), ("electra", "finetune")])
 def test_other_encoders_give_the_probabilities_of_tensorflow(tmp_path, kind, variant):
-    folder = tiny.trained_folder(tmp_path, kind, variant, corpus=str(tiny.labelled_corpus(tmp_path / "corpus")))
+    corpus = str(tiny.labelled_corpus(tmp_path / "corpus"))
+    folder = tiny.trained_folder(tmp_path, kind, variant, corpus=corpus, precision="float32")
     exported = export.export(folder, format="openvino", say=lambda line: None)
     trained = load_state(folder / "training" / "1")
     logits = logits_function(trained.model)

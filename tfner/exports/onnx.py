@@ -55,8 +55,8 @@ def writer(trained: TrainedModel, gate: Gate, precision: str = "float32") -> Cal
         (folder / GRAPHS["onnx"]).write_bytes(graph.SerializeToString())
 
     ways = {
-        "int8": lambda: int8.ways(graph, int8.dynamic, write_graph),
-        "float32": lambda: one_way("float32", partial(write_graph, graph=graph)),
+        "int8": lambda: int8.ways(graph, {"int8": int8.dynamic}, write_graph),
+        "float32": lambda: one_way("float32", partial(write_graph, graph=graph), exact=True),
     }
     return runtime.writer(trained, "onnx", SIGNATURE, ways, OnnxTagger, precision, gate)
 

@@ -42,7 +42,7 @@ def writer(trained: TrainedModel, gate: Gate, precision: str = "float32") -> Cal
     ways = {
         "int8": lambda: int8.ways(graph, int8.calibrated(rows()), write_graph),
         "bfloat16": lambda: one_way("bfloat16", whole),
-        "float32": lambda: one_way("float32", whole),
+        "float32": lambda: one_way("float32", whole, exact=True),
     }
     signature = replace(SIGNATURE, name=GRAPHS["openvino"])
     return runtime.writer(trained, "openvino", signature, ways, OpenVinoTagger, precision, gate)
