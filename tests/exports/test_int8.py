@@ -29,17 +29,26 @@ def titles(ways, f1):
 
 
 def test_what_matters_most_is_left_in_float32_first(graph):
-    left = []
-    ways = int8.ways(graph, lambda graph, names: left.append(names), lambda folder, graph: None)
+    ways = int8.ways(graph, {"a": None, "b": None, "c": None}, lambda folder, graph: None)
     names = list(int8._groups(graph))
-    assert len(names) >= 4
-    f1 = {f"int8, {name} in float32": value for name, value in zip(names, (0.2, 0.5, 0.1, 0.3), strict=False)}
-    found = titles(ways, f1)
-    assert found[0] == "int8"
-    assert found[1 : 1 + len(names)] == [f"int8, {name} in float32" for name in names]
-    assert found[1 + len(names)] == f"int8, {names[1]} and {names[3]} in float32"
-    assert found[2 + len(names)] == f"int8, {names[1]} and {names[3]} and {names[0]} in float32"
+    assert len(names) > 4
+    f1 = {f"b, {name} in float32": value for name, value in zip(names, (0.2, 0.5, 0.1, 0.3), strict=False)}
+    found = titles(ways, f1 | {"b": 0.1})
+    assert found[:3] == ["a", "b", "c"]
+    assert found[3 : 3 + len(names)] == [f"b, {name} in float32" for name in names]
+    assert found[3 + len(names)] == f"b, {names[1]} and {names[3]} in float32"
+    assert found[4 + len(names)] == f"b, {names[1]} and {names[3]} and {names[0]} and {names[2]} in float32"
     assert len(set(found)) == len(found)
+
+
+@pytest.mark.parametrize(("layers", "groups"), [(1, 2), (6, 7), (12, 13), (24, 13), (48, 13)])
+def test_a_deep_encoder_takes_no_more_ways_than_one_with_12_layers(layers, groups):
+    from onnx import GraphProto, ModelProto, NodeProto
+
+    nodes = [NodeProto(op_type="MatMul", name=str(i)) for i in range(8 * layers + 1)]
+    deep = ModelProto(graph=GraphProto(node=[*nodes, NodeProto(op_type="Gather", name="words")]))
+    assert len(int8._groups(deep)) == groups + 1
+    assert len(titles(int8.ways(deep, {"int8": None}, None), {})) <= 1 + groups + 1 + 3
 
 
 def test_every_product_is_in_exactly_one_group(graph):
@@ -74,8 +83,12 @@ from tfner.training.state import load_state
 trained = load_state(Path({str(model / TRAINING / "1")!r}))
 graph = onnx_graph(trained)
 rows = trained.row_encoder.encode(load_corpus({str(corpus)!r}).splits["validation"]).rows
-quantized = int8.calibrated(rows)(graph, [])
-assert any(node.op_type == "QuantizeLinear" for node in quantized.graph.node)
+weights = []
+for quantize in int8.calibrated(rows).values():
+    quantized = quantize(graph, [])
+    assert any(node.op_type == "QuantizeLinear" for node in quantized.graph.node)
+    weights.append(quantized.SerializeToString())
+assert len(set(weights)) == len(weights) == 2
 int8.dynamic(graph, [])
 """
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
