@@ -168,8 +168,10 @@ def tagging(arguments) -> dict:
         contenders["ONNX Runtime alone, from words, float32"] = ("onnx", models["ONNX Runtime, float32"], sys.executable)
         for given in arguments.python:
             number, python = given.split("=", 1)
-            for n in (8, 32):
-                contenders[f"PyTorch pipeline of transformers {number}, batch {n}"] = (f"pipeline-{n}", pytorch, python)
+            for n in (1, 4, 8, 16, 32):
+                name = f"PyTorch pipeline of transformers {number}, batch {n}"
+                contenders[name] = (f"pipeline-{n}", pytorch, python)
+                contenders[f"{name}, by length"] = (f"sorted-pipeline-{n}", pytorch, python)
         contenders = {name: value for name, value in contenders.items() if any(part in name for part in arguments.only)}
         found = {}
         contenders = {

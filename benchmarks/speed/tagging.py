@@ -6,7 +6,8 @@ SENTENCES is a JSON file of lists of words. KIND is one of
 
 - `tagger-words`, `tagger-text`: MODEL is a model that tfner exported, for any runtime;
 - `graph-text`: MODEL is a SavedModel that tfner exported;
-- `pipeline-N`: MODEL is a folder for transformers, tagged in batches of N; tfner need not be installed;
+- `pipeline-N`, `sorted-pipeline-N`: MODEL is a folder for transformers, tagged in batches of N, in the order of the file or sorted by
+  length; tfner need not be installed;
 - `onnx`: MODEL is a folder with `model.onnx`.
 
 The word of a turn is `all` or `one`. `all` returns the seconds, and for each sentence the entities found as (type, start, end),
@@ -71,15 +72,20 @@ def graph(model: str):
     return tag
 
 
-def pipeline(model: str, batch: int):
-    """The transformers pipeline in PyTorch. The label of a word is that of its first piece."""
+def pipeline(model: str, batch: int, by_length: bool):
+    """The transformers pipeline in PyTorch. The label of a word is that of its first piece.
+
+    It does not sort its inputs, so the longest of a batch decides the time of all; with `by_length`, they are sorted for it.
+    """
     from transformers import pipeline as make
 
     run = make("token-classification", model=model, aggregation_strategy="first", device="cpu")
 
     def tag(sentences):
-        results = run([" ".join(words) for words in sentences], batch_size=batch)
-        return [[(e["entity_group"], e["start"], e["end"]) for e in found] for found in results]
+        texts = [" ".join(words) for words in sentences]
+        order = sorted(range(len(texts)), key=lambda i: -len(texts[i])) if by_length else range(len(texts))
+        results = dict(zip(order, run([texts[i] for i in order], batch_size=batch), strict=True))
+        return [[(e["entity_group"], e["start"], e["end"]) for e in results[i]] for i in range(len(texts))]
 
     return tag
 
@@ -124,7 +130,7 @@ def main() -> None:
     makers = {"tagger-words": lambda: tagger(model, False), "tagger-text": lambda: tagger(model, True)}
     makers |= {"graph-text": lambda: graph(model), "onnx": lambda: onnx(model)}
     name, _, batch = kind.partition("pipeline-")
-    tag = pipeline(model, int(batch)) if batch else makers[name]()
+    tag = pipeline(model, int(batch), bool(name)) if batch else makers[name]()
     twenty = [(words * 20)[:20] for words in sentences[:100]]
     tag(sentences[:200])
     tag(twenty[:1])
