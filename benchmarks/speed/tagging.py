@@ -6,8 +6,8 @@ SENTENCES is a JSON file of lists of words. KIND is one of
 
 - `tagger-words`, `tagger-text`: MODEL is a model that tfner exported, for any runtime;
 - `graph-text`: MODEL is a SavedModel that tfner exported;
-- `pipeline-N`, `sorted-pipeline-N`: MODEL is a folder for transformers, tagged in batches of N, in the order of the file or sorted by
-  length; tfner need not be installed;
+- `pipeline-N`, `sorted-pipeline-N`: MODEL is a folder for transformers, tagged in batches of N, in the order of the file or
+  sorted by length; tfner need not be installed;
 - `onnx`: MODEL is a folder with `model.onnx`.
 
 The word of a turn is `all` or `one`. `all` returns the seconds, and for each sentence the entities found as (type, start, end),
