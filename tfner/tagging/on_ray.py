@@ -178,13 +178,15 @@ def _results(ray: Any, tagger: Tagger, source: Source, skip: int, format: str, a
     context.execution_options.preserve_order = True
     context.target_max_block_size = 1  # bytes: every chunk travels by itself
     context.enable_progress_bars = False
-    options: dict[str, Any] = {"batch_size": 1, "batch_format": "pyarrow"}
-    with ray.data.DataContext.current(context):  # a Dataset keeps it
-        dataset = ray.data.from_items([0], override_num_blocks=1)
-        dataset = dataset.map_batches(read, num_cpus=0, **options)
-        options |= {"compute": ray.data.ActorPoolStrategy(size=actors), "max_restarts": _TRIES, "max_task_retries": _TRIES}
-        dataset = dataset.map_batches(Actor, num_cpus=1, **options)
+    options = {"batch_size": 1, "batch_format": "pyarrow"}
+    tries = {"max_restarts": _TRIES, "max_task_retries": _TRIES}  # without them, there is no limit
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module=r"ray\.")  # such as that there are more actors than chunks
+        warnings.filterwarnings("ignore", "`ray_remote_args`")  # Ray 2.60 has no other place for `tries`
+        with ray.data.DataContext.current(context):  # a Dataset keeps it
+            dataset = ray.data.from_items([0], override_num_blocks=1)
+            dataset = dataset.map_batches(read, num_cpus=0, **options)
+            pool = ray.data.ActorPoolStrategy(size=actors)
+            dataset = dataset.map_batches(Actor, num_cpus=1, compute=pool, **options, **tries)
         for batch in dataset.iter_batches(batch_size=1, batch_format="pyarrow"):
             yield from batch.column(_COLUMN).to_pylist()
