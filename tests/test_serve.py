@@ -5,6 +5,7 @@ import signal
 import socket
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from tfner.folder import CONFIG, EXTRA
 from tfner.serving.microbatch import BATCHING
 from tfner.serving.rest import LIMITS, Limits
 from tfner.serving.servable import Servable
+from tfner.tagging.load import load_tagger
 
 
 @pytest.fixture(scope="module")
@@ -47,13 +49,22 @@ def test_the_highest_version_is_served_until_ctrl_c(started):
     assert started.process.stderr.read() == ""
 
 
-def test_a_model_that_takes_only_word_pieces_is_named_as_such(tmp_path, monkeypatch):
-    import uvicorn
-
-    monkeypatch.setattr(uvicorn.Server, "run", lambda server, sockets: None)
-    lines = []
-    serve.serve([local_server.exported(tmp_path / "bpe", "roberta")], port=0, say=lines.append)
-    assert lines[0] == "model bpe, version 1, word pieces only"
+@pytest.mark.slow
+def test_a_model_whose_graph_takes_only_word_pieces_is_served_from_text(tmp_path):
+    folder = local_server.exported(tmp_path / "bpe", "roberta")
+    with CommandServer(folder) as server, load_tagger(folder) as local:
+        assert server.lines[0] == "model bpe, version 1, tokenized by tfner"
+        assert server.ask("/models")[1]["models"][0]["takes_text"]
+        with load_tagger(f"{server.address}v1/models/bpe") as served:
+            texts = ["Peter Blackburn said in Nice.", "EU rejects German call to boycott British lamb.", TEXT]
+            found, expected = ([*tagger.tag_many([*texts, *map(str.split, texts)])] for tagger in (served, local))
+        assert any(expected[:3]) and any(expected[3:])
+        for one, other in zip(found, expected, strict=True):
+            assert [replace(e, score=0) for e in one] == [replace(e, score=0) for e in other]
+            assert [e.score for e in one] == pytest.approx([e.score for e in other], abs=1e-4)
+        body = {"signature_name": "pieces", "inputs": {"input_ids": [[10**6]], "attention_mask": [[1]]}}
+        status, answer = server.ask("/v1/models/bpe:predict", body)
+        assert status == 400 and "expected input_ids from 0 to" in answer["error"]
 
 
 @pytest.mark.slow

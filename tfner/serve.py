@@ -22,7 +22,7 @@ from tfner.serving.rest import LIMITS, Limits
 from tfner.serving.servable import Servable, load_servable, name_in_address
 from tfner.tagging.load import find_export, load_tagger, runtime_of, version_of
 from tfner.tagging.runtime import RuntimeTagger
-from tfner.tagging.signatures import make_servable
+from tfner.tagging.signatures import make_servable, with_text
 from tfner.terminal import Parser, command
 
 HOST, PORT = "127.0.0.1", 8501
@@ -93,15 +93,16 @@ def _load(models: Sequence[str | Path], say: Callable[[str], None], runtime: str
                 servable.folder,
             )
         servables[servable.name] = servable
-        say(f"model {servable.name}, version {servable.version}{how}{'' if servable.takes_text else ', word pieces only'}")
+        say(f"model {servable.name}, version {servable.version}{how}")
     return list(servables.values())
 
 
 def _servable(model: str | Path, runtime: str) -> tuple[Servable, str]:
-    """A model, and what runs it, for the terminal; nothing for TensorFlow."""
+    """A model, and for the terminal what runs it, if that is not TensorFlow alone."""
     export = find_export(model, runtime)
     if runtime_of(export) == "tensorflow":
-        return load_servable(export), ""
+        servable = load_servable(export)
+        return (servable, "") if servable.takes_text else (with_text(servable), ", tokenized by tfner")
     export = export.absolute()
     tagger = load_tagger(export)
     assert isinstance(tagger, RuntimeTagger)

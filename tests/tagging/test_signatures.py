@@ -15,7 +15,7 @@ from tfner import export
 from tfner.contract import PIECES, SIGNATURES, WORDS
 from tfner.contract import TEXT as TEXTS
 from tfner.demo.corpus import demo_corpus
-from tfner.folder import CARD, EXTRA, GRAPHS, TRAINING, read_settings
+from tfner.folder import CARD, CONFIG, EXTRA, GRAPHS, TRAINING, read_settings
 from tfner.serving.rest import RestError
 from tfner.serving.servable import load_servable
 from tfner.tagging.exported import read_exported
@@ -125,6 +125,29 @@ def test_pieces_get_the_probabilities_of_the_graph(servable, graph):
     inputs = {"input_ids": ids * mask, "attention_mask": mask}
     (found,), (expected,) = (one.call(PIECES.name, inputs).values() for one in (servable, graph))
     np.testing.assert_allclose(found[mask == 1], expected[mask == 1], atol=1e-4)
+
+
+def test_masks_with_gaps_get_the_probabilities_of_the_graph(servable, graph):
+    ids, _ = tiny.random_inputs([5] * 3, 200)
+    mask = np.array([[1, 0, 1, 1, 0], [0, 1, 1, 0, 0], [1, 1, 1, 1, 1]], np.int32)
+    inputs = {"input_ids": ids, "attention_mask": mask}
+    (found,), (expected,) = (one.call(PIECES.name, inputs).values() for one in (servable, graph))
+    np.testing.assert_allclose(found, expected, atol=1e-4)
+    mask[1] = 0
+    with pytest.raises(RestError, match="expected a 1 in each row of attention_mask, got none in row 1"):
+        servable.call(PIECES.name, inputs)
+
+
+def test_the_ids_are_those_of_the_encoder_not_of_the_tokenizer(runtimes, tmp_path):
+    (tmp_path / CONFIG).write_text('{"vocab_size": 7}')
+    servable = make_servable(load_tagger(runtimes / "onnx" / "1"), "model", 1, tmp_path)
+    for number in (6, 7):
+        inputs = {name: np.array([[number]], np.int32) for name in PIECES.inputs}
+        if number < 7:
+            assert servable.call(PIECES.name, inputs)
+        else:
+            with pytest.raises(RestError, match="expected input_ids from 0 to 6, got 7"):
+                servable.call(PIECES.name, inputs)
 
 
 LONG = np.ones((1, 10_000), np.int32)

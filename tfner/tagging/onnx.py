@@ -38,7 +38,7 @@ def _row_by_row(logits: Logits) -> Logits:
     """
 
     def of_rows(input_ids: np.ndarray, attention_mask: np.ndarray) -> np.ndarray:
-        lengths = attention_mask.sum(1)
+        lengths = attention_mask.shape[1] - (attention_mask[:, ::-1] != 0).argmax(1)  # whole rows if the mask is 0 throughout
         found = [logits(ids[None, :n], mask[None, :n]) for ids, mask, n in zip(input_ids, attention_mask, lengths, strict=True)]
         values = np.zeros((*input_ids.shape, found[0].shape[-1]), np.float32)
         for i, n in enumerate(lengths):

@@ -1,7 +1,8 @@
 """The signatures of an exported model, answered by a tagger: what the graph of a SavedModel does, for the other runtimes.
 
 Takes the arrays of a request and returns the arrays of `contract.SIGNATURES`, so that `serving` need not know what runs a
-model. Tests hold it equal to the graph (`exports.graph`).
+model. A SavedModel that takes word pieces alone gets the signatures that take text too. Tests hold all of it equal to the graph
+(`exports.graph`).
 """
 
 from __future__ import annotations
@@ -25,12 +26,38 @@ from tfner.contract import (
     signatures_of,
 )
 from tfner.corpus import Sentence
+from tfner.folder import CONFIG, read_json
 from tfner.serving.rest import Inputs, RestError, Tensor
 from tfner.serving.servable import Servable
+from tfner.tagging.exported import read_exported
 from tfner.tagging.runtime import RuntimeTagger
-from tfner.tagging.tagger import joined_offsets
+from tfner.tagging.tagger import RowTagger, joined_offsets
 
 Arrays = Mapping[str, np.ndarray]
+Answer = Callable[[Arrays], dict[str, np.ndarray]]
+"""Takes the inputs of a signature and returns its outputs."""
+
+
+class _PiecesTagger(RowTagger):
+    """Tags through the signature `pieces` of a servable."""
+
+    def __init__(self, servable: Servable):
+        exported = read_exported(servable.folder, check=False)
+        super().__init__(exported.heads(), exported.config, str(servable.folder))
+        self._call = servable.call
+
+    def probabilities(self, input_ids: np.ndarray, attention_mask: np.ndarray) -> np.ndarray:
+        (found,) = self._call(PIECES.name, dict(zip(PIECES.inputs, (input_ids, attention_mask), strict=True))).values()
+        return found
+
+
+def with_text(servable: Servable) -> Servable:
+    """A servable with the signature `pieces` alone, and the signatures that take text, which tfner tokenizes.
+
+    Raises UserError where the tokenizer in its folder is missing or damaged.
+    """
+    pieces = partial(servable.call, PIECES.name)
+    return _servable(_PiecesTagger(servable), pieces, servable.name, servable.version, servable.folder)
 
 
 def make_servable(tagger: RuntimeTagger, name: str, version: int, folder: Path) -> Servable:
@@ -42,7 +69,13 @@ def make_servable(tagger: RuntimeTagger, name: str, version: int, folder: Path) 
         version: its version number.
         folder: the folder of the export.
     """
-    answers: dict[str, Callable[[Arrays], dict[str, np.ndarray]]] = {PIECES.name: partial(run_pieces, tagger)}
+    vocabulary = read_json(folder / CONFIG)["vocab_size"]  # of the encoder; the tokenizer may have fewer word pieces
+    return _servable(tagger, partial(run_pieces, tagger, vocabulary), name, version, folder)
+
+
+def _servable(tagger: RowTagger, pieces: Answer, name: str, version: int, folder: Path) -> Servable:
+    """A servable that a tagger answers, except for the signature `pieces`."""
+    answers = {PIECES.name: pieces}
     for task in tagger.heads:
         for function, signature in ((tag_texts, TEXT), (tag_words, WORDS)):
             answer = partial(function, tagger.for_task(task))
@@ -58,7 +91,7 @@ def make_servable(tagger: RuntimeTagger, name: str, version: int, folder: Path) 
     return servable
 
 
-def tag_texts(tagger: RuntimeTagger, inputs: Arrays) -> dict[str, np.ndarray]:
+def tag_texts(tagger: RowTagger, inputs: Arrays) -> dict[str, np.ndarray]:
     """The outputs of `contract.TEXT` for texts in UTF-8, bytes, shape (batch,). NUL and invalid bytes are read as U+FFFD."""
     entities: list[list[tuple[Any, ...]]] = []
     words: list[list[tuple[Any, ...]]] = []
@@ -76,7 +109,7 @@ def tag_texts(tagger: RuntimeTagger, inputs: Arrays) -> dict[str, np.ndarray]:
     return {name: outputs[name] for name in TEXT.outputs}
 
 
-def tag_words(tagger: RuntimeTagger, inputs: Arrays) -> dict[str, np.ndarray]:
+def tag_words(tagger: RowTagger, inputs: Arrays) -> dict[str, np.ndarray]:
     """The outputs of `contract.WORDS` for sentences padded with empty strings, bytes, shape (batch, words)."""
     rows = [[_text(data) for data in row] for row in inputs["words"]]
     tagged = tagger.predict([Sentence(tuple(row), ()) for row in rows])
@@ -93,14 +126,15 @@ def tag_words(tagger: RuntimeTagger, inputs: Arrays) -> dict[str, np.ndarray]:
     }
 
 
-def run_pieces(tagger: RuntimeTagger, inputs: Arrays) -> dict[str, np.ndarray]:
-    """The outputs of `contract.PIECES`. Raises RestError for ids or lengths that the encoder does not have."""
+def run_pieces(tagger: RuntimeTagger, vocabulary: int, inputs: Arrays) -> dict[str, np.ndarray]:
+    """The outputs of `contract.PIECES`. Raises RestError for what the encoder, which has this `vocabulary`, cannot take."""
     ids, mask = (inputs[name] for name in PIECES.inputs)
-    size = tagger.row_encoder.word_tokenizer.backend.get_vocab_size()
     if ids.shape != mask.shape:
         raise RestError(400, f"expected input_ids and attention_mask of one shape, got {ids.shape} and {mask.shape}")
-    if ids.min() < 0 or ids.max() >= size:
-        raise RestError(400, f"expected input_ids from 0 to {size - 1}, got {ids[(ids < 0) | (ids >= size)][0]}")
+    if (out := ids[(ids < 0) | (ids >= vocabulary)]).size:
+        raise RestError(400, f"expected input_ids from 0 to {vocabulary - 1}, got {out[0]}")
+    if not mask.any(1).all():  # OpenVINO would attend to its own padding
+        raise RestError(400, f"expected a 1 in each row of attention_mask, got none in row {mask.any(1).argmin()}")
     if ids.shape[1] > tagger.longest:
         raise RestError(400, f"expected rows of at most {tagger.longest} word pieces, got {ids.shape[1]}")
     (probabilities,) = PIECES.outputs
