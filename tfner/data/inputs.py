@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -134,7 +135,7 @@ def valid(records: Iterable[Record]) -> Iterator[Record]:
 
 
 def together(
-    items: Iterable[T], size: int, most: int, document: Callable[[T], object] = lambda record: record.document
+    items: Iterable[T], size: int, most: int, document: Callable[[T], object] = attrgetter("document")
 ) -> Iterator[list[T]]:
     """Divides records into lists to be tagged together, which depend only on what follows their first one.
 
