@@ -1,7 +1,7 @@
 """Files of records to tag, of any number and size: lines, compressed lines, or Parquet.
 
 Takes what a user names (a file, a folder, a pattern) and yields the records of all files in order. The formats of lines are
-defined in `inputs`.
+defined in `inputs`, Parquet in `parquet`.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from typing import Any, BinaryIO
 
 from tfner.config import INPUT_FORMATS
 from tfner.contents import sampled
+from tfner.data import parquet
 from tfner.data.files import GZIP, ZSTD, guess_encoding, latin_1_note, line_ends
 from tfner.data.inputs import LONGEST_LINE, Record, guess_format, is_array, read_records, recognize, whole_lines
 from tfner.data.words import as_text
@@ -27,7 +28,6 @@ from tfner.errors import UserError, one_line, setting
 from tfner.terminal import quote
 
 _BLOCK = 1 << 16  # bytes that are read at once
-_PARQUET = b"PAR1"
 _COMPRESSED = (".gz", ".zst")
 _SMALL_BLOCK = 1 << 12  # of Zstandard, whose reader loses the block in which a file ends too early
 _BYTES = re.compile("[\udc80-\udcff]")  # what bytes that are not text become
@@ -100,8 +100,8 @@ def check_file(file: Path, column: str = "text") -> None:
     try:
         with file.open("rb") as raw:
             start = raw.read(4)
-            if start == _PARQUET:
-                _parquet(file, column)
+            if start == parquet.START:
+                parquet.open_parquet(file, column)
             else:
                 _reader(raw, start)
     except UserError:
@@ -137,8 +137,8 @@ def file_records(
         with file.open("rb") as raw:
             start = raw.read(4)
             raw.seek(0)
-            if start == _PARQUET:
-                records = _parquet_records(file, column, moved)
+            if start == parquet.START:
+                records = parquet.read_parquet(file, column, moved)
             else:
                 read = _reader(raw, start)  # held here: pyarrow's reader closes the file when it is let go
                 head, whole, rest = _head(_blocks(read))
@@ -302,53 +302,3 @@ def _checked(record: Record, file: Path, encoding: str, guessed: bool) -> Record
     else:
         return record
     return Record("", record.line, record.fields, UserError(problem, file, record.line), text)
-
-
-def _parquet(file: Path, column: str) -> Any:
-    """An open Parquet file. Raises UserError where it has no such column of texts, or pyarrow is not installed."""
-    try:
-        import pyarrow
-        import pyarrow.parquet
-    except ImportError as error:
-        raise UserError("reading Parquet needs pyarrow, which is not installed: pip install pyarrow", file) from error
-    table = pyarrow.parquet.ParquetFile(file)
-    schema = table.schema_arrow
-    if column not in schema.names:
-        raise UserError(f"{setting('text_column', column)}: expected one of its columns {', '.join(schema.names)}", file)
-    if twice := next((name for name in schema.names if schema.names.count(name) > 1), None):
-        raise UserError(f"expected a name of its own for each column, found two columns {twice!r}: rename one", file)
-    kind = schema.field(column).type
-    kind = kind.value_type if pyarrow.types.is_dictionary(kind) else kind
-    if str(kind) not in ("string", "large_string", "string_view"):
-        raise UserError(f"{setting('text_column', column)}: expected a column of text, found {kind}", file)
-    return table
-
-
-def _parquet_records(file: Path, column: str, moved: Callable[[int], None] | None) -> Iterator[Record]:
-    table = _parquet(file, column)
-    number, rows, size = 0, max(table.metadata.num_rows, 1), file.stat().st_size
-    for batch in table.iter_batches(batch_size=4096):
-        for row in _rows(batch):
-            number += 1
-            if isinstance(row, Exception):
-                problem = UserError(f"the row has a value that cannot be read ({one_line(row)}): correct it", file, number)
-                yield Record("", number, problem=problem)
-            elif isinstance(text := row.pop(column), str):
-                yield Record(text, number, row)
-            else:
-                problem = UserError(f"expected a text in column {column}, found {text!r}", file, number)
-                yield Record("", number, row, problem)
-        if moved:
-            moved(size * len(batch) // rows)
-
-
-def _rows(batch: Any) -> Iterator[dict[str, Any] | Exception]:
-    """The rows of a Parquet file, or why Python has no such value: it is no UTF-8, or a time after the year 9999."""
-    try:
-        yield from batch.to_pylist()
-    except (OverflowError, LookupError, ValueError) as error:
-        if len(batch) == 1:
-            yield error
-        else:
-            for i in range(len(batch)):
-                yield from _rows(batch.slice(i, 1))
