@@ -545,6 +545,12 @@ def changed(folder, settings):
     file.write_text(json.dumps(json.loads(file.read_text("utf-8")) | settings), "utf-8")
 
 
+def test_relative_positions_which_tensorflow_would_leave_out_are_refused(tmp_path):
+    folder = tiny.model_folder(tmp_path / "bert", "bert", position_embedding_type="relative_key")
+    with refused("encoder_relative_positions", path=folder):
+        build_model("finetune", str(folder), LABELS, Config())
+
+
 def test_an_encoder_decoder_is_refused(tmp_path):
     from transformers import T5Config
 

@@ -11,7 +11,8 @@ They take `input_ids` and `attention_mask`, int32, shape (batch, length), and re
 #   calls it in any case, so it is replaced by the identity there). A model for token classification has a `classifier`.
 # - transformers, loading: `output_loading_info=True` returns `missing_keys` and `mismatched_keys`;
 #   `TF_MODEL_FOR_TOKEN_CLASSIFICATION_MAPPING` lists the architectures.
-# - transformers, configs: `num_hidden_layers`, `is_encoder_decoder`, `model_type`, `architectures`, `id2label`, `num_labels`.
+# - transformers, configs: `num_hidden_layers`, `is_encoder_decoder`, `model_type`, `architectures`, `id2label`, `num_labels`,
+#   `position_embedding_type`, which of the TensorFlow models only ESM reads.
 
 from __future__ import annotations
 
@@ -237,6 +238,13 @@ def _refuse_unsupported(config: Any, source: str) -> None:
         raise UserError(
             "expected an architecture with which transformers can classify tokens on TensorFlow, found "
             f"{config.model_type!r}: choose an encoder such as BERT, DistilBERT, RoBERTa or ELECTRA",
+            source,
+        )
+    positions = getattr(config, "position_embedding_type", "absolute")
+    if str(positions).startswith("relative") and config.model_type != "esm":
+        raise UserError(
+            f"config.json: expected absolute positions, found position_embedding_type {positions!r}, which transformers computes "
+            f"for {config.model_type} with PyTorch alone: choose an encoder with absolute positions",
             source,
         )
 
