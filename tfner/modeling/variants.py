@@ -243,8 +243,8 @@ def _refuse_unsupported(config: Any, source: str) -> None:
     positions = getattr(config, "position_embedding_type", "absolute")
     if str(positions).startswith("relative") and config.model_type != "esm":
         raise UserError(
-            f"config.json: expected absolute positions, found position_embedding_type {positions!r}, which transformers computes "
-            f"for {config.model_type} with PyTorch alone: choose an encoder with absolute positions",
+            f"config.json: expected absolute positions, found position_embedding_type {positions!r}, which transformers "
+            f"computes for {config.model_type} with PyTorch alone: choose an encoder with absolute positions",
             source,
         )
 
