@@ -118,8 +118,8 @@ def claim_state(folder: Path) -> int:
         return number
 
 
-def lock_state(state: Path) -> FileLock:
-    """Locks a training state until the lock is released or the process ends.
+def lock_state(state: Path, what: str = "training") -> FileLock:
+    """Locks the folder of a training state, or of something else that runs, until the lock is released or the process ends.
 
     Raises UserError where another process holds the lock.
     """
@@ -127,7 +127,7 @@ def lock_state(state: Path) -> FileLock:
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        raise UserError("this training is running in another process: wait for its end, or stop it first", state) from None
+        raise UserError(f"this {what} is running in another process: wait for its end, or stop it first", state) from None
     return lock
 
 
