@@ -103,6 +103,7 @@ class Checkpoints:
             self.say(f"no checkpoint at {progress.name}: the best weights have none; earlier ones are kept until there is one")
             return False
         try:
+            self.folder.mkdir(exist_ok=True)  # it says that the training is not finished, with checkpoints or without
             publish(target, lambda draft: self._write(draft, progress), True, "the next one is written if there is room then")
         except (OSError, UserError, tf.errors.OpError) as error:
             self.say(f"no checkpoint at {progress.name}: {one_line(error)}; the training goes on, earlier ones are kept")
