@@ -70,7 +70,7 @@ class Claim:
         more = (
             "the test split is too small for a difference of this size, whatever the number of seeds"
             if self.needed is None
-            else f"a difference of this size needs about {self.needed} seeds"
+            else f"a difference of this size needs about {self.needed:,} seeds"
         )
         return f"{self.one} and {self.other}: no difference can be claimed ({more})."
 
