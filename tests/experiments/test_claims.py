@@ -157,7 +157,7 @@ def test_the_seeds_needed_suffice():
     """What single seeds make of single documents averages out over seeds, so it is not a lack of documents."""
     generator = np.random.default_rng(9)
     one, other = runs(generator, 3, 60, 0.85), runs(generator, 3, 60, 0.83)
-    needed = seeds_needed(one, other)
+    needed = seeds_needed(estimate_difference(one, other))
     assert needed is not None
     found = 0
     for _ in range(20):
@@ -169,11 +169,12 @@ def test_the_seeds_needed_suffice():
 def test_a_small_difference_needs_more_seeds_and_none_cannot_be_found():
     generator = np.random.default_rng(7)
     one = runs(generator, 5, 400, 0.85, between_seeds=0.02)
-    larger, smaller = (seeds_needed(one, runs(generator, 5, 400, 0.85 - less, between_seeds=0.02)) for less in (0.06, 0.025))
+    others = [runs(generator, 5, 400, 0.85 - less, between_seeds=0.02) for less in (0.06, 0.025)]
+    larger, smaller = (seeds_needed(estimate_difference(one, other)) for other in others)
     assert larger is not None
     assert smaller is not None
     assert 2 <= larger < smaller
-    assert seeds_needed(one, one) is None
+    assert seeds_needed(estimate_difference(one, one)) is None
 
 
 def test_equal_models_are_rarely_claimed_to_differ_and_a_true_difference_is_found():

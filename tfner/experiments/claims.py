@@ -109,8 +109,7 @@ def compare_pairs(
         interval, needed, p_of_interval = None, None, 0.0
         if len(seeds) > 1:
             estimate = estimate_difference(one, other, samples, seed)
-            interval, p_of_interval = estimate.interval, estimate.p
-            needed = seeds_needed(one, other, samples, seed, len(common))
+            interval, p_of_interval, needed = estimate.interval, estimate.p, seeds_needed(estimate, len(common))
         largest.append(max(p, p_of_interval))
         claims.append(Claim(*names, len(seeds), mean_f1(one) - mean_f1(other), interval, p, 1.0, needed))
     return [replace(claim, adjusted_p=p) for claim, p in zip(claims, holm(largest), strict=True)]
@@ -125,12 +124,16 @@ class Estimate:
         of_documents: its variance because of the documents.
         of_seeds: its variance because of the seeds.
         freedom: the degrees of freedom of the latter.
+        seeds: the number of seeds.
+        of_both: what single seeds make of single documents, which is part of both variances.
     """
 
     value: float
     of_documents: float
     of_seeds: float
     freedom: float
+    seeds: int = 1
+    of_both: float = 0.0
 
     @property
     def interval(self) -> tuple[float, float]:
@@ -172,13 +175,17 @@ def estimate_difference(one: np.ndarray, other: np.ndarray, samples: int = SAMPL
 def _estimate(models: Sequence[np.ndarray], samples: int, seed: int) -> Estimate:
     """The mean F1 of the first model, minus that of the second if there is one."""
     documents = _document_draws(models[0].shape[1], samples, np.random.default_rng(seed))
-    means = [_f1_of_draws(counts, documents).mean(axis=1) for counts in models]
+    values = [f1_of_counts(np.tensordot(documents, counts.transpose(1, 0, 2), 1)) for counts in models]  # (samples, seeds)
+    means = [of_model.mean(axis=1) for of_model in values]
     difference = means[0] - sum(means[1:])
     seeds = len(models[0])
+    own = (of_model - mean[:, None] for of_model, mean in zip(values, means, strict=True))
+    of_both = sum(float(one.var(axis=0).sum()) for one in own) / max(1, seeds - 1) / seeds
     variances = [_variance_of_seeds(counts) / seeds if seeds > 1 else 0.0 for counts in models]
     total, squares = sum(variances), sum(variance**2 for variance in variances)
     freedom = (seeds - 1) * total**2 / squares if squares else math.inf
-    return Estimate(mean_f1(models[0]) - sum(map(mean_f1, models[1:])), float(difference.var()), total, freedom)
+    value = mean_f1(models[0]) - sum(map(mean_f1, models[1:]))
+    return Estimate(value, float(difference.var()), total, freedom, seeds, of_both)
 
 
 def randomization_test(one: np.ndarray, other: np.ndarray, shuffles: int = SHUFFLES, seed: int = 0) -> float:
@@ -210,23 +217,16 @@ def holm(ps: Sequence[float]) -> list[float]:
     return adjusted
 
 
-def seeds_needed(one: np.ndarray, other: np.ndarray, samples: int = SAMPLES, seed: int = 0, pairs: int = 1) -> int | None:
-    """The seeds with which a normal test, corrected for `pairs` pairs, would find the difference in 80 % of comparisons.
+def seeds_needed(difference: Estimate, pairs: int = 1) -> int | None:
+    """The seeds with which a normal test, corrected for `pairs` pairs, would find a difference in 80 % of comparisons.
 
     The variance of the difference is that between documents, which more seeds do not change, plus that between seeds divided by
     their number. None if the first alone is too large.
     """
     normal = NormalDist()
-    difference = mean_f1(one) - mean_f1(other)
-    wanted = (difference / (normal.inv_cdf(1 - LEVEL / 2 / pairs) + normal.inv_cdf(POWER))) ** 2
-    documents = _document_draws(one.shape[1], samples, np.random.default_rng(seed))
-    values = [_f1_of_draws(counts, documents) for counts in (one, other)]
-    of_documents = float(np.var(values[0].mean(axis=1) - values[1].mean(axis=1)))
-    for of_model in values:  # less what single seeds make of single documents, which is in the variance between seeds too
-        own = of_model - of_model.mean(axis=1, keepdims=True)
-        of_documents -= float(own.var(axis=0).sum()) / (own.shape[1] - 1) / own.shape[1]
-    left = wanted - max(0.0, of_documents)
-    return max(2, math.ceil((_variance_of_seeds(one) + _variance_of_seeds(other)) / left)) if left > 0 else None
+    wanted = (difference.value / (normal.inv_cdf(1 - LEVEL / 2 / pairs) + normal.inv_cdf(POWER))) ** 2
+    left = wanted - max(0.0, difference.of_documents - difference.of_both)
+    return max(2, math.ceil(difference.of_seeds * difference.seeds / left)) if left > 0 else None
 
 
 def _variance_of_seeds(counts: np.ndarray) -> float:
@@ -237,8 +237,3 @@ def _variance_of_seeds(counts: np.ndarray) -> float:
 def _document_draws(documents: int, samples: int, generator: np.random.Generator) -> np.ndarray:
     """How often each document is drawn in each sample, float64, shape (samples, documents)."""
     return generator.multinomial(documents, np.full(documents, 1 / documents), size=samples).astype(np.float64)
-
-
-def _f1_of_draws(counts: np.ndarray, documents: np.ndarray) -> np.ndarray:
-    """F1 of each seed in each sample of documents, shape (samples, seeds)."""
-    return f1_of_counts(np.tensordot(documents, counts.transpose(1, 0, 2), 1))

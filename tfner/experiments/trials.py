@@ -175,11 +175,10 @@ def plan_study(
 def dry_run(study: Study, say: Callable[[str], None] = print) -> None:
     """Says which trials the experiment has, and which are finished."""
     rows = [("part", "trial", "seed", "state")]
-    done = [outcome for seed, trial in study.runs() if (outcome := study.finished(trial, seed))]
-    known = {(outcome.seed, outcome.trial) for outcome in done}
-    rows += [(t.part, t.name, str(seed), "finished" if (seed, t) in known else "new") for seed, t in study.runs()]
+    known = {(seed, trial): study.finished(trial, seed) for seed, trial in study.runs()}
+    rows += [(t.part, t.name, str(seed), "finished" if outcome else "new") for (seed, t), outcome in known.items()]
     say(table(rows, left=2))
-    left = [trial for seed, trial in study.runs() if (seed, trial) not in known]
+    left, done = [trial for (_, trial), outcome in known.items() if not outcome], list(filter(None, known.values()))
     if left and not done:
         say("the time that the others take is known when one is finished")
     elif left:
@@ -192,23 +191,19 @@ def carry_out(study: Study, say: Callable[[str], None] = print) -> list[Outcome]
     A trial that is interrupted starts again with its first epoch.
     """
     with alone(study.folder):
-        return _carry_out(study, say)
-
-
-def _carry_out(study: Study, say: Callable[[str], None]) -> list[Outcome]:
-    done: list[Outcome] = []
-    runs = study.runs()
-    for number, (seed, trial) in enumerate(runs, start=1):
-        if known := study.finished(trial, seed):
-            done.append(known)
-            continue
-        outcome = _train(study, trial, seed)
-        done.append(outcome)
-        f1, share, label = (outcome.last[name] for name in ("f1", "top_share", "top_class"))
-        what = f"{share:.1%} of the words are {label}" if outcome.collapsed else f"F1 {f1:.4f}"
-        left = _expected(study, [trial for seed, trial in runs[number:] if not study.finished(trial, seed)], done)
-        line = f"{number:>3} of {len(runs)}  {trial.part}: {trial.name}, seed {seed}: {what}, {duration(outcome.seconds)}"
-        say(f"{line}; about {duration(left)} left" if left else line)
+        known = {(seed, trial): study.finished(trial, seed) for seed, trial in study.runs()}
+        done, left = list(filter(None, known.values())), [run for run, outcome in known.items() if not outcome]
+        for number, (seed, trial) in enumerate(known, start=1):
+            if (seed, trial) not in left:
+                continue
+            outcome = _train(study, trial, seed)
+            done.append(outcome)
+            left.remove((seed, trial))
+            f1, share, label = (outcome.last[name] for name in ("f1", "top_share", "top_class"))
+            what = f"{share:.1%} of the words are {label}" if outcome.collapsed else f"F1 {f1:.4f}"
+            line = f"{number:>3} of {len(known)}  {trial.part}: {trial.name}, seed {seed}: {what}, {duration(outcome.seconds)}"
+            seconds = _expected(study, [trial for _, trial in left], done)
+            say(f"{line}; about {duration(seconds)} left" if left else line)
     return sorted(done, key=lambda outcome: (study.trials.index(outcome.trial), outcome.seed))
 
 
