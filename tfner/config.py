@@ -292,9 +292,16 @@ def as_flags(config: Config) -> list[str]:
     for one in fields(Config):
         value = getattr(config, one.name)
         if value != getattr(usual, one.name):
-            values = value if isinstance(value, tuple) else () if value is True else (value,)
-            flags += ["--" + one.name.replace("_", "-"), *map(str, values)]
+            flags += as_flag(one.name, value)
     return flags
+
+
+def as_flag(name: str, value: object) -> list[str]:
+    """The arguments that give a command this setting: none for None and for a switch that is off."""
+    if value is None or value is False:
+        return []
+    values = value if isinstance(value, tuple) else () if value is True else (value,)
+    return ["--" + name.replace("_", "-"), *map(str, values)]
 
 
 def split_tasks(task: str) -> tuple[str, ...]:

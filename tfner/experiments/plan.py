@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from tfner import __version__
-from tfner.config import PRESETS, VARIANTS, Config, add_flags, make_config
+from tfner.config import PRESETS, VARIANTS, Config, add_flags, as_flag, make_config
 from tfner.corpus import Corpus
 from tfner.errors import UserError, setting
 from tfner.folder import digest, file_name
@@ -80,9 +80,7 @@ class Request:
         words += ["--preset", self.preset] if self.preset else []
         words += ["--split", self.split] if self.split != Request.split else []
         for name, value in self.settings.items():
-            if value is not False and value is not None:
-                values = [] if value is True else value if isinstance(value, tuple) else [value]
-                words += ["--" + name.replace("_", "-"), *map(str, values)]
+            words += as_flag(name, value)
         return shlex.join(words)
 
 

@@ -16,7 +16,7 @@ from statistics import mean
 from typing import Any
 
 from tfner import __version__
-from tfner.config import Config, make_config
+from tfner.config import Config, as_flag, make_config
 from tfner.corpus import Corpus
 from tfner.errors import UserError, setting
 from tfner.experiments.choices import DECISIVE, TRIALS, Trial
@@ -88,7 +88,7 @@ class Study:
         for name in SETTINGS:
             value = getattr(self.config, name)
             if value != getattr(Config, name):
-                words += ["--" + name.replace("_", "-"), *([] if value is True else [value])]
+                words += as_flag(name, value)
         return shlex.join(map(str, words))
 
     def share_of(self, trial: Trial) -> float:
