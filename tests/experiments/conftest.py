@@ -34,14 +34,24 @@ def collapse_results(tmp_path_factory, plan_some):
 
 @pytest.fixture(scope="session")
 def results(tmp_path_factory):
-    """The results of two models with three seeds, whose predictions are the gold tags with mistakes drawn at random."""
-    folder = tmp_path_factory.mktemp("results")
+    """The results of two models with three seeds."""
+    return _draw_results(tmp_path_factory.mktemp("results"), 3, {})
+
+
+@pytest.fixture(scope="session")
+def results_by_share(tmp_path_factory):
+    """The results of two models with two seeds and three shares of the training sentences."""
+    return _draw_results(tmp_path_factory.mktemp("results"), 2, {"train_share": [0.25, 0.5, 1.0]})
+
+
+def _draw_results(folder, seeds, vary):
+    """Results of models whose predictions are the gold tags with mistakes drawn at random."""
     write_corpus(folder, sizes={"train": 60, "validation": 20, "test": 40})
-    plan = make_plan(Request(["finetune", "head"], 3, {}, folder / "comparison", None, {"corpus": str(folder)}))
+    plan = make_plan(Request(["finetune", "head"], seeds, vary, folder / "comparison", None, {"corpus": str(folder)}))
     runs = []
     for number, run in enumerate(plan.runs):
         corpus, generator = plan.corpus(run.condition), np.random.default_rng(number)
-        wrong = 0.05 if run.condition.name == "finetune" else 0.4
+        wrong = 0.05 if run.config.variant == "finetune" else 0.4
         predictions = {
             split: [["O" if generator.random() < wrong else tag for tag in s.tags] for s in corpus.splits[split]]
             for split in ("validation", "test")

@@ -2,6 +2,8 @@
 
 import re
 
+import pytest
+
 from tfner.experiments.report import sections, to_html, to_markdown
 
 
@@ -21,7 +23,17 @@ def test_the_page_needs_no_other_file_and_shows_sentences(results):
     assert "prefers-color-scheme: dark" in page
 
 
-def test_every_row_of_a_table_has_a_cell_for_each_column(results):
-    for section in sections(results):
+def test_a_number_that_varies_has_a_table_and_curves_over_it(results_by_share):
+    trend = next(section for section in sections(results_by_share) if section.title == "F1 by train share (test)")
+    assert trend.tables[0].header == ["train share", "`finetune`", "`head`"]
+    assert [row[0] for row in trend.tables[0].rows] == ["0.25", "0.5", "1"]
+    scores = results_by_share.groups[1].models[1].scores("test")  # half of the sentences, head
+    assert trend.tables[0].rows[1][2].startswith(f"{sum(s.overall.f1 for s in scores) / 2:.4f} ±")
+    assert len(trend.plots) == 2
+
+
+@pytest.mark.parametrize("fixture", ["results", "results_by_share"])
+def test_every_row_of_a_table_has_a_cell_for_each_column(fixture, request):
+    for section in sections(request.getfixturevalue(fixture)):
         for table in section.tables:
             assert {len(row) for row in table.rows} == {len(table.header)}

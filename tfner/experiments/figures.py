@@ -85,6 +85,34 @@ def intervals(
         return figure
 
 
+def trends(lines: Mapping[str, Mapping[float, Sequence[float]]], xlabel: str, ylabel: str) -> Figure:
+    """A line for each model through the means of its seeds, which are dots, over a number that varies.
+
+    The values of the number lie side by side at equal distances, in their order, whatever lies between them.
+
+    Args:
+        lines: by model and value of the number what was measured, for each seed.
+        xlabel: what varies.
+        ylabel: what was measured.
+    """
+    places = {value: i for i, value in enumerate(sorted({value for of_line in lines.values() for value in of_line}))}
+    with mpl.rc_context(_STYLE):
+        figure = _figure(max(5.0, 1.5 + 0.9 * len(places)), 3.8)
+        axes = figure.add_subplot()
+        for i, (name, of_line) in enumerate(lines.items()):
+            shown = sorted(of_line)
+            axes.plot(
+                [places[v] for v in shown], [mean(of_line[v]) for v in shown], color=_colour(i), linewidth=1.5, label=name
+            )
+            dots = [(places[v], one) for v in shown for one in of_line[v]]
+            axes.plot(*zip(*dots, strict=True), "o", color=_colour(i), markersize=4, alpha=0.6)
+        axes.set_xticks(range(len(places)), [f"{value:g}" for value in places])
+        axes.set(xlabel=xlabel, ylabel=ylabel)
+        axes.grid(zorder=0)
+        _legend(figure, len(lines))
+        return figure
+
+
 def bars(groups: Mapping[str, Mapping[str, Sequence[float]]], models: Sequence[str], ylabel: str = "F1") -> Figure:
     """Groups of bars, one for each model: the mean over seeds, with the standard deviation where there are several.
 

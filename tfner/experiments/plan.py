@@ -89,14 +89,23 @@ class Condition:
     """What is compared: a variant with the values of the settings that are varied.
 
     Attributes:
-        name: such as `head` or `head, learning rate 2e-05`.
         varied: the values of the varied settings.
+        shown: each of them as text, such as `learning rate 2e-05`.
         config: the settings of its runs; `seed` and `output` are each run's own.
     """
 
-    name: str
     varied: Mapping[str, Any]
+    shown: Mapping[str, str]
     config: Config
+
+    @property
+    def name(self) -> str:
+        """Such as `head` or `head, learning rate 2e-05`."""
+        return self.name_without(None)
+
+    def name_without(self, setting: str | None) -> str:
+        """The name that conditions share which differ in a varied setting alone."""
+        return ", ".join([self.config.variant, *(text for name, text in self.shown.items() if name != setting)])
 
 
 @dataclass(frozen=True)
@@ -152,9 +161,9 @@ def make_plan(request: Request) -> Plan:
     conditions = []
     for variant, *values in itertools.product(variants, *vary.values()):
         varied = dict(zip(vary, values, strict=True))
-        shown = [f"{name.replace('_', ' ')} {_shown(value, vary[name])}" for name, value in varied.items()]
+        shown = {name: f"{name.replace('_', ' ')} {_shown(value, vary[name])}" for name, value in varied.items()}
         config = make_config(request.preset, **{**request.settings, **varied, "variant": variant})
-        conditions.append(Condition(", ".join([variant, *shown]), varied, config))
+        conditions.append(Condition(varied, shown, config))
     names = [condition.name for condition in conditions]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice:

@@ -32,6 +32,8 @@ MOST_TYPES = 12
 """Types that the table and the plot of types show, the most frequent ones."""
 MOST_LABELS = 14
 """Labels with which a confusion matrix is shown."""
+LEAST_OF_A_TREND = 3
+"""Values of a varied number with which the report has F1 and speed as curves over it."""
 _BARS = "F1 by {}: mean over seeds, with a line of one standard deviation to each side"
 
 
@@ -60,6 +62,7 @@ class Section:
 def sections(results: Results) -> Iterator[Section]:
     """The parts of the report in order, which `to_markdown` and `to_html` take."""
     yield _facts(results)
+    yield from _trends(results)
     for group in results.groups:
         yield _summary(group)
         yield _claims(group)
@@ -130,6 +133,33 @@ def _facts(results: Results) -> Section:
     if len(results.groups) > 1:
         text.append("Models are compared only with models that have the same training and test sentences.")
     return Section("Conditions", 2, text)
+
+
+def _trends(results: Results) -> Iterator[Section]:
+    """F1 and speed over each number that takes three values or more; its models may be in several groups."""
+    split = results.groups[0].split if results.groups else ""
+    models = [model for group in results.groups if group.split == split for model in group.models]
+    for name in models[0].condition.varied if models else ():
+        if len(values := sorted({model.condition.varied[name] for model in models}, key=str)) < LEAST_OF_A_TREND:
+            continue
+        if not all(isinstance(value, (int, float)) and not isinstance(value, bool) for value in values):
+            continue
+        f1: dict[str, dict[float, list[float]]] = {}
+        speed: dict[str, dict[float, list[float]]] = {}
+        for model in models:
+            line, value = model.condition.name_without(name), model.condition.varied[name]
+            f1.setdefault(line, {})[value] = [scores.overall.f1 for scores in model.scores(split)]
+            speed.setdefault(line, {})[value] = [run.tagged_words_per_second for run in model.runs]
+        words = name.replace("_", " ")
+        rows = [
+            [f"{value:g}", *(mean_and_deviation(of_line[value]) if value in of_line else "-" for of_line in f1.values())]
+            for value in sorted(values)
+        ]
+        plots = [
+            (figures.trends(f1, words, f"F1 ({split})"), f"F1 by {words}: a dot for each seed, a line through their means"),
+            (figures.trends(speed, words, "words per second"), f"tagged words per second by {words}, of the model in memory"),
+        ]
+        yield Section(f"F1 by {words} ({split})", 2, tables=[Table([words, *(f"`{line}`" for line in f1)], rows)], plots=plots)
 
 
 def _summary(group: Group) -> Section:
