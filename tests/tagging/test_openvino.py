@@ -51,7 +51,13 @@ def test_batches_share_few_shapes_and_none_is_longer_than_the_encoder_takes():
         ids, mask = tiny.random_inputs([length], 90)
         assert logits(ids, mask)[..., 0].tolist() == ids.tolist()
     assert [next(iter(shape))[1] for shape in shapes[1:]] == [32, 32, 32, 64, 64, 70, 70]  # the first is made at the start
-    for lengths, shape in (([5, 3], (4, 16)), ([17] * 4, (4, 32)), ([70] * 5, (8, 70)), ([33] * 50, (52, 36))):
+    for lengths, shape in (
+        ([5, 3], (2, 16)),
+        ([5, 3, 9, 2, 8], (8, 16)),
+        ([17] * 4, (4, 32)),
+        ([70] * 5, (8, 70)),
+        ([33] * 50, (52, 36)),
+    ):
         ids, mask = tiny.random_inputs(lengths, 90)
         assert logits(ids, mask)[..., 0].tolist() == ids.tolist()
         assert shapes[-1] == {shape}
