@@ -39,6 +39,7 @@ def compare(
     tuning: str = TUNING,
     discard_models: bool = False,
     split: str = Request.split,
+    jobs: int = 1,
     say: Callable[[str], None] = print,
     **settings: Any,
 ) -> Results:
@@ -53,6 +54,7 @@ def compare(
         tuning: how the settings were chosen, for the report.
         discard_models: whether to delete each model once its results are saved.
         split: the split on which models are compared, one of `plan.SPLITS`; with `validation` the report has no test scores.
+        jobs: how many trainings run at a time, each on its share of the cores.
         say: called with each line for the terminal.
         settings: other settings of `Config`, for all runs.
 
@@ -64,7 +66,7 @@ def compare(
     """
     request = Request(variants, seeds, vary or {}, output, preset, settings, split)
     plan = plan_comparison(request)
-    done, failed = carry_out(plan, say, discard_models)
+    done, failed = carry_out(plan, say, discard_models, jobs)
     if not done:
         raise UserError(f"all runs failed, the first because {failed[0].error}", plan.folder)
     with quiet_imports():
@@ -153,6 +155,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     own("--preset", metavar="|".join(PRESETS), help="settings that other flags override, as for tfner train")
     own("--tuning", metavar="TEXT", help="how the settings were chosen, for the report")
+    own("--jobs", type=int, metavar="N", help="trainings at a time, each on its share of the CPU's cores [1]")
     own("--discard-models", action="store_true", help="delete each model once its results are saved")
     own(
         "--split",
@@ -184,7 +187,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     options["vary"] = read_vary(options.get("vary", []))
     if dry:
         asked = {one.name: options.pop(one.name) for one in fields(Request) if one.name in options}
-        settings = {name: value for name, value in options.items() if name not in ("tuning", "discard_models")}
+        settings = {name: value for name, value in options.items() if name not in ("tuning", "discard_models", "jobs")}
         dry_run(plan_comparison(Request(**asked, settings=settings)), say)
         return
     results = compare(**options, say=say)

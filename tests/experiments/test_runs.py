@@ -5,7 +5,7 @@ import signal
 import pytest
 from support.errors import refused
 
-from tfner.experiments.runs import _reason, alone, duration
+from tfner.experiments.runs import _reason, alone, duration, share_cores
 
 
 @pytest.mark.parametrize(("seconds", "text"), [(40, "40 s"), (720, "12 min"), (11100, "3 h 5 min")])
@@ -22,6 +22,14 @@ def test_the_reason_of_a_failure_is_its_error_line_or_its_signal(tmp_path):
     with log.open("a", encoding="utf-8") as file:
         file.write("Traceback\nMemoryError\n")
     assert _reason(1, log, before) == "MemoryError"  # not that of an earlier attempt
+
+
+def test_jobs_share_all_cores_and_none_is_without(monkeypatch):
+    monkeypatch.setattr("os.sched_getaffinity", lambda process: {0, 1, 2, 5, 7}, raising=False)
+    assert share_cores(1) == [{0, 1, 2, 5, 7}]
+    assert share_cores(2) == [{0, 2, 7}, {1, 5}]
+    with refused("6 jobs for 5 cores", setting="jobs"):
+        share_cores(6)
 
 
 def test_two_comparisons_in_one_folder_are_refused(tmp_path):

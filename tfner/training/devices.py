@@ -132,7 +132,8 @@ def find_devices(strategy: str, say: Callable[[str], None] = print) -> Devices:
 def describe_devices(gpus: list) -> str:
     """The names of GPUs, or that the processor is used."""
     if not gpus:
-        return f"CPU, {len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()} cores"
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+        return f"CPU, {cores} core{'' if cores == 1 else 's'}"
     details = [tf.config.experimental.get_device_details(gpu) for gpu in gpus]
     return "GPU " + ", ".join(d.get("device_name", "of an unknown kind") for d in details)
 
