@@ -1,7 +1,7 @@
 """What training on a large corpus first brings to a small one, and what the model forgets: tables for docs/results/.
 
     python benchmarks/adaptation.py FOLDER --source CORPUS --target CORPUS [--numbers 100 400 1600] [--seeds 3]
-      [--types OTHER=TYPE ...] [any flag of tfner.train, such as --encoder ENCODER --epochs auto]
+      [--target-epochs N|auto] [--types OTHER=TYPE ...] [any flag of tfner.train, such as --encoder ENCODER]
 
 For each seed it trains a model on the source, and two for each number of sentences of the target: one that goes on from the
 model of the source, one from the encoder alone. So that a model keeps its classification layer, and can be scored on both
@@ -86,12 +86,15 @@ def main() -> None:
     parser.add_argument("--source", required=True)
     parser.add_argument("--target", required=True)
     parser.add_argument("--numbers", nargs="+", type=int, default=[100, 400, 1600], help="sentences of the target")
+    parser.add_argument("--target-epochs", help="epochs of the trainings on the target [those of --epochs]")
     parser.add_argument("--types", nargs="+", default=[f"{other}={own}" for other, own in TYPES.items()], metavar="OTHER=TYPE")
     parser.add_argument("--seeds", type=int, default=3)
     add_flags(parser, [one.name for one in fields(Config) if one.name not in ("corpus", "train_share", "seed", "output")])
     arguments = vars(parser.parse_args())
     folder, seeds, numbers = arguments.pop("folder"), range(arguments.pop("seeds")), arguments.pop("numbers")
     types = dict(one.split("=") for one in arguments.pop("types"))
+    epochs = arguments.pop("target_epochs")
+    of_target = {} if epochs is None else {"epochs": int(epochs) if epochs.isdecimal() else epochs}
     source, target = arguments.pop("source"), load_corpus(arguments.pop("target"))
     if unknown := sorted(set(target.labels.types) - set(types)):
         raise UserError(f"--types: expected a type of the source for each of the target, found none for {', '.join(unknown)}")
@@ -113,7 +116,7 @@ def main() -> None:
             share = number / len(target.splits["train"])
             for way in ("adapted", "alone"):
                 start = {"encoder": str(before)} if way == "adapted" else {}
-                config = make_config(**{**settings, **start}, corpus=str(own), seed=seed, train_share=share)
+                config = make_config(**{**settings, **of_target, **start}, corpus=str(own), seed=seed, train_share=share)
                 score(way, number, seed, trained(config, folder / f"{way}-{number}-seed{seed}"))
     claims = [compare_pairs({way: found[way, number, "target"] for way in ("adapted", "alone")})[0] for number in numbers]
     adjusted = holm([claim.adjusted_p for claim in claims])
