@@ -166,6 +166,11 @@ def test_the_seeds_needed_suffice():
     assert found >= 14
 
 
+def test_few_seeds_need_more_than_the_normal_distribution_says():
+    """Normal, two seeds would do: 0.01 / (1.96 + 0.84) is more than 0.003. Student's t of two seeds of each alone is 4.30."""
+    assert seeds_needed(Estimate(0.01, 0.0, 0.003**2, freedom=2, seeds=2)) == 3
+
+
 def test_a_small_difference_needs_more_seeds_and_none_cannot_be_found():
     generator = np.random.default_rng(7)
     one = runs(generator, 5, 400, 0.85, between_seeds=0.02)

@@ -7,6 +7,7 @@ intervals, p values and `Claim`s. Trainings and texts are not known here.
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
@@ -218,15 +219,23 @@ def holm(ps: Sequence[float]) -> list[float]:
 
 
 def seeds_needed(difference: Estimate, pairs: int = 1) -> int | None:
-    """The seeds with which a normal test, corrected for `pairs` pairs, would find a difference in 80 % of comparisons.
+    """The seeds with which the interval, corrected for `pairs` pairs, would exclude 0 in 80 % of comparisons.
 
     The variance of the difference is that between documents, which more seeds do not change, plus that between seeds divided by
-    their number. None if the first alone is too large.
+    their number. None if the first alone is too large, and above a million.
     """
-    normal = NormalDist()
-    wanted = (difference.value / (normal.inv_cdf(1 - LEVEL / 2 / pairs) + normal.inv_cdf(POWER))) ** 2
-    left = wanted - max(0.0, difference.of_documents - difference.of_both)
-    return max(2, math.ceil(difference.of_seeds * difference.seeds / left)) if left > 0 else None
+    documents = max(0.0, difference.of_documents - difference.of_both)
+
+    def found(seeds: int) -> bool:
+        of_seeds = difference.of_seeds * difference.seeds / seeds
+        freedom = difference.freedom * (seeds - 1) / (difference.seeds - 1)
+        then = replace(difference, of_documents=documents, of_seeds=of_seeds, freedom=freedom)
+        spread = NormalDist().inv_cdf(POWER) * math.sqrt(documents + of_seeds)
+        return then._half_width(LEVEL / pairs) + spread <= difference.value
+
+    seeds = range(2, 10**6)
+    number = bisect_left(seeds, True, key=found)
+    return seeds[number] if number < len(seeds) else None
 
 
 def _variance_of_seeds(counts: np.ndarray) -> float:
