@@ -142,7 +142,7 @@ def carry_out(
     with (
         alone(plan.folder),
         _stops_on_sigterm(),
-        tqdm(total=0, bar_format="{desc}", leave=False, file=sys.stderr, disable=None) as bar,
+        tqdm(total=0, bar_format="{desc}", leave=False, file=sys.stderr, disable=None, dynamic_ncols=True) as bar,
         _ended_together(running),
     ):
         for number, run in enumerate(plan.runs):
@@ -161,6 +161,7 @@ def carry_out(
                     continue
                 ended[number] = result
                 del running[number]
+                bar.clear()
                 run, place = result.run, f"{number + 1:>3} of {total}  {result.run.name}"
                 if isinstance(result, Failed):
                     say(f"{place}: FAILED, {result.error} (see {run.folder / LOG})")
@@ -169,7 +170,7 @@ def carry_out(
                     shutil.rmtree(run.folder / MODEL)
                 f1 = result.scores["validation"].overall.f1
                 say(f"{place}: validation F1 {f1:.4f}, {result.wall_seconds:.0f} s{left()}")
-            shown = (f"run {n + 1} of {total}: {t.run.name}, epoch {len(_epochs(t.run)) + 1}" for n, t in running.items())
+            shown = (f"run {n + 1} of {total}: {t.run.name}, {_stage(t.run)}" for n, t in running.items())
             bar.set_description_str("; ".join(shown) + left())
             time.sleep(0.2)
     results = [ended[number] for number in range(total)]
@@ -313,6 +314,12 @@ def _epochs(run: Run) -> list[dict[str, str]]:
     """The rows of the epochs of the newest training of a run."""
     states = _states(run)
     return read_history(states[-1] / HISTORY) if states and (states[-1] / HISTORY).is_file() else []
+
+
+def _stage(run: Run) -> str:
+    """What the training of a run does now."""
+    epoch = len(_epochs(run)) + 1
+    return "scoring" if isinstance(run.config.epochs, int) and epoch > run.config.epochs else f"epoch {epoch}"
 
 
 def _time_left(runs: Sequence[Run], ended: Sequence[Finished | Failed], jobs: int) -> str:
