@@ -38,15 +38,16 @@ def measure(models: Sequence[str], seconds: float) -> Iterator[tuple[int, str, f
         import tensorflow as tf
         import tensorflow_text  # noqa: F401  registers the operations of the graph
     loaded = {model: tf.saved_model.load(str(resolve(model))) for model in models}
+    tags = {model: one.signatures["serving_default"] for model, one in loaded.items()}
     for size in SIZES:
         batch = tf.constant(texts(size))
         times: dict[str, list[tuple[float, float]]] = {model: [] for model in models}
-        for model in models:
-            loaded[model].signatures["serving_default"](text=batch)
-        while sum(busy for of_model in times.values() for _, busy in of_model) < seconds * len(models):
-            for model in models:
+        for tag in tags.values():
+            tag(text=batch)
+        while any(sum(busy for _, busy in own) < seconds or len(own) < 3 for own in times.values()):
+            for model, tag in tags.items():
                 start, busy = time.perf_counter(), time.process_time()
-                loaded[model].signatures["serving_default"](text=batch)
+                tag(text=batch)
                 times[model].append((time.perf_counter() - start, time.process_time() - busy))
         for model in models:
             wall, busy = map(min, zip(*times[model], strict=True))

@@ -153,7 +153,7 @@ def main() -> None:
     claims = {
         pair: compare_pairs({"this": counts["test"][pair], ALONE: counts["test"][base]})[0] for pair, base in others.items()
     }
-    adjusted = holm([claim.p for claim in claims.values()])
+    adjusted = holm([claim.adjusted_p for claim in claims.values()])
     print("\n| trained on | tagged as | difference on test | 95 % interval | adjusted p |\n|---|---|---|---|---|")
     for (pair, claim), p in zip(claims.items(), adjusted, strict=True):
         assert claim.interval

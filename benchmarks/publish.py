@@ -13,6 +13,8 @@ import json
 import textwrap
 from pathlib import Path
 
+from tfner.folder import write_json
+
 WIDTH = 140
 NOT_SHOWN = ("seconds of training", "tagged words per second")
 
@@ -45,7 +47,7 @@ def main() -> None:
     arguments.page.write_text(text, "utf-8")
     values = json.loads((arguments.comparison / "results.json").read_text("utf-8"))
     del values["measured"]
-    arguments.page.with_suffix(".json").write_text(json.dumps(values, indent=1) + "\n", "utf-8")
+    write_json(arguments.page.with_suffix(".json"), values)
 
 
 if __name__ == "__main__":

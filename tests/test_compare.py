@@ -14,6 +14,7 @@ from support.trainings import refused_line, run, write_corpus
 from tfner import compare
 from tfner.experiments import runs
 from tfner.experiments.plan import REPORT, RESULTS, SUMMARY
+from tfner.folder import is_locked
 
 SETTINGS = {
     "epochs": 25,
@@ -63,6 +64,16 @@ def results(folder):
     return found
 
 
+def start(words):
+    return subprocess.Popen(
+        words,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background jobs ignore it
+    )
+
+
 def wait_until(condition, process):
     end = time.monotonic() + 120
     while not condition():
@@ -101,27 +112,14 @@ def test_the_report_needs_no_other_file_and_the_markdown_has_no_sentence(compari
 
 @pytest.mark.slow
 def test_a_killed_comparison_goes_on_to_the_same_results(comparison, corpus_folder, small_encoder, tmp_path):
-    """SIGKILL ends the comparison, whose training goes on by itself; Ctrl-C then ends all with a checkpoint.
-
-    Two trainings at a time, where there are two cores, have the same results as one after the other.
-    """
+    """SIGKILL ends the comparison, whose training goes on by itself; Ctrl-C then ends both with a checkpoint."""
     folder = tmp_path / "comparison"
-    words = [*command(folder, corpus_folder, small_encoder), "--jobs", str(min(2, len(os.sched_getaffinity(0))))]
-
-    def start():
-        return subprocess.Popen(
-            words,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background jobs ignore it
-        )
-
-    first = start()
+    words = command(folder, corpus_folder, small_encoder)
+    first = start(words)
     wait_until(lambda: list(folder.glob("runs/*/model/training/1/.lock")), first)
     first.kill()
     first.wait()
-    second = start()
+    second = start(words)
     wait_until(lambda: list(folder.glob("runs/*seed1/model/training/1/checkpoints/[0-9]*")), second)
     os.kill(second.pid, signal.SIGINT)
     output, _ = second.communicate()
@@ -129,6 +127,26 @@ def test_a_killed_comparison_goes_on_to_the_same_results(comparison, corpus_fold
     assert not (folder / RESULTS).exists()
     third = subprocess.run(words, capture_output=True, text=True, check=False)
     assert third.returncode == 1, third.stderr  # two runs failed, as they should
+    assert "seed 0: validation" not in third.stdout  # it was finished
+    assert results(folder) == results(comparison[0])
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="two jobs need two cores")
+def test_two_trainings_at_a_time_are_interrupted_and_go_on_to_the_same_results(
+    comparison, corpus_folder, small_encoder, tmp_path
+):
+    folder = tmp_path / "comparison"
+    words = [*command(folder, corpus_folder, small_encoder), "--jobs", "2"]
+    first = start(words)
+    wait_until(lambda: len(list(folder.glob("runs/*30-seed*/model/training/1/checkpoints"))) == 2, first)
+    os.kill(first.pid, signal.SIGINT)
+    output, _ = first.communicate()
+    assert first.returncode == 130, output
+    assert not (folder / RESULTS).exists()
+    assert not any(is_locked(state) for state in folder.glob("runs/*/model/training/1"))
+    second = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert second.returncode == 1, second.stderr  # two runs failed, as they should
     assert results(folder) == results(comparison[0])
 
 

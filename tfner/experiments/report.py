@@ -140,9 +140,9 @@ def _trends(results: Results) -> Iterator[Section]:
     split = results.groups[0].split if results.groups else ""
     models = [model for group in results.groups if group.split == split for model in group.models]
     for name in models[0].condition.varied if models else ():
-        if len(values := sorted({model.condition.varied[name] for model in models}, key=str)) < LEAST_OF_A_TREND:
-            continue
-        if not all(isinstance(value, (int, float)) and not isinstance(value, bool) for value in values):
+        values = {model.condition.varied[name] for model in models}
+        numbers = all(isinstance(value, (int, float)) and not isinstance(value, bool) for value in values)
+        if len(values) < LEAST_OF_A_TREND or not numbers:
             continue
         f1: dict[str, dict[float, list[float]]] = {}
         speed: dict[str, dict[float, list[float]]] = {}
