@@ -85,7 +85,7 @@ def intervals(
         return figure
 
 
-def trends(lines: Mapping[str, Mapping[float, Sequence[float]]], xlabel: str, ylabel: str) -> Figure:
+def trends(lines: Mapping[str, Mapping[float, Sequence[float]]], xlabel: str, ylabel: str, from_zero: bool = False) -> Figure:
     """A line for each model through the means of its seeds, which are dots, over a number that varies.
 
     The values of the number lie side by side at equal distances, in their order, whatever lies between them.
@@ -94,6 +94,7 @@ def trends(lines: Mapping[str, Mapping[float, Sequence[float]]], xlabel: str, yl
         lines: by model and value of the number what was measured, for each seed.
         xlabel: what varies.
         ylabel: what was measured.
+        from_zero: whether its axis begins at 0, so that noise does not look like a trend.
     """
     places = {value: i for i, value in enumerate(sorted({value for of_line in lines.values() for value in of_line}))}
     with mpl.rc_context(_STYLE):
@@ -108,6 +109,8 @@ def trends(lines: Mapping[str, Mapping[float, Sequence[float]]], xlabel: str, yl
             axes.plot(*zip(*dots, strict=True), "o", color=_colour(i), markersize=4, alpha=0.6)
         axes.set_xticks(range(len(places)), [f"{value:g}" for value in places])
         axes.set(xlabel=xlabel, ylabel=ylabel)
+        if from_zero:
+            axes.set_ylim(0, 1.05 * axes.get_ylim()[1])
         axes.grid(zorder=0)
         _legend(figure, len(lines))
         return figure

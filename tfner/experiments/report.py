@@ -157,7 +157,10 @@ def _trends(results: Results) -> Iterator[Section]:
         ]
         plots = [
             (figures.trends(f1, words, f"F1 ({split})"), f"F1 by {words}: a dot for each seed, a line through their means"),
-            (figures.trends(speed, words, "words per second"), f"tagged words per second by {words}, of the model in memory"),
+            (
+                figures.trends(speed, words, "words per second", from_zero=True),
+                f"tagged words per second by {words}, of the model in memory",
+            ),
         ]
         yield Section(f"F1 by {words} ({split})", 2, tables=[Table([words, *(f"`{line}`" for line in f1)], rows)], plots=plots)
 
