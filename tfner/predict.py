@@ -24,7 +24,8 @@ from tfner.data.sources import file_records, find_files, stream_records
 from tfner.data.words import as_text
 from tfner.errors import UserError, setting
 from tfner.labels import Entity
-from tfner.tagging.bulk import REJECTS, Engine, Source, in_this_process, tag_files
+from tfner.tagging.bulk import Engine, Source, in_this_process, tag_files
+from tfner.tagging.job_folder import REJECTS
 from tfner.tagging.load import load_tagger
 from tfner.tagging.outputs import OUTPUT_FORMATS, as_lines, render, tag_records
 from tfner.tagging.tagger import TEXTS_PER_CHUNK, Tagger

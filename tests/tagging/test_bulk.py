@@ -27,8 +27,9 @@ from tfner.errors import UserError
 from tfner.folder import EXTRA
 from tfner.labels import Entity, LabelSet
 from tfner.modeling.decoding import Tagged
-from tfner.tagging import bulk, outputs
-from tfner.tagging.bulk import MANIFEST, REJECTS, Source, tag_files
+from tfner.tagging import bulk, job_folder, outputs
+from tfner.tagging.bulk import Source, tag_files
+from tfner.tagging.job_folder import MANIFEST, REJECTS, JobFolder
 from tfner.tagging.load import load_tagger
 from tfner.tagging.outputs import as_json
 from tfner.tagging.tagger import Tagger, TextTooLarge
@@ -231,7 +232,7 @@ def test_wherever_it_is_interrupted_the_same_call_gives_the_same_files(files, tm
     class Stop(BaseException):
         pass
 
-    own_add, own_save = bulk.Output.add, bulk.Output.save
+    own_add, own_save = JobFolder.add, JobFolder.save
 
     def add(self, write, ending, rejects, counts):
         if len(self.parts) == part and place == "write":
@@ -254,8 +255,8 @@ def test_wherever_it_is_interrupted_the_same_call_gives_the_same_files(files, tm
         own_save(self)
 
     with monkeypatch.context() as patched:
-        patched.setattr(bulk.Output, "add", add)
-        patched.setattr(bulk.Output, "save", save)
+        patched.setattr(JobFolder, "add", add)
+        patched.setattr(JobFolder, "save", save)
         with pytest.raises(Stop):
             tag(Capitals(), files, tmp_path / "out")
     tagger = Capitals()
@@ -325,11 +326,11 @@ def test_a_job_that_ends_while_another_waits_for_its_folder_is_not_done_again(fi
     class Late(FileLock):
         def acquire(self, *arguments, **options):
             with monkeypatch.context() as patched:
-                patched.setattr(bulk, "FileLock", FileLock)
+                patched.setattr(job_folder, "FileLock", FileLock)
                 tag(Capitals(), files, tmp_path / "out")
             return super().acquire(*arguments, **options)
 
-    monkeypatch.setattr(bulk, "FileLock", Late)
+    monkeypatch.setattr(job_folder, "FileLock", Late)
     tagger = Capitals()
     assert tag(tagger, files, tmp_path / "out")["records"] == 35
     assert tagger.count == 0
@@ -338,7 +339,7 @@ def test_a_job_that_ends_while_another_waits_for_its_folder_is_not_done_again(fi
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs the names of open files")
 def test_results_are_on_the_disk_before_they_are_counted(files, tmp_path, monkeypatch):
     synced = []
-    monkeypatch.setattr(bulk.os, "fsync", lambda file: synced.append(Path(f"/proc/self/fd/{file}").readlink().name))
+    monkeypatch.setattr(job_folder.os, "fsync", lambda file: synced.append(Path(f"/proc/self/fd/{file}").readlink().name))
     tag(Capitals(), files[:1], tmp_path / "out")
     parts = [name for i in range(3) for name in (f".part-{i:05}.jsonl", REJECTS, f".{MANIFEST}")]
     assert synced == [f".{MANIFEST}", *parts, f".{MANIFEST}"]
@@ -370,7 +371,7 @@ def test_a_damaged_manifest_is_refused(files, tmp_path, text):
 
 
 def test_a_full_disk_is_one_line_and_the_same_call_goes_on(files, tmp_path, monkeypatch):
-    own, calls = bulk.write_whole, []
+    own, calls = job_folder.write_whole, []
 
     def full(path, write):
         calls.append(path)
@@ -379,7 +380,7 @@ def test_a_full_disk_is_one_line_and_the_same_call_goes_on(files, tmp_path, monk
         own(path, write)
 
     with monkeypatch.context() as patched:
-        patched.setattr(bulk, "write_whole", full)
+        patched.setattr(job_folder, "write_whole", full)
         with refused("bulk_full_disk", setting="output"):
             tag(Capitals(), files, tmp_path / "out")
     assert len(list((tmp_path / "out").glob("part-*"))) >= 1
