@@ -5,7 +5,6 @@ Takes a `Plan` and its finished runs, and returns `Results`, also as JSON. Table
 
 from __future__ import annotations
 
-import os
 import platform
 import subprocess
 from collections import defaultdict
@@ -26,6 +25,8 @@ from tfner.experiments.breakdown import Kinds, Notable, document_counts, error_c
 from tfner.experiments.claims import Claim, compare_pairs, mean_f1, mean_interval
 from tfner.experiments.plan import Condition, Plan
 from tfner.experiments.runs import Failed, Finished
+from tfner.machine import processor, usable_cores
+from tfner.terminal import counted
 
 PACKAGES = ("tensorflow", "tf-keras", "transformers", "datasets", "numpy", "seqeval", "nervaluate")
 
@@ -203,7 +204,7 @@ def find_facts(command: str, tuning: str) -> dict[str, Any]:
         "tfner": f"{tfner.__version__}{f', commit {commit}' if commit else ''}",
         "python": platform.python_version(),
         "packages": {name: version(name) for name in PACKAGES},
-        "processor": f"{_processor()}, {os.cpu_count()} cores",
+        "processor": f"{processor()}, {counted(len(usable_cores()), 'core')}",
     }
 
 
@@ -249,10 +250,3 @@ def _group_json(group: Group) -> dict[str, Any]:
 
 def _without_times(history: Sequence[Mapping[str, float]]) -> list[dict[str, float]]:
     return [{k: v for k, v in row.items() if k not in ("seconds", "words_per_second")} for row in history]
-
-
-def _processor() -> str:
-    path = Path("/proc/cpuinfo")
-    lines = path.read_text("utf-8").splitlines() if path.is_file() else []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()

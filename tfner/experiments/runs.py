@@ -40,6 +40,7 @@ from tfner.folder import (
     write_json,
     write_whole,
 )
+from tfner.machine import usable_cores
 from tfner.training.request import find_finished
 
 RECORD, LOG, MODEL = "run.json", "log.txt", "model"
@@ -183,7 +184,7 @@ def share_cores(jobs: int) -> list[frozenset[int]]:
     A training does not use all cores fully: with one of two cores, an epoch takes 13.6 s, with both 10.5 s (a 6-layer encoder,
     batches of 16). Raises UserError for more jobs than cores.
     """
-    cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else list(range(os.cpu_count() or 1))
+    cores = usable_cores()
     if not 1 <= jobs <= len(cores):
         raise UserError(f"{setting('jobs', jobs)}: expected 1 to {len(cores)}, the cores that this process may use")
     return [frozenset(cores[i::jobs]) for i in range(jobs)]

@@ -15,6 +15,7 @@ import numpy as np
 from tfner.config import RUNTIMES
 from tfner.errors import UserError, one_line
 from tfner.folder import GRAPHS, export_again
+from tfner.machine import usable_cores
 from tfner.modeling.batches import PIECES_PER_BATCH, apply_to_rows
 from tfner.modeling.decoding import softmax
 from tfner.modeling.rows import Row
@@ -37,7 +38,7 @@ def threads() -> int:
     given = os.environ.get("OMP_NUM_THREADS", "")
     if given.isdecimal() and int(given):
         return int(given)
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return len(usable_cores())
 
 
 class RuntimeTagger(RowTagger):

@@ -8,24 +8,22 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import os
 import signal
 import statistics
 import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import tensorflow as tf
 
 from tfner.config import AUTO
 from tfner.errors import UserError, one_line, setting
+from tfner.machine import cpu_multiplies_bfloat16, usable_cores
 from tfner.modeling.pipeline import Share
+from tfner.terminal import counted
 from tfner.training.cluster import Cluster, find_cluster
 
-BFLOAT16_FLAGS = ("avx512_bf16", "amx_bf16", "bf16")
-"""What /proc/cpuinfo says of processors that multiply bfloat16: Intel and AMD, Intel with AMX, Arm."""
 NOT_OF_OTHERS = (tf.errors.ResourceExhaustedError, tf.errors.InvalidArgumentError, tf.errors.OutOfRangeError)
 """Errors that are about this process, where several train together."""
 LEAST_SPEED_UP = 1.1
@@ -132,8 +130,7 @@ def find_devices(strategy: str, say: Callable[[str], None] = print) -> Devices:
 def describe_devices(gpus: list) -> str:
     """The names of GPUs, or that the processor is used."""
     if not gpus:
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-        return f"CPU, {cores} core{'' if cores == 1 else 's'}"
+        return f"CPU, {counted(len(usable_cores()), 'core')}"
     details = [tf.config.experimental.get_device_details(gpu) for gpu in gpus]
     return "GPU " + ", ".join(d.get("device_name", "of an unknown kind") for d in details)
 
@@ -149,14 +146,20 @@ def choose_precision(width: int, clock: Callable[[], float] = time.perf_counter)
     return "bfloat16" if suits and bfloat16_speed_up(width, clock) >= LEAST_SPEED_UP else "float32"
 
 
-def multiplies_bfloat16(cpu: Path = Path("/proc/cpuinfo")) -> bool:
+def multiplies_bfloat16() -> bool:
     """Whether the GPU, or the processor where there is none, has instructions for products in bfloat16."""
     gpus = tf.config.list_physical_devices("GPU")
     if gpus:  # from the Ampere generation on
         capabilities = [tf.config.experimental.get_device_details(gpu).get("compute_capability", (0, 0)) for gpu in gpus]
         return min(capabilities) >= (8, 0)
-    flags = cpu.read_text("utf-8").split() if cpu.is_file() else []
-    return any(flag in flags for flag in BFLOAT16_FLAGS)
+    return cpu_multiplies_bfloat16()
+
+
+def precision_note(precision: str) -> str | None:
+    """What is said where bfloat16 was asked for and this machine has no instructions for it."""
+    if precision != "bfloat16" or multiplies_bfloat16():
+        return None
+    return "this machine has no instructions for bfloat16: --precision float32 takes no longer"
 
 
 def bfloat16_speed_up(width: int, clock: Callable[[], float] = time.perf_counter) -> float:

@@ -47,7 +47,7 @@ from tfner.tagging.tagger import Head
 from tfner.terminal import quote
 from tfner.training.calibrate import calibrate
 from tfner.training.checkpoints import Checkpoints, Progress
-from tfner.training.devices import choose_precision, find_devices
+from tfner.training.devices import choose_precision, find_devices, precision_note
 from tfner.training.optimizers import make_optimizer
 from tfner.training.report import EpochReport, progress_bar, summary_lines
 from tfner.training.request import MAY_DIFFER, as_before
@@ -98,8 +98,9 @@ class TrainingRun:
             self.model = build_model(config.variant, source, sizes, config, names=names)
         for line in summary_lines(config, corpus, parameter_counts(self.model), self.devices.names):
             self.say(line)
-        if note := classifier_note(config.variant, source, names):
-            self.say(note)
+        for note in (precision_note(config.precision), classifier_note(config.variant, source, names)):
+            if note:
+                self.say(note)
         self.rows = self._encode()
         self.batch_rows = max(1, round(config.batch_size * len(self.rows.rows) / len(corpus.splits["train"])))
         """Rows per step: fewer than `batch_size` with document context, where a row holds several sentences."""
