@@ -44,8 +44,15 @@ def test_each_figure_of_the_study_stands_beside_its_own_model(plan_some, tmp_pat
     row = {**dict.fromkeys(names, 0.5), "epoch": 1, "top_class": "O"}
     outcomes = [Outcome(trial, 0, [row], 1.0) for trial in TRIALS if trial.choices.rate == 20 and trial.part == FAILING]
     titles = {section.title: section.text for section in sections(study, outcomes, {"packages": {}, **NO_FACTS})}
+    splits = study.corpus.splits
+    half = splits["validation"][: len(splits["validation"]) // 2]
     for title in ("model 2 of the study, beside Figure 10", "model 3 of the study, beside Figure 11"):
-        assert "the first 50%" in titles[title][0]
+        assert (
+            f"the first 50% of {len(splits['train']):,} training and {len(half) * 2:,} validation sentences" in titles[title][0]
+        )
+        assert (
+            f"On the validation sentences of the runs, that of O is {one_class_accuracies(half)['O']:.4f}." in titles[title][0]
+        )
 
 
 def test_the_accuracy_of_one_class_counts_all_positions():
@@ -54,7 +61,6 @@ def test_the_accuracy_of_one_class_counts_all_positions():
     assert accuracies == {"O": 101 / 200, "B-LOC": 98 / 200, "B-PER": 1 / 200}
 
 
-@pytest.mark.slow
 def test_the_figures_of_the_study_are_those_of_models_that_predict_one_class(assets):
     """On CoNLL-2003, its six accuracies are to the last digit those of always O, always B-ORG and always B-MISC."""
     accuracies = one_class_accuracies(load_corpus(str(assets / "data/conll2003")).splits["validation"])

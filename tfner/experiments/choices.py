@@ -5,8 +5,12 @@ The study's notebook: https://github.com/mahmed31098/Tatia, `tatia-project.ipynb
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
+
+from tfner.corpus import Sentence
 
 LENGTH = 100
 """The pieces that the study pads and cuts its sentences to."""
@@ -102,3 +106,8 @@ TRIALS = tuple(
     Trial(part, name, replace(base, **changes)) for part, (base, named) in _PARTS.items() for name, changes in named.items()
 )
 """All trials of the experiment. The first of each part is what its others are compared with."""
+
+
+def beginning(sentences: Sequence[Sentence], share: float) -> Sequence[Sentence]:
+    """The first sentences of a split, at least this share of it: what trials on less than all sentences use."""
+    return sentences[: math.ceil(share * len(sentences))]

@@ -13,7 +13,7 @@ from typing import Any
 
 from tfner.corpus import Sentence
 from tfner.experiments import figures
-from tfner.experiments.choices import DECISIVE, FAILING, LENGTH, STUDY, WORKING
+from tfner.experiments.choices import DECISIVE, FAILING, LENGTH, STUDY, WORKING, beginning
 from tfner.experiments.plan import REPORT
 from tfner.experiments.report import Section, Table, origin, write_report
 from tfner.experiments.results import find_facts, mean_and_deviation
@@ -119,8 +119,9 @@ def _by_name(outcomes: Sequence[Outcome], part: str) -> dict[str, list[Outcome]]
 
 
 def _sentences(study: Study, share: float) -> str:
-    number = len(study.corpus.splits["train"])
-    return f"all {number:,} training sentences" if share == 1 else f"the first {share:.0%} of {number:,} training sentences"
+    train, validation = (len(study.corpus.splits[split]) for split in ("train", "validation"))
+    which = "all" if share == 1 else f"the first {share:.0%} of"
+    return f"{which} {train:,} training and {validation:,} validation sentences"
 
 
 def _part(title: str, by_name: Mapping[str, Sequence[Outcome]]) -> Section:
@@ -164,7 +165,11 @@ def _beside(study: Study, outcomes: Sequence[Outcome]) -> Iterator[Section]:
         own = [o for o in own if o.trial.part == DECISIVE] or own
         if not own:
             continue
-        sentences = _sentences(study, study.share_of(own[0].trial))
+        share = study.share_of(own[0].trial)
+        about = f"The runs beside it have {_sentences(study, share)}. {text}"
+        if share < 1:
+            label, accuracy = next(iter(one_class_accuracies(beginning(study.corpus.splits["validation"], share)).items()))
+            about += f" On the validation sentences of the runs, that of {label} is {accuracy:.4f}."
         rows = []
         for epoch, values in enumerate(STUDY_FIGURES[name], start=1):
             cells = [f"{value:.4f}" for value in values]
@@ -181,7 +186,7 @@ def _beside(study: Study, outcomes: Sequence[Outcome]) -> Iterator[Section]:
         measures = {"val_loss": "loss", "val_accuracy": "accuracy, padding counted", "f1": "F1"}
         plot = (figures.curves(histories, measures, ("val_accuracy", "f1")), f"{name}: loss, accuracy and F1 by epoch")
         title = f"{name}, beside Figure {number}"
-        yield Section(title, 2, [f"The runs beside it have {sentences}. {text}"], [Table(header, rows)], [plot])
+        yield Section(title, 2, [about], [Table(header, rows)], [plot])
 
 
 def to_json(outcomes: Sequence[Outcome], facts: Mapping[str, Any]) -> dict[str, Any]:

@@ -5,7 +5,6 @@ Takes `Choices`, an encoder and a corpus, and yields a row of measures after eac
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -18,7 +17,7 @@ from tfner.config import AUTO, Config, make_config
 from tfner.corpus import Corpus, Sentence
 from tfner.errors import UserError, setting
 from tfner.evaluation.scores import score
-from tfner.experiments.choices import LENGTH, Choices
+from tfner.experiments.choices import LENGTH, Choices, beginning
 from tfner.labels import LabelSet
 from tfner.modeling.pretrained import encoder_source, load_encoder_config, load_tokenizer
 from tfner.modeling.variants import ENCODER, build_model
@@ -117,7 +116,7 @@ def train(
     tokenizer = load_tokenizer(source)
     settings = resolved(make_config("standard", encoder=encoder, precision=precision, seed=seed), shape.hidden_size)
     splits = {name: corpus.splits[name] for name in ("train", "validation")}
-    sentences = {name: list(own[: math.ceil(share * len(own))]) for name, own in splits.items()}
+    sentences = {name: beginning(own, share) for name, own in splits.items()}
     rows = {name: encode(own, tokenizer, corpus.labels, choices) for name, own in sentences.items()}
     model = make_model(source, len(corpus.labels), choices, settings)
     steps = -(-len(sentences["train"]) // choices.batch_size)
