@@ -12,9 +12,11 @@ import pytest
 from support.trainings import refused_line, run, write_corpus
 
 from tfner import compare
+from tfner.errors import UserError
 from tfner.experiments import runs
-from tfner.experiments.plan import REPORT, RESULTS, SUMMARY
+from tfner.experiments.plan import REPORT, RESULTS, SUMMARY, Request
 from tfner.folder import is_locked
+from tfner.machine import usable_cores
 
 SETTINGS = {
     "epochs": 25,
@@ -161,6 +163,21 @@ def test_what_is_finished_is_not_trained_again_and_the_plan_may_grow(comparison,
     assert re.search(r"finetune, max pieces 500, seed 1 +will fail", again.stdout)
     assert "expected at most 40 word pieces" in again.stdout
     assert {path: path.stat().st_mtime_ns for path in before} == before
+
+
+def test_a_dry_run_times_steps_on_the_cores_of_one_training(monkeypatch, corpus_folder, small_encoder, tmp_path):
+    cores, timed, lines = usable_cores(), [], []
+    if len(cores) == 1:
+        pytest.skip("two trainings at a time need two cores")
+    monkeypatch.setattr(compare, "expected_seconds", lambda config, corpus: timed.append(usable_cores()) or 600.0)
+    settings = {"corpus": str(corpus_folder), "encoder": str(small_encoder)}
+    plan = compare.plan_comparison(Request(["head", "replace"], 2, output=tmp_path / "new", settings=settings))
+    compare.dry_run(plan, lines.append, jobs=2)
+    assert timed == [cores[::2], cores[::2]]
+    assert usable_cores() == cores
+    assert "the others take about 20 min" in lines[-1]  # four of ten minutes each, two at a time
+    with pytest.raises(UserError, match=f"jobs={len(cores) + 1}: expected 1 to"):
+        compare.dry_run(plan, lines.append, jobs=len(cores) + 1)
 
 
 @pytest.mark.parametrize(

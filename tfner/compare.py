@@ -19,8 +19,9 @@ from tfner.config import PRESETS, VARIANTS, Config, add_flags
 from tfner.errors import UserError, setting
 from tfner.experiments.estimate import expected_seconds
 from tfner.experiments.plan import NOT_VARIED, REPORT, REPORT_FILES, RUNS, SEEDS, SPLITS, Plan, Request, make_plan, read_vary
-from tfner.experiments.runs import carry_out, check_folder, duration, finished, is_begun
+from tfner.experiments.runs import carry_out, check_folder, duration, finished, is_begun, share_cores
 from tfner.folder import check_output
+from tfner.machine import pin, usable_cores
 from tfner.terminal import Parser, command, filled, print_json, quiet_imports, table
 
 if TYPE_CHECKING:
@@ -101,17 +102,27 @@ def summary_lines(results: Results) -> list[str]:
         for model in group.models:
             f1 = [[s.overall.f1 for s in model.scores(split)] for split in dict.fromkeys(("validation", group.split))]
             rows.append((model.name, str(len(model.runs)), *map(mean_and_deviation, f1)))
-        lines += ["", group.title, table(rows), *statements(group.claims)]
+        lines += ["", group.title, table(rows), *statements(group.claims, group.apart)]
     return lines
 
 
-def dry_run(plan: Plan, say: Callable[[str], None] = print) -> None:
-    """Says which runs a comparison has, and how long they are expected to take, from a few steps of each model."""
+def dry_run(plan: Plan, say: Callable[[str], None] = print, jobs: int = 1) -> None:
+    """Says which runs a comparison has, and how long they are expected to take, from a few steps of each model.
+
+    Args:
+        plan: the runs.
+        say: called with each line for the terminal.
+        jobs: how many trainings are to run at a time. Steps are timed on the cores that one of them gets.
+
+    Raises:
+        UserError: for more jobs than cores.
+    """
+    everything, share = usable_cores(), share_cores(jobs)[0]
     known = {run.name: result.wall_seconds for run in plan.runs if (result := finished(run))}
     expected: dict[str, float] = {}
     impossible: dict[str, str] = {}
     rows = [("run", "state", "expected")]
-    total = 0.0
+    left: list[float] = []
     for run in plan.runs:
         name = run.condition.name
         if run.name in known:
@@ -119,19 +130,23 @@ def dry_run(plan: Plan, say: Callable[[str], None] = print) -> None:
             continue
         if name not in expected and name not in impossible:
             own = [known[r.name] for r in plan.runs if r.condition is run.condition and r.name in known]
+            pin(share)
             try:
                 expected[name] = mean(own) if own else expected_seconds(run.config, plan.corpus(run.condition))
             except UserError as error:
                 impossible[name] = str(error)
+            finally:
+                pin(everything)
         if name in impossible:
             rows.append((run.name, "will fail", "-"))
             continue
-        total += expected[name]
+        left.append(expected[name])
         rows.append((run.name, "interrupted" if is_begun(run) else "new", duration(expected[name])))
     say(table(rows, left=2))
     for name, error_text in impossible.items():
         say(f"{name}: {error_text}")
-    say(f"{len(plan.runs)} runs, {len(known)} of them finished; the others take about {duration(total)} on this machine")
+    total = duration(sum(left) / max(1, min(jobs, len(left))))
+    say(f"{len(plan.runs)} runs, {len(known)} of them finished; the others take about {total} on this machine")
 
 
 @command
@@ -188,7 +203,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     if dry:
         asked = {one.name: options.pop(one.name) for one in fields(Request) if one.name in options}
         settings = {name: value for name, value in options.items() if name not in ("tuning", "discard_models", "jobs")}
-        dry_run(plan_comparison(Request(**asked, settings=settings)), say)
+        dry_run(plan_comparison(Request(**asked, settings=settings)), say, options.get("jobs", 1))
         return
     results = compare(**options, say=say)
     if as_json:

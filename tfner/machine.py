@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+from collections.abc import Iterable
 from pathlib import Path
 
 CPU_INFO = Path("/proc/cpuinfo")
@@ -17,6 +18,12 @@ def usable_cores() -> list[int]:
     if hasattr(os, "sched_getaffinity"):
         return sorted(os.sched_getaffinity(0))
     return list(range(os.cpu_count() or 1))
+
+
+def pin(cores: Iterable[int], process: int = 0) -> None:
+    """Keeps a process (0: this one), and the threads that it starts from now on, on some cores, where the system can do so."""
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(process, cores)
 
 
 def processor() -> str:

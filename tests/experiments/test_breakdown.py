@@ -7,10 +7,12 @@ from hypothesis import strategies as st
 
 from tfner.corpus import Sentence
 from tfner.experiments.breakdown import (
+    FEWEST,
     SEEN,
     SEEN_OTHERWISE,
     UNSEEN,
     Kinds,
+    counted_units,
     document_counts,
     error_counts,
     notable_sentences,
@@ -31,10 +33,16 @@ TEST = (
 PREDICTED = [["B-LOC", "O", "B-PER"], ["B-LOC", "I-LOC", "O", "O", "O"], ["O", "O", "B-MISC"]]
 
 
-def test_documents_are_counted_in_order_and_sentences_alone_without_marks():
-    assert document_counts(TEST, PREDICTED, False).tolist() == [[3, 3, 1], [1, 1, 0]]
+def test_documents_are_counted_in_order_and_sentences_where_they_are_not_marked_or_few():
+    many = [Sentence(s.words, s.tags, 2 * n + s.document) for n in range(FEWEST // 2) for s in TEST]
+    assert document_counts(many, PREDICTED * (FEWEST // 2), False).tolist() == [[3, 3, 1], [1, 1, 0]] * (FEWEST // 2)
+    assert counted_units(many) == "documents"
+    by_sentence = [[2, 2, 1], [1, 1, 0], [1, 1, 0]]
     unmarked = [Sentence(s.words, s.tags) for s in TEST]
-    assert document_counts(unmarked, PREDICTED, False).tolist() == [[2, 2, 1], [1, 1, 0], [1, 1, 0]]
+    for sentences, reason in ((unmarked, "not marked"), (TEST, "fewer than 20 documents")):
+        assert document_counts(sentences, PREDICTED, False).tolist() == by_sentence
+        assert counted_units(sentences).startswith("sentences, as ")
+        assert reason in counted_units(sentences)
 
 
 def test_with_plain_labels_every_word_counts():

@@ -182,6 +182,14 @@ def test_a_small_difference_needs_more_seeds_and_none_cannot_be_found():
     assert seeds_needed(estimate_difference(one, one)) is None
 
 
+def test_models_with_the_same_answers_need_no_seeds():
+    """Such as two that have collapsed."""
+    nothing = np.tile([10, 0, 0], (5, 60, 1))
+    (claim,) = compare_pairs({"a": by_seed(nothing), "b": by_seed(nothing)}, 200, 99)
+    assert claim.needed is None
+    assert str(claim) == "a and b: no difference can be claimed (their mean F1 is the same)."
+
+
 def test_equal_models_are_rarely_claimed_to_differ_and_a_true_difference_is_found():
     """benchmarks/simulate_claims.py has the shares of 1,000 comparisons."""
     false = found = contains = 0
@@ -206,6 +214,7 @@ def test_many_pairs_without_a_claim_share_a_sentence():
         "No difference can be claimed for the other 4 pairs.",
     ]
     assert statements([claim("c", 0.06)] * 4) == ["No difference can be claimed for any of the 4 pairs."]
+    assert statements([], [("a", "b")]) == ["a and b are not compared: they have no finished seed in common."]
     assert statements([claim("c", 0.06)]) == [
         "c and b: no difference can be claimed (a difference of this size needs about 7 seeds)."
     ]

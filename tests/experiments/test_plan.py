@@ -48,6 +48,18 @@ def test_values_are_read_as_the_flags_of_a_training(text, values):
     assert read_vary([text]) == values
 
 
+def test_values_of_a_setting_that_is_given_again_are_added():
+    assert read_vary(["learning_rate=1e-3", "context=sentence", "learning-rate=2e-3,auto"]) == {
+        "learning_rate": [1e-3, 2e-3, "auto"],
+        "context": ["sentence"],
+    }
+
+
+def test_a_comparison_of_corpora_has_a_folder_of_its_own():
+    assert Request(vary={"corpus": ["demo", "data/wnut17"]}).folder == Path("comparisons/demo-wnut17")
+    assert Request().folder == Path("comparisons/demo")
+
+
 @pytest.mark.parametrize(
     ("text", "part"),
     [

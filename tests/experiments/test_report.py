@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from tfner.experiments.report import sections, to_html, to_markdown
+from tfner.experiments.report import Section, Table, sections, to_html, to_markdown
 
 
 def test_the_markdown_has_the_scores_the_claim_and_no_sentence(results):
@@ -13,6 +13,10 @@ def test_the_markdown_has_the_scores_the_claim_and_no_sentence(results):
     scores = results.groups[0].models[0].scores("test")
     assert f"{sum(s.overall.f1 for s in scores) / 3:.4f} ±" in text
     assert "Sentences that models disagree about" not in text
+
+
+def test_a_bar_in_a_name_does_not_divide_its_cell():
+    assert "| P\\|Q | 1 |" in to_markdown([Section("Types", tables=[Table(["type", "F1"], [["P|Q", "1"]])])])
 
 
 def test_the_page_needs_no_other_file_and_shows_sentences(results):

@@ -1,10 +1,12 @@
 """Results: models with their seeds, and figures that agree with each other and with the scores of the runs."""
 
 import json
+import subprocess
 from statistics import mean
 
 import pytest
 
+import tfner
 from tfner.experiments.results import find_facts, mean_and_deviation
 
 
@@ -38,7 +40,17 @@ def test_the_better_model_is_claimed(results):
 def test_facts_name_packages_and_processor():
     facts = find_facts("command", "tuning")
     assert facts["packages"]["nervaluate"].startswith("1.")
-    assert "cores" in facts["processor"]
+    assert " core" in facts["processor"]
+
+
+def test_the_commit_is_that_of_tfner_and_of_no_repository_around_it(monkeypatch, tmp_path):
+    subprocess.run(["git", "init", "-q", tmp_path], check=True)
+    who = ["-c", "user.name=a", "-c", "user.email=a@b.c"]
+    subprocess.run(["git", "-C", tmp_path, *who, "commit", "-q", "--allow-empty", "-m", "theirs"], check=True)
+    monkeypatch.setattr(tfner, "__file__", str(tmp_path / "venv" / "tfner" / "__init__.py"))
+    assert "commit" not in find_facts("command", "tuning")["tfner"]
+    monkeypatch.setattr(tfner, "__file__", str(tmp_path / "tfner" / "__init__.py"))
+    assert "commit" in find_facts("command", "tuning")["tfner"]
 
 
 def test_one_seed_has_no_deviation():

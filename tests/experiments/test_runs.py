@@ -4,7 +4,10 @@ import signal
 
 import pytest
 from support.errors import refused
+from support.trainings import write_corpus
 
+from tfner.experiments import runs
+from tfner.experiments.plan import Request, make_plan
 from tfner.experiments.runs import _reason, alone, duration, share_cores
 
 
@@ -30,6 +33,27 @@ def test_jobs_share_all_cores_and_none_is_without(monkeypatch):
     assert share_cores(2) == [{0, 2, 7}, {1, 5}]
     with refused("6 jobs for 5 cores", setting="jobs"):
         share_cores(6)
+
+
+def test_a_training_that_outlives_its_comparison_is_not_started_again(monkeypatch, tmp_path):
+    """From its first moment, as the training itself locks nothing before TensorFlow is imported."""
+    write_corpus(tmp_path, sizes={"train": 6, "validation": 2, "test": 2})
+    (run,) = make_plan(Request(["head"], 1, output=tmp_path / "comparison", settings={"corpus": str(tmp_path)})).runs
+    slow = tmp_path / "python"
+    slow.write_text("#!/bin/sh\nexec sleep 60\n")
+    slow.chmod(0o755)
+    monkeypatch.setattr(runs.sys, "executable", str(slow))
+    cores = share_cores(1)[0]
+    killed, resumed = runs._Training(run, cores), runs._Training(run, cores)
+    assert killed.result() is None
+    assert resumed.result() is None
+    assert resumed.process is None
+    killed.process.kill()
+    killed.process.wait()
+    assert resumed.result() is None
+    assert resumed.process is not None
+    resumed.process.kill()
+    resumed.process.wait()
 
 
 def test_two_comparisons_in_one_folder_are_refused(tmp_path):

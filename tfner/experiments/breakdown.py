@@ -22,17 +22,28 @@ SEEN, SEEN_OTHERWISE, UNSEEN = "seen", "seen, other type", "unseen"
 ERRORS = ("boundary", "type", "missed", "spurious")
 
 
-def document_counts(sentences: Sequence[Sentence], predicted: Sequence[Tags], plain: bool) -> np.ndarray:
-    """Gold, predicted and correct entities of each document, int64, shape (documents, 3).
+DOCUMENTS = "documents"
+FEWEST = 20
+"""Documents below which sentences are counted: n documents cannot give a p value below 2 / 2^n, and a bootstrap of a few of
+them is too narrow."""
 
-    Where the corpus does not mark documents, every sentence is one.
-    """
-    counts: dict[int, np.ndarray] = defaultdict(lambda: np.zeros(3, np.int64))
+
+def counted_units(sentences: Sequence[Sentence]) -> str:
+    """What `document_counts` counts, as text: documents, or sentences where documents are not marked or fewer than FEWEST."""
+    documents = len({sentence.document for sentence in sentences} - {None})
+    if not documents:
+        return "sentences, as documents are not marked"
+    return DOCUMENTS if documents >= FEWEST else f"sentences, as there are fewer than {FEWEST} documents"
+
+
+def document_counts(sentences: Sequence[Sentence], predicted: Sequence[Tags], plain: bool) -> np.ndarray:
+    """Gold, predicted and correct entities of each document, or sentence (see `counted_units`), int64, shape (documents, 3)."""
+    by_sentence = counted_units(sentences) != DOCUMENTS
+    counts: dict[int | None, np.ndarray] = defaultdict(lambda: np.zeros(3, np.int64))
     for i, (sentence, tags) in enumerate(zip(sentences, predicted, strict=True)):
         gold, found = set(labelled_spans(sentence.tags, plain)), set(labelled_spans(tags, plain))
-        own = i if sentence.document is None else sentence.document
-        counts[own] += (len(gold), len(found), len(gold & found))
-    return np.stack([counts[number] for number in sorted(counts)])
+        counts[i if by_sentence else sentence.document] += (len(gold), len(found), len(gold & found))
+    return np.stack(list(counts.values()))
 
 
 class Kinds:

@@ -46,7 +46,7 @@ class Claim:
         adjusted_p: the larger of `p` and the p value that belongs to the interval, after Holm's correction for all pairs that
             are compared.
         needed: seeds with which this difference would be found with a probability of 80 %, or None if the test split is too
-            small for any number of seeds, or with one seed.
+            small for any number of seeds, with one seed, and where the difference is 0.
     """
 
     one: str
@@ -68,6 +68,8 @@ class Claim:
             return f"{self.one} and {self.other}: no claim is possible with one seed."
         if self.holds:
             return f"{self.one} is better than {self.other}."
+        if not self.difference:
+            return f"{self.one} and {self.other}: no difference can be claimed (their mean F1 is the same)."
         more = (
             "the test split is too small for a difference of this size, whatever the number of seeds"
             if self.needed is None
@@ -76,12 +78,18 @@ class Claim:
         return f"{self.one} and {self.other}: no difference can be claimed ({more})."
 
 
-def statements(claims: Sequence[Claim]) -> list[str]:
-    """Claims as sentences. Where there are more than FEW, pairs without a claim share one."""
+def statements(claims: Sequence[Claim], apart: Sequence[tuple[str, str]] = ()) -> list[str]:
+    """Claims as sentences. Where there are more than FEW, pairs without a claim share one.
+
+    Args:
+        claims: the claims.
+        apart: pairs of models that have no seed in common.
+    """
     told = [claim for claim in claims if claim.holds or len(claims) <= FEW]
     rest = len(claims) - len(told)
     whom = f"the other {rest} pairs" if told else f"any of the {rest} pairs"
-    return [*map(str, told), *([f"No difference can be claimed for {whom}."] if rest else [])]
+    alone = [f"{one} and {other} are not compared: they have no finished seed in common." for one, other in apart]
+    return [*map(str, told), *([f"No difference can be claimed for {whom}."] if rest else []), *alone]
 
 
 def mean_f1(counts: np.ndarray) -> float:
@@ -222,8 +230,10 @@ def seeds_needed(difference: Estimate, pairs: int = 1) -> int | None:
     """The seeds with which the interval, corrected for `pairs` pairs, would exclude 0 in 80 % of comparisons.
 
     The variance of the difference is that between documents, which more seeds do not change, plus that between seeds divided by
-    their number. None if the first alone is too large, and above a million.
+    their number. None if the first alone is too large, above a million, and where there is no difference.
     """
+    if difference.value <= 0:
+        return None
     documents = max(0.0, difference.of_documents - difference.of_both)
 
     def found(seeds: int) -> bool:

@@ -63,8 +63,9 @@ class Request:
     @property
     def folder(self) -> Path:
         """The folder of the comparison."""
-        corpus = self.settings.get("corpus", PRESETS.get(self.preset or "", {}).get("corpus", Config.corpus))
-        return Path(self.output).expanduser() if self.output else Path("comparisons") / file_name(str(corpus))
+        own = self.settings.get("corpus", PRESETS.get(self.preset or "", {}).get("corpus", Config.corpus))
+        names = [file_name(str(corpus)) for corpus in self.vary.get("corpus", [own])]
+        return Path(self.output).expanduser() if self.output else Path("comparisons") / "-".join(names)
 
     @property
     def command(self) -> str:
@@ -209,7 +210,7 @@ def read_vary(texts: Sequence[str]) -> dict[str, list[Any]]:
             raise UserError(f"{setting('vary', text)}: {name or 'nothing'} is not a setting of tfner train{hint}")
         if not equals or not values.strip():
             raise UserError(f"{setting('vary', text)}: expected the values after =, as in learning_rate=2e-5,5e-5")
-        found[name] = [_read_value(name, value.strip(), text) for value in values.split(",")]
+        found.setdefault(name, []).extend(_read_value(name, value.strip(), text) for value in values.split(","))
     return found
 
 

@@ -21,7 +21,7 @@ import tfner.serving
 from tfner.config import as_flags
 from tfner.evaluation.scores import NO_ENTITIES, Scores, Tags
 from tfner.experiments import figures
-from tfner.experiments.breakdown import ERRORS, Notable
+from tfner.experiments.breakdown import ERRORS, Notable, counted_units
 from tfner.experiments.claims import POWER, SAMPLES, SHUFFLES, statements
 from tfner.experiments.plan import REPORT, RESULTS, SUMMARY
 from tfner.experiments.results import Group, Results, mean_and_deviation
@@ -87,8 +87,8 @@ def to_markdown(parts: Sequence[Section], title: str = "Comparison") -> str:
         lines += ["", f"{'#' * section.level} {section.title}"]
         lines += [part for text in section.text for part in ("", text)]
         for table in section.tables:
-            lines += ["", "| " + " | ".join(table.header) + " |", "|" + "---|" * len(table.header)]
-            lines += ["| " + " | ".join(row) + " |" for row in table.rows]
+            header, *rows = (" | ".join(cell.replace("|", "\\|") for cell in row) for row in (table.header, *table.rows))
+            lines += ["", f"| {header} |", "|" + "---|" * len(table.header), *(f"| {row} |" for row in rows)]
     return "\n".join(lines) + "\n"
 
 
@@ -209,14 +209,14 @@ def _claims(group: Group) -> Section:
         ]
         for c in group.claims
     ]
-    unit = "documents" if group.sentences[0].document is not None else "sentences, as documents are not marked"
     text = [
-        *statements(group.claims),
+        *statements(group.claims, group.apart),
         "A difference is claimed where its adjusted p value is below 0.05. The interval has the variance between seeds, after "
-        f"Student's t, and that of a bootstrap of {SAMPLES:,} samples of {unit}; p is from an approximate randomization test "
-        f"with {SHUFFLES:,} shuffles. Adjusted p is the larger of it and of the interval's own p, corrected for all pairs "
-        "after Holm. The seeds needed are those with which the difference would be found with a probability of "
-        f"{POWER:.0%}; - where no number of seeds would do, because the test split is too small, or with one seed.",
+        f"Student's t, and that of a bootstrap of {SAMPLES:,} samples of {counted_units(group.sentences)}; p is from an "
+        f"approximate randomization test with {SHUFFLES:,} shuffles. Adjusted p is the larger of it and of the interval's own "
+        "p, corrected for all pairs after Holm. The seeds needed are those with which the difference would be found with a "
+        f"probability of {POWER:.0%}; - where no number of seeds would do, because the test split is too small, with one seed, "
+        "or without a difference.",
     ]
     header = ["difference", "seeds", "mean F1", "95 % interval", "p", "adjusted p", "claimed", "seeds needed"]
     return Section("Claims", text=text, tables=[Table(header, rows)])

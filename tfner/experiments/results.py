@@ -9,9 +9,11 @@ import platform
 import subprocess
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from importlib.metadata import version
+from itertools import combinations
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
@@ -69,6 +71,12 @@ class Group:
     @property
     def title(self) -> str:
         return f"{Path(self.corpus.name).name or self.corpus.name} ({self.corpus.task})"
+
+    @property
+    def apart(self) -> list[tuple[str, str]]:
+        """The pairs of models that cannot be compared, as no seed of one is a seed of the other."""
+        pairs = combinations(self.models, 2)
+        return [(one.name, other.name) for one, other in pairs if not set(one.seeds) & set(other.seeds)]
 
     @property
     def shown(self) -> tuple[str, ...]:
@@ -193,11 +201,11 @@ def collect(
 
 def find_facts(command: str, tuning: str) -> dict[str, Any]:
     """The machine, the packages and the command of a comparison, and how its settings were chosen."""
-    git = ["git", "-C", str(Path(tfner.__file__).parent), "describe", "--always", "--dirty", "--exclude=*"]
-    try:
-        commit = subprocess.run(git, capture_output=True, text=True, check=False).stdout.strip()
-    except FileNotFoundError:
-        commit = ""
+    home, commit = Path(tfner.__file__).parents[1], ""
+    if (home / ".git").exists():  # else git would find the repository that tfner is installed within
+        git = ["git", "-C", str(home), "describe", "--always", "--dirty", "--exclude=*"]
+        with suppress(FileNotFoundError):  # git is not installed
+            commit = subprocess.run(git, capture_output=True, text=True, check=False).stdout.strip()
     return {
         "command": command,
         "tuning": tuning,

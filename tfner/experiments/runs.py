@@ -6,8 +6,8 @@ is finished. What is finished is not trained again, and what was interrupted is 
 
 from __future__ import annotations
 
+import fcntl
 import json
-import os
 import shutil
 import signal
 import subprocess
@@ -40,7 +40,7 @@ from tfner.folder import (
     write_json,
     write_whole,
 )
-from tfner.machine import usable_cores
+from tfner.machine import pin, usable_cores
 from tfner.training.request import find_finished
 
 RECORD, LOG, MODEL = "run.json", "log.txt", "model"
@@ -60,7 +60,8 @@ class Finished:
         export_bytes: the size of the exported graph and its weights.
         training_seconds: the time of the training steps of all epochs.
         tagged_words_per_second: the speed of the trained model in memory.
-        wall_seconds: the time of the whole command, in all its parts where it was resumed.
+        wall_seconds: the time of the whole command, in all its parts where it was resumed; at least that of its epochs, as what
+            followed the end of a killed comparison is not known.
         devices: what it was trained on.
     """
 
@@ -212,7 +213,8 @@ class _Training:
     def result(self) -> Finished | Failed | None:
         """The result, or None while the training runs."""
         if self.process is None:
-            if not any(is_locked(state) for state in _states(self.run)):  # else the training of a killed comparison goes on
+            folders = self.run.folder, *_states(self.run)
+            if not any(map(is_locked, folders)):  # else the training of a killed comparison goes on
                 self._start()
             return None
         status = self.process.poll()
@@ -223,12 +225,11 @@ class _Training:
     def _start(self) -> None:
         self._before, self._since = _read_record(self.run).get("wall_seconds", 0.0), time.monotonic()
         self.record(None)
-        with (self.run.folder / LOG).open("ab") as log:
+        with (self.run.folder / LOG).open("ab") as log, _lock_to_inherit(self.run.folder) as lock:
             self._begin = log.tell()
             command = [sys.executable, "-m", "tfner.train", "--resume", *as_flags(self.run.config)]
-            self.process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
-        if hasattr(os, "sched_setaffinity"):
-            os.sched_setaffinity(self.process.pid, self.cores)  # its threads, which it starts later, have the same
+            self.process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True, pass_fds=lock)
+        pin(self.cores, self.process.pid)
 
     def record(self, result: Mapping[str, Any] | None) -> None:
         """Writes what identifies the run, its time so far, and its result once it has one."""
@@ -258,13 +259,21 @@ class _Training:
             "export_bytes": sum(p.stat().st_size for p in export.rglob("*") if p.is_file() and EXTRA not in p.parts),
             "training_seconds": sum(row["seconds"] for row in history),
             "tagged_words_per_second": measures["tagged_words_per_second"],
-            "wall_seconds": self._seconds(),
+            "wall_seconds": max(self._seconds(), sum(row["seconds"] for row in history)),
             "devices": f"{measures['devices']}; {measures['precision']}",
         }
         self.record(result)
         read = finished(run)
         assert read
         return read
+
+
+@contextmanager
+def _lock_to_inherit(folder: Path) -> Iterator[tuple[int]]:
+    """A lock on a folder, as an open file: a process that inherits it holds it to its end, even if this one is killed."""
+    with (folder / ".lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield (file.fileno(),)
 
 
 @contextmanager
