@@ -126,6 +126,15 @@ def test_a_full_disk_behind_standard_output_is_one_line():
     assert result.stderr == f"error: the disk is full: {FULL_DISK}\n"
 
 
+@pytest.mark.parametrize(("call", "shown"), [("print", "caf\xe9 \\U0001f600"), ("print_json", '"café 😀"')])
+def test_a_terminal_with_few_characters_shows_all_and_json_is_utf_8(call, shown):
+    program = f"from tfner.terminal import *; command(lambda argv: {call}('café 😀'))()"
+    result = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, check=True, env={**os.environ, "PYTHONIOENCODING": "cp1252"}
+    )
+    assert result.stdout.decode("cp1252" if call == "print" else "utf-8").strip() == shown
+
+
 def test_the_name_of_a_folder_cannot_be_empty():
     parser = Parser("train", "")
     parser.add_argument("--output", type=filled)

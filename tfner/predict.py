@@ -29,7 +29,7 @@ from tfner.tagging.job_folder import REJECTS
 from tfner.tagging.load import load_tagger
 from tfner.tagging.outputs import OUTPUT_FORMATS, as_lines, render, tag_records
 from tfner.tagging.tagger import TEXTS_PER_CHUNK, Tagger
-from tfner.terminal import Parser, command, counted, filled
+from tfner.terminal import Parser, command, counted, filled, use_utf_8
 
 STANDARD_INPUT = "standard input"
 _COLOURS = (36, 33, 32, 35, 34, 31)  # cyan, yellow, green, magenta, blue, red
@@ -134,6 +134,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         _say_runtime(tagger, say)
         chunks = together(records, chunk, 1 if interactive else 2 * chunk)
         if format:
+            use_utf_8()
             rendered = chain.from_iterable(render(tagger, some, format) for some in chunks)
             sys.stdout.writelines(as_lines(show(rendered), format))
         else:

@@ -11,6 +11,7 @@ import contextlib
 import difflib
 import errno
 import functools
+import io
 import json
 import logging
 import os
@@ -74,6 +75,8 @@ def command(main: Callable[[Sequence[str] | None], None]) -> Main:
     @functools.wraps(main)
     def guarded(argv: Sequence[str] | None = None) -> int:
         quieten()
+        if isinstance(sys.stdout, io.TextIOWrapper):  # what the encoding of a terminal cannot show is escaped
+            sys.stdout.reconfigure(errors="backslashreplace")
         try:
             main(argv)
             sys.stdout.flush()  # here, as Python itself would report a full disk with a traceback
@@ -165,8 +168,15 @@ def counted(number: int, noun: str) -> str:
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
+def use_utf_8() -> None:
+    """Writes standard output in UTF-8 from now on, for what a program reads, whatever the encoding of the terminal."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(encoding="utf-8")
+
+
 def print_json(value: object) -> None:
-    """Prints one JSON document on standard output."""
+    """Prints one JSON document on standard output, in UTF-8."""
+    use_utf_8()
     print(json.dumps(value, ensure_ascii=False, indent=2))
 
 

@@ -1,12 +1,15 @@
 """Records of files: every kind of file, and what cannot be read is a record too."""
 
+import bz2
 import gzip
 import io
 import json
+import lzma
 import os
 import sys
 import tracemalloc
 import zlib
+from pathlib import Path
 
 import pyarrow
 import pyarrow.parquet
@@ -294,6 +297,35 @@ def test_text_that_is_not_utf8_is_read_as_latin_1_with_a_note(tmp_path):
     said = []
     assert items(tmp_path / "a.txt", say=said.append) == ["Köln"]
     assert len(said) == 1 and "ISO-8859-1" in said[0]
+
+
+@pytest.mark.parametrize(
+    "data",
+    [lzma.compress(b"Anna works.\n" * 99), bz2.compress(b"Anna works."), b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", b"PK\x03\x04\xff"],
+    ids=["xz", "bz2", "png", "zip"],
+)
+def test_a_binary_file_is_one_record_with_a_problem_and_no_text(tmp_path, data):
+    (tmp_path / "a").write_bytes(data)
+    said, moved = [], []
+    (record,) = file_records(tmp_path / "a", moved=moved.append, say=said.append)
+    check_error("binary_file", record.problem, setting="text_encoding", path=tmp_path / "a")
+    assert not record.item
+    assert not said
+    assert sum(moved) == len(data)
+
+
+def test_a_pipe_is_refused(tmp_path):
+    reads, writes = os.pipe()
+    os.close(writes)
+    with pytest.raises(UserError, match="expected a file, found a pipe: give its text on standard input"):
+        list(file_records(Path(f"/dev/fd/{reads}")))
+    os.close(reads)
+
+
+def test_a_name_that_is_not_utf_8_can_be_written(tmp_path):
+    file = tmp_path / os.fsdecode(b"caf\xe9.txt")
+    file.write_text("Anna works.")
+    assert identify(file)["name"] == "caf\\xe9.txt"
 
 
 def test_a_character_at_the_end_of_the_first_block_is_not_taken_for_another_encoding(tmp_path):

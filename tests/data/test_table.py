@@ -39,8 +39,10 @@ def test_only_a_header_makes_a_table(tmp_path):
         ("table_without_tags", 1, "sentence,word\n1,a\n"),
         ("table_without_sentences", 1, "word,tag\na,O\n"),
         ("table_with_a_short_row", 3, "sentence,word,tag\n1,a,O\n1,b\n"),
+        ("table_with_a_long_row", 3, "sentence,word,tag\n1,paid,O\n1,1,000,O\n"),
         ("table_with_an_empty_word", 2, "sentence,word,tag\n1, ,O\n"),
         ("table_with_an_open_quotation_mark", 4, 'sentence,word,tag\n1,",O\n1,Nice,B-LOC\n1,",O\n1,x,O\n'),
+        ("table_with_a_quotation_mark_elsewhere", 4, 'sentence,word,x,tag\n1,is,",O\n1,Nice,x,B-LOC\n1,in,",O\n1,x,x,O\n'),
         ("table_without_rows", None, "sentence,word,tag\n"),
     ],
 )

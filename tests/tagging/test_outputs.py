@@ -12,7 +12,7 @@ from tfner.errors import UserError
 from tfner.labels import Entity
 from tfner.tagging import outputs
 from tfner.tagging.load import load_tagger
-from tfner.tagging.outputs import OUTPUT_FORMATS, as_pipeline, as_spacy, render, write
+from tfner.tagging.outputs import OUTPUT_FORMATS, as_pipeline, as_spacy, render, unwritable, write
 from tfner.tagging.tagger import joined_offsets
 
 TEXT = "  Peter <b>Blackburn</b> said no.\nNice\u00a0 is far "
@@ -119,6 +119,12 @@ def test_fields_with_the_names_of_results_are_kept_under_another_name():
 def test_half_a_surrogate_pair_is_refused(tagger, format):
     with pytest.raises(UserError, match="surrogate"):
         render(tagger, [Record("Nice \ud83d", 1)], format)
+
+
+def test_columns_cannot_hold_nul_which_no_reader_takes():
+    for item in ("Nice\0 is", ("Nice\0", "is")):
+        assert "without NUL" in str(unwritable(Record(item, 1), "conll"))
+        assert unwritable(Record(item, 1), "jsonl") is None
 
 
 def test_columns_of_texts_need_to_know_the_sentences(address):

@@ -29,6 +29,7 @@ from tfner.terminal import quote
 
 _BLOCK = 1 << 16  # bytes that are read at once
 _COMPRESSED = (".gz", ".zst")
+_BINARY = (b"BZh", b"\xfd7zXZ", b"PK\x03\x04", b"7z\xbc\xaf", b"\x04\x22\x4d\x18")  # bzip2, xz, zip, 7z, lz4
 _SMALL_BLOCK = 1 << 12  # of Zstandard, whose reader loses the block in which a file ends too early
 _BYTES = re.compile("[\udc80-\udcff]")  # what bytes that are not text become
 
@@ -90,7 +91,8 @@ def identify(file: Path) -> dict[str, Any]:
     Raises UserError where it cannot be read.
     """
     try:
-        return {"name": file.name, "modified": file.stat().st_mtime_ns, **sampled(file)}
+        name = os.fsencode(file.name).decode("utf-8", "backslashreplace")  # any bytes can be a name
+        return {"name": name, "modified": file.stat().st_mtime_ns, **sampled(file)}
     except OSError as error:
         raise UserError(f"cannot be read ({error.strerror}): correct its permissions, or leave it out", file) from error
 
@@ -130,11 +132,13 @@ def file_records(
         say: called with a line for everything that was guessed and is not certain.
 
     Raises:
-        UserError: where the file needs a package that is not installed, or has no such column of texts.
+        UserError: where the file needs a package that is not installed, has no such column of texts, or is a pipe.
     """
     number = 0
     try:
         with file.open("rb") as raw:
+            if not raw.seekable():
+                raise UserError("expected a file, found a pipe: give its text on standard input", file)
             start = raw.read(4)
             raw.seek(0)
             if start == parquet.START:
@@ -143,7 +147,12 @@ def file_records(
                 read = _reader(raw, start)  # held here: pyarrow's reader closes the file when it is let go
                 head, whole, rest = _head(_blocks(read))
                 guessed, encoding = encoding is None, encoding or guess_encoding(head, whole)
-                if guessed and encoding == "latin-1":
+                if guessed and encoding == "latin-1":  # any bytes could be that
+                    if b"\0" in head or head.startswith(_BINARY):
+                        raw.seek(0, os.SEEK_END)
+                        _reporting(raw, moved)()
+                        yield _binary(file)
+                        return
                     say(latin_1_note(file.name))
                 beginning = codecs.getincrementaldecoder(encoding)("replace").decode(head)
                 kind = kind or _kind(beginning, whole, file, say)
@@ -214,6 +223,15 @@ def _array(file: Path) -> Record:
     """The problem record for a file that is one JSON array, which would have to be read as a whole."""
     problem = f"expected an object on each line, found one JSON array: jq -c '.[]' {quote(file)} writes such lines"
     return Record("", 1, problem=UserError(problem, file, 1))
+
+
+def _binary(file: Path) -> Record:
+    """The problem record for a file that is not text."""
+    problem = (
+        "expected text, found a binary file, or another compression than gzip and Zstandard: unpack it, give its encoding with "
+        f"{setting('text_encoding')}, or leave it out"
+    )
+    return Record("", 1, problem=UserError(problem, file))
 
 
 def _reader(raw: BinaryIO, start: bytes) -> Callable[[], bytes]:

@@ -36,7 +36,7 @@ def read_table(text: str, path: str | Path, task: str) -> list[RawSentence]:
         task: the task of the tags.
 
     Raises:
-        UserError: where a column is missing, a row is too short, or there is no sentence.
+        UserError: where a column is missing, a row has too few or too many cells, or there is no sentence.
     """
     reader = csv.reader(io.StringIO(text))
     try:
@@ -54,13 +54,13 @@ def read_table(text: str, path: str | Path, task: str) -> list[RawSentence]:
     sentences: list[tuple[list[tuple[str, str]], list[int]]] = []
     current = None
     for row, number in rows:
-        if len(row) <= max(columns):
+        if len(row) <= max(columns) or any(row[len(names) :]):
             raise UserError(f"expected {len(names)} cells, found {len(row)}: correct the row", path, number)
         if current is None or row[sentence] not in ("", current):
             current = row[sentence]
             sentences.append(([], []))
         pair = row[word].strip(), row[tag].strip()
-        if not all(pair) or "\n" in row[word]:
+        if not all(pair) or any("\n" in cell for cell in row):  # a quotation mark alone takes the rows after it into its cell
             raise UserError(
                 f"expected a word and its tag, found {shorten(row)}: correct the row (a quotation mark that is a word is "
                 "written as four of them)",

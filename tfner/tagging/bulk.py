@@ -29,7 +29,7 @@ CHUNK = 4_000
 PART = 20_000
 """Records of a part, and the rest of their last chunk. An interruption loses the work of one part, and of what engines have
 begun."""
-READER = 3
+READER = 4
 """Another number wherever the same files would give other records, so that no job goes on with them."""
 MOST_CHARACTERS = 1_000_000
 """The longest text that is tagged: a longer one is more likely a mistake, and takes memory."""
