@@ -32,7 +32,6 @@ from tfner.experiments.breakdown import document_counts  # noqa: E402
 from tfner.experiments.claims import compare_pairs, holm, mean_interval  # noqa: E402
 from tfner.experiments.results import mean_and_deviation  # noqa: E402
 from tfner.export import export  # noqa: E402
-from tfner.folder import SAVED_MODEL  # noqa: E402
 from tfner.tagging.load import load_tagger  # noqa: E402
 from tfner.train import train  # noqa: E402
 
@@ -60,10 +59,9 @@ def renamed(corpus: Corpus, types: Mapping[str, str], folder: Path) -> Path:
 
 
 def trained(config: Config, model: Path) -> Path:
-    """The folder of a model, which is trained if it is not there."""
-    if not (model / "1" / SAVED_MODEL).is_file():
-        train(replace(config, output=str(model)), lambda line: None, resume=True)
-        print(f"trained {model.name}", flush=True)
+    """The folder of a model, which is trained if none with these settings is there."""
+    train(replace(config, output=str(model)), lambda line: None, resume=True)
+    print(f"trained {model.name}", flush=True)
     return model
 
 

@@ -26,7 +26,7 @@ from tfner.evaluation.scores import f1_of_counts  # noqa: E402
 from tfner.experiments.breakdown import document_counts  # noqa: E402
 from tfner.experiments.claims import compare_pairs, holm  # noqa: E402
 from tfner.experiments.results import mean_and_deviation  # noqa: E402
-from tfner.folder import EXTRA, HISTORY, SAVED_MODEL, read_history, resolve  # noqa: E402
+from tfner.folder import EXTRA, HISTORY, read_history  # noqa: E402
 from tfner.tagging.load import load_tagger  # noqa: E402
 from tfner.tagging.tagger import RowTagger  # noqa: E402
 from tfner.train import train  # noqa: E402
@@ -36,12 +36,11 @@ ROUNDS = 5
 
 
 def trained(config: Config, folder: Path, task: str, seed: int) -> Path:
-    """The newest version of the model of a task, or of all tasks, and a seed, which is trained if it is not there."""
+    """The model of a task, or of all tasks, and a seed, which is trained if none with these settings is there."""
     model = folder / f"{task.replace(',', '-')}-seed{seed}"
-    if not (model / "1" / SAVED_MODEL).is_file():
-        train(replace(config, task=task, seed=seed, output=str(model)), lambda line: None, resume=True)
-        print(f"trained {model.name}", flush=True)
-    return resolve(model)
+    version = train(replace(config, task=task, seed=seed, output=str(model)), lambda line: None, resume=True).folder
+    print(f"trained {model.name}", flush=True)
+    return version
 
 
 def seconds_of_training(version: Path) -> float:
@@ -101,7 +100,8 @@ def main() -> None:
     for task, claim, p in zip(TASKS, claims, holm([claim.adjusted_p for claim in claims]), strict=True):
         claim = replace(claim, adjusted_p=p)
         ends = "" if claim.interval is None else f" [{claim.interval[0]:+.4f}, {claim.interval[1]:+.4f}]"
-        what = f"{claim} {claim.one} - {claim.other} {claim.difference:+.4f}{ends}, p {p:.4f}"
+        claimed = "a difference is claimed" if claim.holds else "no difference can be claimed"  # seeds needed are of one pair
+        what = f"{claimed}: {claim.one} - {claim.other} {claim.difference:+.4f}{ends}, p {p:.4f}"
         print(f"| {task} | {mean_and_deviation(f1[task, 'together'])} | {mean_and_deviation(f1[task, 'alone'])} | {what} |")
     print("\n| | one model for three tasks | a model for each, together | ratio |\n|---|---|---|---|")
     rows = {"seconds of training": training, "seconds to tag the test split": tagging, "MiB": sizes}
