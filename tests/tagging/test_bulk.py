@@ -336,40 +336,6 @@ def test_a_job_that_ends_while_another_waits_for_its_folder_is_not_done_again(fi
     assert tagger.count == 0
 
 
-@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs the names of open files")
-def test_results_are_on_the_disk_before_they_are_counted(files, tmp_path, monkeypatch):
-    synced = []
-    monkeypatch.setattr(job_folder.os, "fsync", lambda file: synced.append(Path(f"/proc/self/fd/{file}").readlink().name))
-    tag(Capitals(), files[:1], tmp_path / "out")
-    parts = [name for i in range(3) for name in (f".part-{i:05}.jsonl", REJECTS, f".{MANIFEST}")]
-    assert synced == [f".{MANIFEST}", *parts, f".{MANIFEST}"]
-
-
-def test_a_folder_with_anything_else_is_refused_and_kept(files, tmp_path):
-    out = tmp_path / "out"
-    out.mkdir()
-    (out / "thesis.tex").write_text("x")
-    with refused("bulk_folder_in_use", setting="output"):
-        tag(Capitals(), files, out)
-    with refused("bulk_output_is_a_file", setting="output"):
-        tag(Capitals(), files, out / "thesis.tex")
-    assert (out / "thesis.tex").read_text() == "x"
-
-
-def test_two_commands_into_one_folder_are_refused(files, tmp_path):
-    (tmp_path / "out").mkdir()
-    with FileLock(tmp_path / "out" / ".lock"), refused("bulk_locked", path=tmp_path / "out"):
-        tag(Capitals(), files, tmp_path / "out")
-
-
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"job": {}}'])
-def test_a_damaged_manifest_is_refused(files, tmp_path, text):
-    (tmp_path / "out").mkdir()
-    (tmp_path / "out" / MANIFEST).write_text(text)
-    with pytest.raises(UserError, match=r"manifest is damaged|another job"):
-        tag(Capitals(), files, tmp_path / "out")
-
-
 def test_a_full_disk_is_one_line_and_the_same_call_goes_on(files, tmp_path, monkeypatch):
     own, calls = job_folder.write_whole, []
 
