@@ -111,7 +111,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--preset",
         metavar="|".join(PRESETS),
-        help="settings that other flags override; paper is the study's own experiment [demo with the embedded encoder, "
+        help="settings that other flags override; paper is that of the study's model 1 [demo with the embedded encoder, "
         "standard with others]",
     )
     parser.add_argument(
