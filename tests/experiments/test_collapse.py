@@ -61,6 +61,7 @@ def test_the_accuracy_of_one_class_counts_all_positions():
     assert accuracies == {"O": 101 / 200, "B-LOC": 98 / 200, "B-PER": 1 / 200}
 
 
+@pytest.mark.slow
 def test_the_figures_of_the_study_are_those_of_models_that_predict_one_class(assets):
     """On CoNLL-2003, its six accuracies are to the last digit those of always O, always B-ORG and always B-MISC."""
     accuracies = one_class_accuracies(load_corpus(str(assets / "data/conll2003")).splits["validation"])

@@ -8,6 +8,8 @@ import pytest
 
 import tfner
 from tfner.experiments.results import find_facts, mean_and_deviation
+from tfner.machine import usable_cores
+from tfner.terminal import counted
 
 
 def test_the_mean_f1_is_that_of_the_scores_of_the_seeds(results):
@@ -40,7 +42,7 @@ def test_the_better_model_is_claimed(results):
 def test_facts_name_packages_and_processor():
     facts = find_facts("command", "tuning")
     assert facts["packages"]["nervaluate"].startswith("1.")
-    assert " core" in facts["processor"]
+    assert facts["processor"].endswith(f", {counted(len(usable_cores()), 'core')}")
 
 
 def test_the_commit_is_that_of_tfner_and_of_no_repository_around_it(monkeypatch, tmp_path):

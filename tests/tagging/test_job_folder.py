@@ -39,10 +39,12 @@ def test_results_are_on_the_disk_before_they_are_counted(tmp_path, monkeypatch):
     synced = []
     monkeypatch.setattr(job_folder.os, "fsync", lambda file: synced.append(Path(f"/proc/self/fd/{file}").readlink().name))
     folder = JobFolder(tmp_path / "out", JOB)
-    add(folder)
+    for _ in range(3):
+        add(folder)
     folder.finish()
     folder.release()
-    assert synced == [f".{MANIFEST}", ".part-00000.jsonl", REJECTS, f".{MANIFEST}", f".{MANIFEST}"]
+    parts = [name for i in range(3) for name in (f".part-{i:05}.jsonl", REJECTS, f".{MANIFEST}")]
+    assert synced == [f".{MANIFEST}", *parts, f".{MANIFEST}"]
 
 
 def test_a_folder_with_anything_else_is_refused_and_kept(tmp_path):
