@@ -27,6 +27,7 @@ from tables import lines
 from turns import HERE, Contender
 
 from tfner.config import RUNTIMES
+from tfner.machine import processor
 
 PACKAGES = ("tensorflow", "tf-keras", "transformers", "openvino", "nncf", "onnxruntime", "tokenizers", "numpy")
 TRAINING = {
@@ -75,13 +76,11 @@ def main() -> None:
 
 def about() -> dict:
     """The date, the commit, the machine, the packages and the command. Folders are given by their names alone."""
-    lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
-    processor = next((line.split(":")[1].strip() for line in lines if "model name" in line), "")
     git = subprocess.run(["git", "describe", "--always", "--dirty"], cwd=HERE, capture_output=True, text=True)
     return {
         "date": str(date.today()),
         "commit": git.stdout.strip(),
-        "machine": f"{processor}, {platform.machine()}",
+        "machine": f"{processor()}, {platform.machine()}",
         "python": platform.python_version(),
         "packages": {name: version(name) for name in PACKAGES},
         "command": " ".join(["python benchmarks/speed/run.py", *(Path(word).name for word in sys.argv[1:])]),

@@ -20,9 +20,6 @@ LENGTHS = ("1 word", "2 words", "3 words", "4 or more")
 SENTENCE_LENGTHS = {"1 to 9 words": 9, "10 to 19": 19, "20 to 29": 29, "30 to 39": 39, "40 or more": 10**9}
 SEEN, SEEN_OTHERWISE, UNSEEN = "seen", "seen, other type", "unseen"
 ERRORS = ("boundary", "type", "missed", "spurious")
-
-
-DOCUMENTS = "documents"
 FEWEST = 20
 """Documents below which sentences are counted: n documents cannot give a p value below 2 / 2^n, and a bootstrap of a few of
 them is too narrow."""
@@ -30,20 +27,25 @@ them is too narrow."""
 
 def counted_units(sentences: Sequence[Sentence]) -> str:
     """What `document_counts` counts, as text: documents, or sentences where documents are not marked or fewer than FEWEST."""
-    documents = len({sentence.document for sentence in sentences} - {None})
+    documents = _documents(sentences)
     if not documents:
         return "sentences, as documents are not marked"
-    return DOCUMENTS if documents >= FEWEST else f"sentences, as there are fewer than {FEWEST} documents"
+    return "documents" if documents >= FEWEST else f"sentences, as there are fewer than {FEWEST} documents"
 
 
 def document_counts(sentences: Sequence[Sentence], predicted: Sequence[Tags], plain: bool) -> np.ndarray:
     """Gold, predicted and correct entities of each document, or sentence (see `counted_units`), int64, shape (documents, 3)."""
-    by_sentence = counted_units(sentences) != DOCUMENTS
+    by_sentence = _documents(sentences) < FEWEST
     counts: dict[int | None, np.ndarray] = defaultdict(lambda: np.zeros(3, np.int64))
     for i, (sentence, tags) in enumerate(zip(sentences, predicted, strict=True)):
         gold, found = set(labelled_spans(sentence.tags, plain)), set(labelled_spans(tags, plain))
         counts[i if by_sentence else sentence.document] += (len(gold), len(found), len(gold & found))
     return np.stack(list(counts.values()))
+
+
+def _documents(sentences: Sequence[Sentence]) -> int:
+    """The number of documents that are marked."""
+    return len({sentence.document for sentence in sentences} - {None})
 
 
 class Kinds:

@@ -251,15 +251,16 @@ class _Training:
         state, export = run.config.folder / TRAINING / str(number), run.config.folder / str(number)
         shutil.copy2(state / PREDICTIONS, run.folder / PREDICTIONS)
         history = [{name: float(value) for name, value in row.items()} for row in read_history(state / HISTORY)]
+        training_seconds = sum(row["seconds"] for row in history)
         measures = json.loads((state / MEASURES).read_text("utf-8"))
         result = {
             "scores": {split: scores.to_json() for split, scores in read_scores(state / SCORES).items()},
             "history": history,
             "parameters": measures["parameters"],
             "export_bytes": sum(p.stat().st_size for p in export.rglob("*") if p.is_file() and EXTRA not in p.parts),
-            "training_seconds": sum(row["seconds"] for row in history),
+            "training_seconds": training_seconds,
             "tagged_words_per_second": measures["tagged_words_per_second"],
-            "wall_seconds": max(self._seconds(), sum(row["seconds"] for row in history)),
+            "wall_seconds": max(self._seconds(), training_seconds),
             "devices": f"{measures['devices']}; {measures['precision']}",
         }
         self.record(result)

@@ -53,14 +53,14 @@ def unwritable(record: Record, format: str) -> UserError | None:
     """Why a record cannot be written in a format, or None if it can: columns have no NUL, and no white space in words."""
     if format != "conll":
         return None
-    if "\0" in as_text(record.item):
-        expected = "expected text without NUL characters"
-        return UserError(f"{setting('output_format', 'conll')}: {expected}: use {setting('output_format', 'jsonl')}")
     words = [] if isinstance(record.item, str) else record.item
     wrong = next((word for word in words if word.split() != [word] or word == DOCUMENT_MARK), None)
-    if wrong is None:
+    if "\0" in as_text(record.item):
+        expected = "expected text without NUL characters"
+    elif wrong is not None:
+        expected = f"expected words without white space, none of them {DOCUMENT_MARK}, found {shorten(wrong)}"
+    else:
         return None
-    expected = f"expected words without white space, none of them {DOCUMENT_MARK}, found {shorten(wrong)}"
     return UserError(f"{setting('output_format', 'conll')}: {expected}: use {setting('output_format', 'jsonl')}")
 
 
